@@ -1,0 +1,1 @@
+//! OMS: an order management system. See `api/ARCHITECTURE.md` for the map.

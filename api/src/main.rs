@@ -1,0 +1,2 @@
+//! The `oms` binary.
+fn main() {}

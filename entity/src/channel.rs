@@ -1,0 +1,89 @@
+//! Where orders come from, and the policies that each place follows.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{ChannelId, Currency};
+
+/// Whether the prices of a channel contain the tax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TaxMode {
+    /// Prices are gross: the tax is taken out of them.
+    Inclusive,
+    /// Prices are net: the tax is added to them.
+    Exclusive,
+}
+
+/// How an amount between two minor units is rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RoundingMode {
+    /// Half a minor unit goes away from zero.
+    HalfUp,
+    /// Half a minor unit goes to the even neighbour (banker's rounding).
+    HalfEven,
+}
+
+/// What the tax is rounded on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RoundingScope {
+    /// Once on the whole line.
+    PerLine,
+    /// On one unit, then multiplied by the quantity.
+    PerUnit,
+}
+
+/// What happens to an order that fails a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FailedCheckPolicy {
+    /// The order is kept, with a blocking exception for a person to resolve.
+    Review,
+    /// The order is refused with a coded error, and nothing is kept.
+    Refuse,
+}
+
+/// A storefront, marketplace, partner or desk that orders come from.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "channel")]
+pub struct Model {
+    /// Its identifier.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ChannelId,
+    /// Its name in feeds and imports; unique.
+    #[sea_orm(unique)]
+    pub code: String,
+    /// Its name on screens.
+    pub name: String,
+    /// The currency of its prices; an order in another one is refused.
+    pub currency: Currency,
+    /// Whether its prices contain the tax.
+    pub tax_mode: TaxMode,
+    /// How its tax and discounts are rounded.
+    pub rounding_mode: RoundingMode,
+    /// What its tax is rounded on.
+    pub rounding_scope: RoundingScope,
+    /// The largest difference between a submitted price or total and ours that is no exception,
+    /// in minor units.
+    pub price_tolerance_minor: i64,
+    /// What happens to an order that fails a check.
+    pub failed_check_policy: FailedCheckPolicy,
+    /// Whether an order may be staged only with authorised ≥ due.
+    pub requires_authorization: bool,
+    /// How long a soft hold lives before confirmation, in seconds.
+    pub reservation_ttl_secs: i64,
+    /// Whether it takes orders at present.
+    pub active: bool,
+    /// +1 with every change.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTimeUtc,
+}
+
+/// Nothing is related through SeaORM: joins are written where they are read.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,95 @@
+//! A type for each table's identifier, so that an order's id cannot pass as a customer's.
+
+use std::fmt;
+
+use sea_orm::{DbErr, DeriveValueType, TryFromU64};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType, Serialize, Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl TryFromU64 for $name {
+            fn try_from_u64(_: u64) -> Result<Self, DbErr> {
+                Err(DbErr::ConvertFromU64(stringify!($name)))
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                $name(id)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// Identifies an address.
+    AddressId,
+    /// Identifies an API key.
+    ApiKeyId,
+    /// Identifies a place in the queue for stock.
+    BackorderId,
+    /// Identifies a bin of a warehouse.
+    BinId,
+    /// Identifies a channel.
+    ChannelId,
+    /// Identifies a customer.
+    CustomerId,
+    /// Identifies an event of the log.
+    EventId,
+    /// Identifies an exception on an order.
+    ExceptionId,
+    /// Identifies a hold on an order.
+    HoldId,
+    /// Identifies an import of orders.
+    ImportId,
+    /// Identifies an expected delivery of stock.
+    InboundId,
+    /// Identifies a job.
+    JobId,
+    /// Identifies a line of an order.
+    LineId,
+    /// Identifies a movement of stock.
+    MovementId,
+    /// Identifies a note on an order.
+    NoteId,
+    /// Identifies an order.
+    OrderId,
+    /// Identifies the payment of an order.
+    PaymentId,
+    /// Identifies one effect at a payment gateway.
+    TransactionId,
+    /// Identifies a price list.
+    PriceListId,
+    /// Identifies a product.
+    ProductId,
+    /// Identifies a promotion.
+    PromotionId,
+    /// Identifies a reservation of stock.
+    ReservationId,
+    /// Identifies a shipping rate.
+    ShippingRateId,
+    /// Identifies a shipping zone.
+    ShippingZoneId,
+    /// Identifies the stock of a variant in a warehouse.
+    StockId,
+    /// Identifies a tax rate.
+    TaxRateId,
+    /// Identifies a variant of a product.
+    VariantId,
+    /// Identifies a warehouse.
+    WarehouseId,
+}
