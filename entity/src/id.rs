@@ -84,8 +84,6 @@ ids! {
     ShippingRateId,
     /// Identifies a shipping zone.
     ShippingZoneId,
-    /// Identifies the stock of a variant in a warehouse.
-    StockId,
     /// Identifies a tax rate.
     TaxRateId,
     /// Identifies a variant of a product.

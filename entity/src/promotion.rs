@@ -7,7 +7,12 @@ use crate::{ChannelId, Currency, PromotionId, Rate};
 
 /// What a promotion gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "Text",
+    rename_all = "SCREAMING_SNAKE_CASE"
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PromotionKind {
     /// A share of the price of the lines that it applies to.
     Percent,
@@ -70,7 +75,7 @@ pub struct Model {
     pub created_at: DateTimeUtc,
 }
 
-/// Nothing is related through SeaORM: joins are written where they are read.
+/// Joins are written where they are read.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

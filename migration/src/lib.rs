@@ -1,1 +1,86 @@
-//! The schema, step by step.
+//! The schema of OMS, step by step. Each step spells its own SQL and never looks at the entities,
+//! so that an old step stays what it was when the entities move on.
+//!
+//! The SQL is written once, in PostgreSQL's words; [`sql`] turns the few type names that SQLite
+//! does not share into its own.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
+
+mod m20261123_000001_catalogue;
+mod m20261123_000002_customers;
+mod m20261123_000003_orders;
+mod m20261123_000004_inventory;
+mod m20261123_000005_payments;
+mod m20261123_000006_events;
+mod m20261123_000007_operations;
+
+/// Every step, oldest first.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261123_000001_catalogue::Migration),
+            Box::new(m20261123_000002_customers::Migration),
+            Box::new(m20261123_000003_orders::Migration),
+            Box::new(m20261123_000004_inventory::Migration),
+            Box::new(m20261123_000005_payments::Migration),
+            Box::new(m20261123_000006_events::Migration),
+            Box::new(m20261123_000007_operations::Migration),
+        ]
+    }
+}
+
+/// SQLite's name for each type that it does not share with PostgreSQL. Its integers, texts and
+/// blobs are what the drivers read and write there.
+const SQLITE_TYPES: &[(&str, &str)] = &[
+    (" UUID", " BLOB"),
+    (" TIMESTAMPTZ", " TEXT"),
+    (" JSONB", " TEXT"),
+    (" CHAR(3)", " TEXT"),
+    (" CHAR(2)", " TEXT"),
+];
+
+/// Runs statements written in PostgreSQL's words, on either back end. Statements end with `;` at
+/// the end of a line.
+async fn sql(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
+    let mut script = script.to_owned();
+    if manager.get_database_backend() == DbBackend::Sqlite {
+        for (postgres, sqlite) in SQLITE_TYPES {
+            script = script.replace(postgres, sqlite);
+        }
+    }
+    for statement in script.split(";\n").filter(|text| !text.trim().is_empty()) {
+        manager
+            .get_connection()
+            .execute_unprepared(statement)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Declares one step from its SQL.
+macro_rules! step {
+    ($up:expr, $tables:expr) => {
+        use sea_orm_migration::prelude::*;
+
+        #[derive(DeriveMigrationName)]
+        pub(crate) struct Migration;
+
+        #[async_trait::async_trait]
+        impl MigrationTrait for Migration {
+            async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+                crate::sql(manager, $up).await
+            }
+
+            async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+                for table in $tables {
+                    crate::sql(manager, &format!("DROP TABLE \"{table}\";\n")).await?;
+                }
+                Ok(())
+            }
+        }
+    };
+}
+use step;

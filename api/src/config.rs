@@ -1,0 +1,244 @@
+//! Settings: an embedded file of commented defaults, and `OMS__SECTION__KEY` from the environment
+//! over it. Every mistake is reported at start, in one list.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+/// The defaults, as `oms serve` uses them when nothing else is said.
+pub const DEFAULTS: &str = include_str!("config.toml");
+
+/// Every setting. What each means stands beside its default in `config.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the API listens.
+    pub server: ServerConfig,
+    /// Where the data is.
+    pub database: DatabaseConfig,
+    /// How the log is written.
+    pub log: LogConfig,
+    /// What callers may do.
+    pub access: AccessConfig,
+    /// The background work.
+    pub workers: WorkersConfig,
+}
+
+/// Where the API listens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port.
+    pub listen: String,
+    /// HTTP worker threads; 0 = one for each core.
+    pub threads: usize,
+    /// Browser origins that may open a socket, besides our own.
+    pub allowed_origins: Vec<String>,
+    /// Whether introspection is answered.
+    pub introspection: bool,
+    /// How long requests may take to finish at shutdown, in seconds.
+    pub shutdown_secs: u64,
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `sqlite:PATH` or `postgres://…`.
+    pub url: String,
+    /// Connections of the pool (of the readers, on SQLite).
+    pub max_connections: u32,
+    /// How long a request waits for a connection, in seconds.
+    pub acquire_timeout_secs: u64,
+    /// SQLite's `synchronous`: `full`, `normal` or `off`.
+    pub sqlite_synchronous: String,
+}
+
+/// How the log is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// `pretty` or `json`.
+    pub format: String,
+    /// A `tracing` filter.
+    pub filter: String,
+}
+
+/// What callers may do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessConfig {
+    /// The secret under which API keys are hashed.
+    pub pepper: String,
+    /// The environment's name in new keys.
+    pub environment: String,
+}
+
+/// The background work.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkersConfig {
+    /// How often the workers look for what is due, in milliseconds.
+    pub interval_ms: u64,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings have {} mistake(s):\n{}", .0.len(), .0.iter().map(|m| format!("  - {m}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// The defaults with the environment over them.
+    pub fn load() -> Result<Config, ConfigError> {
+        Config::from_vars(std::env::vars())
+    }
+
+    /// The defaults with variables over them; variables that do not begin with `OMS__` are not
+    /// ours.
+    pub fn from_vars(
+        vars: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigError> {
+        let mut mistakes = Vec::new();
+        let mut settings: Table = toml::from_str(DEFAULTS)
+            .map_err(|error| ConfigError(vec![format!("config.toml: {error}")]))?;
+        let vars: BTreeMap<String, String> = vars
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix("OMS__")?.to_lowercase(), value)))
+            .collect();
+        for (name, text) in vars {
+            let variable = format!("OMS__{}", name.to_uppercase());
+            let known = name.split_once("__").and_then(|(section, key)| {
+                settings.get_mut(section)?.as_table_mut()?.get_mut(key)
+            });
+            match known {
+                None => mistakes.push(format!("{variable}: there is no such setting")),
+                Some(value) => match parse_like(value, &text) {
+                    Ok(parsed) => *value = parsed,
+                    Err(expected) => {
+                        mistakes.push(format!("{variable}: {text:?} is not {expected}"));
+                    }
+                },
+            }
+        }
+        let config: Config = match settings.try_into() {
+            Ok(config) => config,
+            Err(error) => {
+                mistakes.push(error.to_string());
+                return Err(ConfigError(mistakes));
+            }
+        };
+        config.check(&mut mistakes);
+        if mistakes.is_empty() { Ok(config) } else { Err(ConfigError(mistakes)) }
+    }
+
+    fn check(&self, mistakes: &mut Vec<String>) {
+        let mut require = |holds: bool, mistake: String| {
+            if !holds {
+                mistakes.push(mistake);
+            }
+        };
+        let url = &self.database.url;
+        require(
+            url.starts_with("sqlite:") || url.starts_with("postgres://") || url.starts_with("postgresql://"),
+            format!("OMS__DATABASE__URL: {url:?} is neither sqlite:PATH nor postgres://…"),
+        );
+        require(
+            self.server.listen.parse::<std::net::SocketAddr>().is_ok(),
+            format!("OMS__SERVER__LISTEN: {:?} is not ADDRESS:PORT", self.server.listen),
+        );
+        require(
+            self.database.max_connections > 0,
+            "OMS__DATABASE__MAX_CONNECTIONS: at least 1 is needed".to_owned(),
+        );
+        require(
+            ["full", "normal", "off"].contains(&self.database.sqlite_synchronous.as_str()),
+            format!(
+                "OMS__DATABASE__SQLITE_SYNCHRONOUS: {:?} is none of full, normal, off",
+                self.database.sqlite_synchronous
+            ),
+        );
+        require(
+            ["pretty", "json"].contains(&self.log.format.as_str()),
+            format!("OMS__LOG__FORMAT: {:?} is neither pretty nor json", self.log.format),
+        );
+        require(
+            self.log.filter.parse::<tracing_subscriber::EnvFilter>().is_ok(),
+            format!("OMS__LOG__FILTER: {:?} is no filter", self.log.filter),
+        );
+        require(
+            self.workers.interval_ms > 0,
+            "OMS__WORKERS__INTERVAL_MS: at least 1 is needed".to_owned(),
+        );
+        require(
+            !self.access.environment.is_empty()
+                && self.access.environment.chars().all(|c| c.is_ascii_alphanumeric()),
+            "OMS__ACCESS__ENVIRONMENT: letters and digits only".to_owned(),
+        );
+    }
+
+    /// Whether the API can be reached from other machines.
+    pub fn is_public(&self) -> bool {
+        self.server
+            .listen
+            .parse::<std::net::SocketAddr>()
+            .is_ok_and(|address| !address.ip().is_loopback())
+    }
+}
+
+/// Reads text as the type that the default has.
+fn parse_like(default: &Value, text: &str) -> Result<Value, &'static str> {
+    match default {
+        Value::Integer(_) => text.parse().map(Value::Integer).map_err(|_| "a whole number"),
+        Value::Boolean(_) => text.parse().map(Value::Boolean).map_err(|_| "true or false"),
+        Value::Array(_) => Ok(Value::Array(
+            text.split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| Value::String(item.to_owned()))
+                .collect(),
+        )),
+        _ => Ok(Value::String(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn load(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_vars(vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn the_defaults_are_good_as_they_stand() {
+        let config = load(&[("PATH", "/bin")]).unwrap();
+        assert!(config.database.url.starts_with("sqlite:"));
+        assert!(!config.is_public());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_defaults() {
+        let config = load(&[
+            ("OMS__SERVER__LISTEN", "0.0.0.0:80"),
+            ("OMS__SERVER__ALLOWED_ORIGINS", "https://a.example, https://b.example"),
+        ])
+        .unwrap();
+        assert!(config.is_public());
+        assert_eq!(config.server.allowed_origins.len(), 2);
+    }
+
+    #[test]
+    fn every_mistake_is_in_one_list() {
+        let error = load(&[
+            ("OMS__SERVER__LISTEN", "nowhere"),
+            ("OMS__DATABASE__URL", "mysql://x"),
+            ("OMS__DATABASE__MAX_CONNECTIONS", "many"),
+            ("OMS__SERVRE__LISTEN", "x"),
+            ("OMS__LOG__FORMAT", "xml"),
+        ])
+        .unwrap_err();
+        assert_eq!(error.0.len(), 5, "{error}");
+    }
+}

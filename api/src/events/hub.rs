@@ -1,0 +1,115 @@
+//! Feeds this node's subscribers from the log, in its order.
+//!
+//! One feed per node moves positions forward: it stamps what waits (PostgreSQL), reads the log
+//! behind what it has delivered, and sends each event to every subscriber. A subscriber that
+//! falls behind its bounded buffer is told so and reads the log itself; nobody waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::{OrderId, event_log};
+use sea_orm::{DbBackend, DbErr};
+use tokio::sync::{Mutex, Notify, broadcast};
+
+use super::{Event, log, sequencer};
+use crate::db::Db;
+
+/// How many events a subscriber may lag behind before it must read the log.
+const BUFFER: usize = 4096;
+
+/// An event at its position, as subscribers get it.
+#[derive(Debug)]
+pub struct Logged {
+    /// Its row in the log.
+    pub row: event_log::Model,
+    /// What happened; none if a newer version of the program wrote it.
+    pub event: Option<Event>,
+}
+
+impl Logged {
+    /// An event from its row.
+    pub fn new(row: event_log::Model) -> Self {
+        let event = Event::read(&row.event_type, &row.payload);
+        Logged { row, event }
+    }
+
+    /// The order that it is about.
+    pub fn order_id(&self) -> Option<OrderId> {
+        self.row.order_id
+    }
+}
+
+/// The feed and its subscribers.
+pub struct Hub {
+    db: Db,
+    sender: broadcast::Sender<Arc<Logged>>,
+    /// The newest position that went out; none until the first turn.
+    delivered: Mutex<Option<i64>>,
+    wake: Notify,
+}
+
+impl Hub {
+    /// A feed that starts at the log's present end.
+    pub fn new(db: Db) -> Self {
+        Hub {
+            db,
+            sender: broadcast::channel(BUFFER).0,
+            delivered: Mutex::new(None),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Says that a transaction with events has committed.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Everything from here on. Subscribe first and read the state then: what falls between is
+    /// in both, and is told apart by its position.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Logged>> {
+        self.sender.subscribe()
+    }
+
+    /// One turn: stamps and delivers until nothing waits. Returns how many events went out.
+    pub async fn turn(&self) -> Result<usize, DbErr> {
+        let mut delivered = self.delivered.lock().await;
+        if self.db.backend == DbBackend::Postgres {
+            while sequencer::stamp(&self.db.write).await? > 0 {}
+        }
+        let mut after = match *delivered {
+            Some(after) => after,
+            // Subscribers read the state themselves; the past is not for the feed to send.
+            None => {
+                let last = log::position(&self.db.read).await?.last_seq;
+                *delivered = Some(last);
+                last
+            }
+        };
+        let mut count = 0;
+        loop {
+            let rows = log::page(&self.db.read, after).await?;
+            if rows.is_empty() {
+                return Ok(count);
+            }
+            for row in rows {
+                after = row.seq;
+                count += 1;
+                // Nobody listening is no error.
+                let _ = self.sender.send(Arc::new(Logged::new(row)));
+            }
+            *delivered = Some(after);
+        }
+    }
+
+    /// Turns for ever: at once when woken, and every quarter of a second for what other nodes
+    /// have committed.
+    pub async fn run(&self) {
+        loop {
+            if let Err(error) = self.turn().await {
+                tracing::error!(%error, "the event feed will try again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(250), self.wake.notified()).await;
+        }
+    }
+}

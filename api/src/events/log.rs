@@ -1,0 +1,78 @@
+//! Reading the log, and moving its position on SQLite.
+
+use entity::{OrderId, event_log, sequencer};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use uuid::Uuid;
+
+/// How many events one page of the log has at most.
+pub const PAGE: u64 = 500;
+
+/// Where the log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Changes when the log is restored from a backup.
+    pub epoch: Uuid,
+    /// The newest position.
+    pub last_seq: i64,
+    /// The newest position that retention has removed.
+    pub floor_seq: i64,
+}
+
+/// Where the log stands now.
+pub async fn position(connection: &impl ConnectionTrait) -> Result<Position, DbErr> {
+    let row = sequencer::Entity::find_by_id(1)
+        .one(connection)
+        .await?
+        .ok_or_else(|| DbErr::RecordNotFound("the sequencer's row".to_owned()))?;
+    Ok(Position {
+        epoch: row.epoch,
+        last_seq: row.last_seq,
+        floor_seq: row.floor_seq,
+    })
+}
+
+/// The events after a position, oldest first, at most [`PAGE`] of them.
+pub async fn page(
+    connection: &impl ConnectionTrait,
+    after: i64,
+) -> Result<Vec<event_log::Model>, DbErr> {
+    event_log::Entity::find()
+        .filter(event_log::Column::Seq.gt(after))
+        .order_by_asc(event_log::Column::Seq)
+        .limit(PAGE)
+        .all(connection)
+        .await
+}
+
+/// The events of an order, oldest first.
+pub async fn timeline(
+    connection: &impl ConnectionTrait,
+    orders: &[OrderId],
+) -> Result<Vec<event_log::Model>, DbErr> {
+    event_log::Entity::find()
+        .filter(event_log::Column::OrderId.is_in(orders.iter().copied()))
+        .order_by_asc(event_log::Column::Seq)
+        .all(connection)
+        .await
+}
+
+/// Takes `count` positions and returns the one before them. Only for SQLite, where the
+/// transaction that does so is the only one that writes.
+pub(super) async fn advance(connection: &impl ConnectionTrait, count: usize) -> Result<i64, DbErr> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let rows = sequencer::Entity::update_many()
+        .col_expr(
+            sequencer::Column::LastSeq,
+            Expr::col(sequencer::Column::LastSeq).add(count),
+        )
+        .filter(sequencer::Column::Id.eq(1))
+        .exec_with_returning(connection)
+        .await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| DbErr::RecordNotFound("the sequencer's row".to_owned()))?;
+    Ok(row.last_seq - count)
+}

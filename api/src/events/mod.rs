@@ -1,0 +1,274 @@
+//! What happened: the closed list of events, the log that holds them in one total order without
+//! holes, and the hub that feeds this node's subscribers.
+//!
+//! One row of the log is the order's timeline entry, the audit record and the subscription's
+//! source. A use case says [`Tx::emit`](crate::tx::Tx::emit); the event exists if, and only if,
+//! the transaction commits. Payloads carry ids and figures, never personal data.
+
+use chrono::{DateTime, Utc};
+use entity::{ChannelId, EventId, OrderId, VariantId, WarehouseId, event_log, outbox};
+use sea_orm::sea_query::InsertStatement;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use crate::tx::Actor;
+
+pub mod hub;
+mod log;
+mod sequencer;
+
+pub use hub::{Hub, Logged};
+pub use log::{page, position, timeline};
+
+/// Everything that can happen. Consumers match on it exhaustively, so a new event is a compile
+/// error wherever somebody must decide what it means to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// An order was taken.
+    #[serde(rename = "order.received")]
+    OrderReceived {
+        /// What people call it.
+        number: String,
+        /// The total, in minor units.
+        total: i64,
+        /// How many lines it has.
+        lines: usize,
+        /// How many units are held for it.
+        held: i64,
+        /// How many units it waits for.
+        backordered: i64,
+    },
+    /// Something is wrong with an order and waits for a person.
+    #[serde(rename = "order.exception_opened")]
+    OrderExceptionOpened {
+        /// The exception.
+        exception_id: Uuid,
+        /// What is wrong.
+        code: String,
+        /// Whether it stops the order.
+        blocking: bool,
+    },
+    /// An exception was settled.
+    #[serde(rename = "order.exception_resolved")]
+    OrderExceptionResolved {
+        /// The exception.
+        exception_id: Uuid,
+        /// What was wrong.
+        code: String,
+        /// How it was settled.
+        resolution: String,
+        /// Whether it was found to be no exception.
+        dismissed: bool,
+    },
+    /// The amount due was set aside.
+    #[serde(rename = "order.payment_authorized")]
+    OrderPaymentAuthorized {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+    },
+    /// The gateway refused.
+    #[serde(rename = "order.payment_declined")]
+    OrderPaymentDeclined {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// The gateway's reason.
+        reason: String,
+    },
+    /// The gateway gave no definite answer; it will be asked about.
+    #[serde(rename = "order.payment_unknown")]
+    OrderPaymentUnknown {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+    },
+    /// The authorisation was given back.
+    #[serde(rename = "order.payment_voided")]
+    OrderPaymentVoided {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+    },
+    /// Another authorisation is asked for, after a decline or a void.
+    #[serde(rename = "order.payment_requested")]
+    OrderPaymentRequested {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+    },
+    /// Every gate is green: released to staging.
+    #[serde(rename = "order.confirmed")]
+    OrderConfirmed {},
+    /// Called off.
+    #[serde(rename = "order.cancelled")]
+    OrderCancelled {
+        /// Why.
+        reason: String,
+    },
+    /// Refused by a person after a check failed.
+    #[serde(rename = "order.rejected")]
+    OrderRejected {
+        /// Why.
+        reason: String,
+    },
+    /// Never paid; its hold ran out.
+    #[serde(rename = "order.expired")]
+    OrderExpired {},
+    /// A person stopped it.
+    #[serde(rename = "order.held")]
+    OrderHeld {
+        /// The hold.
+        hold_id: Uuid,
+        /// Why.
+        reason: String,
+    },
+    /// A person let it go on.
+    #[serde(rename = "order.hold_released")]
+    OrderHoldReleased {
+        /// The hold.
+        hold_id: Uuid,
+    },
+    /// Its soft hold of stock ran out while it waited for a person.
+    #[serde(rename = "order.stock_released")]
+    OrderStockReleased {
+        /// How many units were let go.
+        quantity: i64,
+    },
+    /// Stock was held for it after its arrival.
+    #[serde(rename = "order.stock_held")]
+    OrderStockHeld {
+        /// How many units are now held in addition.
+        quantity: i64,
+        /// How many it still waits for.
+        backordered: i64,
+    },
+    /// Stock came, and units it waited for were allocated to it.
+    #[serde(rename = "order.backorder_allocated")]
+    OrderBackorderAllocated {
+        /// What came.
+        variant_id: VariantId,
+        /// How many units.
+        quantity: i64,
+        /// How many of all its units it still waits for.
+        waiting: i64,
+    },
+    /// A note was written.
+    #[serde(rename = "order.noted")]
+    OrderNoted {
+        /// The note.
+        note_id: Uuid,
+    },
+    /// A stock row changed; the figures are those after it.
+    #[serde(rename = "stock.changed")]
+    StockChanged {
+        /// Of what.
+        variant_id: VariantId,
+        /// Where.
+        warehouse_id: WarehouseId,
+        /// Units that are there.
+        on_hand: i64,
+        /// Units that are held.
+        reserved: i64,
+        /// Units that are never promised.
+        safety: i64,
+    },
+    /// Something of the catalogue, or a customer, was made or changed.
+    #[serde(rename = "catalogue.changed")]
+    CatalogueChanged {
+        /// What kind of thing: `variant`, `price_list` …
+        kind: String,
+        /// Its code.
+        code: String,
+    },
+}
+
+impl Event {
+    /// Its name and its facts.
+    fn parts(&self) -> (String, Json) {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        let name = value["type"].as_str().unwrap_or_default().to_owned();
+        (name, value["data"].clone())
+    }
+
+    /// Reads an event back from the log; none if a newer version of the program wrote it.
+    pub fn read(event_type: &str, payload: &Json) -> Option<Event> {
+        serde_json::from_value(json!({ "type": event_type, "data": payload })).ok()
+    }
+}
+
+/// An event with the aggregate that it happened to.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What kind of thing changed: `order`, `stock` …
+    pub aggregate_type: &'static str,
+    /// Which one.
+    pub aggregate_id: String,
+    /// The thing's version after the change.
+    pub version: i64,
+    /// The channel whose readers may see it; none = staff only.
+    pub channel_id: Option<ChannelId>,
+    /// The order on whose timeline it stands.
+    pub order_id: Option<OrderId>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Builds the statement that writes entries: to the log where transactions commit one by one
+/// (SQLite), and to the outbox, for the sequencer to stamp after commit, where they do not.
+pub(crate) async fn append(
+    connection: &impl ConnectionTrait,
+    entries: Vec<Entry>,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> Result<InsertStatement, DbErr> {
+    if connection.get_database_backend() == DbBackend::Sqlite {
+        let mut seq = log::advance(connection, entries.len()).await?;
+        let rows = entries.into_iter().map(|entry| {
+            seq += 1;
+            let (event_type, payload) = entry.event.parts();
+            event_log::ActiveModel {
+                seq: Set(seq),
+                id: Set(event_id()),
+                aggregate_type: Set(entry.aggregate_type.to_owned()),
+                aggregate_id: Set(entry.aggregate_id),
+                aggregate_version: Set(entry.version),
+                event_type: Set(event_type),
+                channel_id: Set(entry.channel_id),
+                order_id: Set(entry.order_id),
+                actor: Set(actor.name.clone()),
+                correlation_id: Set(actor.correlation_id.clone()),
+                payload: Set(payload),
+                occurred_at: Set(now),
+            }
+        });
+        return Ok(event_log::Entity::insert_many(rows).into_query());
+    }
+    let rows = entries.into_iter().map(|entry| {
+        let (event_type, payload) = entry.event.parts();
+        outbox::ActiveModel {
+            id: sea_orm::NotSet,
+            event_id: Set(event_id()),
+            aggregate_type: Set(entry.aggregate_type.to_owned()),
+            aggregate_id: Set(entry.aggregate_id),
+            aggregate_version: Set(entry.version),
+            event_type: Set(event_type),
+            channel_id: Set(entry.channel_id),
+            order_id: Set(entry.order_id),
+            actor: Set(actor.name.clone()),
+            correlation_id: Set(actor.correlation_id.clone()),
+            payload: Set(payload),
+            occurred_at: Set(now),
+        }
+    });
+    Ok(outbox::Entity::insert_many(rows).into_query())
+}
+
+#[allow(clippy::disallowed_methods, reason = "an event's id belongs to no transaction's caller")]
+fn event_id() -> EventId {
+    EventId(Uuid::now_v7())
+}

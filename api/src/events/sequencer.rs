@@ -1,0 +1,57 @@
+//! Gives committed events their positions (PostgreSQL).
+//!
+//! A database sequence is not a log position: its numbers are handed out before commit, so a
+//! reader that has passed 7 can miss 6. Here work is found by its presence in the outbox, so a
+//! late committer's event is simply still there; the position moves in the transaction that
+//! writes the rows, so there are no holes; and a row lock is the fence, so any number of nodes
+//! may try. An aggregate's version lock is held to commit, so its events are stamped in order.
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, TransactionTrait};
+
+/// How many events one transaction stamps at most.
+const BATCH: i64 = 500;
+
+/// Moves one batch from the outbox to the log and says how many events it had.
+///
+/// The lock is a statement of its own, so that the next statement's snapshot is taken after the
+/// lock is won. Rows are never skipped: skipping one that is locked would invert an order.
+#[allow(clippy::disallowed_methods, reason = "the sequencer's transaction is no use case's")]
+pub(super) async fn stamp(db: &DatabaseConnection) -> Result<u64, DbErr> {
+    let backend = db.get_database_backend();
+    let waiting = db
+        .query_one_raw(Statement::from_string(backend, "SELECT 1 FROM outbox LIMIT 1"))
+        .await?;
+    if waiting.is_none() {
+        return Ok(0);
+    }
+    let tx = db.begin().await?;
+    tx.execute_raw(Statement::from_string(
+        backend,
+        "SELECT last_seq FROM sequencer WHERE id = 1 FOR UPDATE",
+    ))
+    .await?;
+    let moved = tx
+        .execute_raw(Statement::from_sql_and_values(
+            backend,
+            r#"
+            WITH batch AS (SELECT id FROM outbox ORDER BY id LIMIT $1),
+            taken AS (DELETE FROM outbox o USING batch WHERE o.id = batch.id RETURNING o.*),
+            stamped AS (
+                SELECT (SELECT last_seq FROM sequencer WHERE id = 1)
+                        + row_number() OVER (ORDER BY id) AS seq, taken.*
+                FROM taken),
+            moved AS (
+                UPDATE sequencer SET last_seq = last_seq + (SELECT count(*) FROM taken)
+                WHERE id = 1)
+            INSERT INTO event_log (seq, id, aggregate_type, aggregate_id, aggregate_version,
+                event_type, channel_id, order_id, actor, correlation_id, payload, occurred_at)
+            SELECT seq, event_id, aggregate_type, aggregate_id, aggregate_version, event_type,
+                channel_id, order_id, actor, correlation_id, payload, occurred_at
+            FROM stamped ORDER BY seq"#,
+            [BATCH.into()],
+        ))
+        .await?
+        .rows_affected();
+    tx.commit().await?;
+    Ok(moved)
+}

@@ -1,0 +1,179 @@
+//! What waits for a person: exceptions that checks open, and holds that people place.
+//!
+//! A blocking exception or a hold stops its own order and nothing else. This room writes their
+//! rows; what they mean to the order is decided in `orders`.
+
+use chrono::Duration;
+use entity::order_exception::{Severity, Status};
+use entity::{ExceptionId, HoldId, LineId, OrderId, hold, order_exception};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait, Set};
+use serde_json::Value as Json;
+
+use crate::failure::Code;
+use crate::tx::Tx;
+
+/// Something that a check found wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// What is wrong.
+    pub code: Code,
+    /// The line, by its place on the order, if it is about one.
+    pub line: Option<usize>,
+    /// Where in the input, dots between the parts: `lines.3.quantity`.
+    pub field: String,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// The facts.
+    pub details: Json,
+}
+
+impl Finding {
+    /// How bad it is, whether it stops the order, whose it is, and what may be done about it.
+    pub fn policy(&self) -> Policy {
+        use Severity::*;
+        let policy = |severity, blocking, queue, actions| Policy {
+            severity,
+            blocking,
+            queue,
+            actions,
+        };
+        match self.code {
+            Code::SkuUnknown | Code::SkuNotListed | Code::SkuDiscontinued | Code::PriceMissing => {
+                policy(High, true, "catalogue", &["OVERRIDE", "CANCEL"])
+            }
+            Code::InsufficientStock => policy(High, true, "stock", &["OVERRIDE", "CANCEL"]),
+            Code::PriceMismatch | Code::TotalMismatch | Code::ShippingMismatch => {
+                policy(Medium, true, "pricing", &["OVERRIDE", "CANCEL"])
+            }
+            Code::TitleMismatch => policy(Low, false, "catalogue", &["OVERRIDE"]),
+            Code::PromotionRejected | Code::PromotionLimitReached => {
+                policy(Medium, true, "pricing", &["OVERRIDE", "CANCEL"])
+            }
+            Code::CreditLimitExceeded | Code::CreditNotGranted => {
+                policy(High, true, "credit", &["OVERRIDE", "CANCEL"])
+            }
+            Code::PaymentDeclined | Code::PaymentInvalid => {
+                policy(High, true, "payments", &["RETRY_PAYMENT", "CANCEL"])
+            }
+            Code::ShippingUnavailable => policy(High, true, "logistics", &["OVERRIDE", "CANCEL"]),
+            _ => policy(Medium, true, "customer", &["OVERRIDE", "CANCEL"]),
+        }
+    }
+}
+
+/// What follows from a finding.
+pub struct Policy {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Whether it stops the order.
+    pub blocking: bool,
+    /// The team whose it is.
+    pub queue: &'static str,
+    /// What may be done about it.
+    pub actions: &'static [&'static str],
+}
+
+/// How long a team has for an exception, by severity.
+fn time_to_settle(severity: Severity) -> Duration {
+    match severity {
+        Severity::Critical => Duration::minutes(15),
+        Severity::High => Duration::hours(1),
+        Severity::Medium => Duration::hours(4),
+        Severity::Low => Duration::hours(24),
+    }
+}
+
+/// The row of a new exception; the caller emits its event.
+pub fn open(
+    tx: &Tx,
+    order_id: OrderId,
+    line_id: Option<LineId>,
+    finding: &Finding,
+) -> order_exception::Model {
+    let policy = finding.policy();
+    let row = order_exception::Model {
+        id: tx.id::<ExceptionId>(),
+        order_id,
+        line_id,
+        code: finding.code.as_str(),
+        severity: policy.severity,
+        blocking: policy.blocking,
+        status: Status::Open,
+        queue: policy.queue.to_owned(),
+        owner: None,
+        summary: finding.message.clone(),
+        details: finding.details.clone(),
+        suggested_actions: serde_json::json!(policy.actions),
+        opened_at: tx.now,
+        due_at: tx.now + time_to_settle(policy.severity),
+        resolved_at: None,
+        resolved_by: None,
+        resolution: None,
+    };
+    let active: order_exception::ActiveModel = row.clone().into();
+    tx.defer_rows(vec![active], |insert| insert);
+    row
+}
+
+/// The exceptions of orders that are not settled, oldest first.
+pub async fn open_ones(
+    tx: &Tx,
+    orders: &[OrderId],
+) -> Result<Vec<order_exception::Model>, DbErr> {
+    order_exception::Entity::find()
+        .filter(order_exception::Column::OrderId.is_in(orders.iter().copied()))
+        .filter(order_exception::Column::Status.is_in([Status::Open, Status::Assigned]))
+        .all(tx.db())
+        .await
+}
+
+/// Marks an exception as settled. The order is locked, so nobody else does.
+pub fn settle(tx: &Tx, id: ExceptionId, status: Status, resolution: &str) {
+    use order_exception::Column;
+    tx.defer(
+        order_exception::Entity::update_many()
+            .col_expr(Column::Status, Expr::value(status))
+            .col_expr(Column::ResolvedAt, Expr::value(Some(tx.now)))
+            .col_expr(Column::ResolvedBy, Expr::value(Some(tx.actor.name.clone())))
+            .col_expr(Column::Resolution, Expr::value(Some(resolution.to_owned())))
+            .filter(Column::Id.eq(id))
+            .into_query(),
+    );
+}
+
+/// The holds of orders that stand.
+pub async fn holds(tx: &Tx, orders: &[OrderId]) -> Result<Vec<hold::Model>, DbErr> {
+    hold::Entity::find()
+        .filter(hold::Column::OrderId.is_in(orders.iter().copied()))
+        .filter(hold::Column::ReleasedAt.is_null())
+        .all(tx.db())
+        .await
+}
+
+/// Places a hold.
+pub fn place_hold(tx: &Tx, order_id: OrderId, reason: &str) -> hold::Model {
+    let row = hold::Model {
+        id: tx.id::<HoldId>(),
+        order_id,
+        reason: reason.to_owned(),
+        placed_by: tx.actor.name.clone(),
+        placed_at: tx.now,
+        released_by: None,
+        released_at: None,
+    };
+    let active: hold::ActiveModel = row.clone().into();
+    tx.defer_rows(vec![active], |insert| insert);
+    row
+}
+
+/// Lifts a hold.
+pub fn lift_hold(tx: &Tx, id: HoldId) {
+    let row = hold::ActiveModel {
+        id: Set(id),
+        released_by: Set(Some(tx.actor.name.clone())),
+        released_at: Set(Some(tx.now)),
+        ..Default::default()
+    };
+    tx.defer(hold::Entity::update(row).into_query());
+}

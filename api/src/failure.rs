@@ -1,0 +1,242 @@
+//! How a command says no.
+//!
+//! A refusal is something the client can act on: it carries a [`Code`], a path into the input and
+//! the facts. Everything else is a fault: it is logged with its request and shown to nobody.
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident),* $(,)?) => {
+        /// Every code that a refusal can carry. Clients branch on these; values may be added.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, async_graphql::Enum,
+        )]
+        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+        #[graphql(name = "ErrorCode")]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)*
+        }
+    };
+}
+
+codes! {
+    /// The postal address breaks a rule of its country or the reference data.
+    AddressInvalid,
+    /// The amount is malformed, negative or finer than the currency's minor unit.
+    AmountInvalid,
+    /// The channel takes no orders at present.
+    ChannelInactive,
+    /// No such channel.
+    ChannelNotFound,
+    /// A code, SKU or name is taken by something else.
+    CodeTaken,
+    /// The order would exceed the customer's credit limit.
+    CreditLimitExceeded,
+    /// The customer has no account to buy on.
+    CreditNotGranted,
+    /// The order's currency is not the channel's.
+    CurrencyMismatch,
+    /// No ISO 4217 currency has this code.
+    CurrencyUnknown,
+    /// No such customer.
+    CustomerNotFound,
+    /// The e-mail address is malformed.
+    EmailInvalid,
+    /// The exception is settled already.
+    ExceptionNotOpen,
+    /// The channel's reference belongs to an order with other contents.
+    ExternalReferenceTaken,
+    /// The hold is lifted already.
+    HoldNotActive,
+    /// The idempotency key was used with another input.
+    IdempotencyKeyReused,
+    /// A request with this idempotency key is still under way; try again.
+    InProgress,
+    /// Not enough stock, and the SKU may not be backordered; `details` has what is available.
+    InsufficientStock,
+    /// The input is malformed; the message says how.
+    InvalidInput,
+    /// The order has no lines.
+    LinesMissing,
+    /// The name is blank, too long or has control characters.
+    NameInvalid,
+    /// No such thing, or none that you may see.
+    NotFound,
+    /// The order cannot be cancelled in its present state.
+    OrderNotCancellable,
+    /// The order cannot be held in its present state.
+    OrderNotHoldable,
+    /// The order cannot be rejected in its present state.
+    OrderNotRejectable,
+    /// The order is in a state that does not allow this.
+    OrderStateInvalid,
+    /// The payment was declined.
+    PaymentDeclined,
+    /// The payment instrument is missing or malformed.
+    PaymentInvalid,
+    /// The telephone number is impossible for its country.
+    PhoneInvalid,
+    /// The submitted unit price is not ours.
+    PriceMismatch,
+    /// No price list that fits the order has this SKU.
+    PriceMissing,
+    /// The promotion code cannot be used; the message says why.
+    PromotionRejected,
+    /// The promotion's usage limit is reached.
+    PromotionLimitReached,
+    /// The quantity is not between 1 and 1,000,000.
+    QuantityInvalid,
+    /// The submitted shipping charge is not ours.
+    ShippingMismatch,
+    /// No shipping rate covers the destination, weight and service.
+    ShippingUnavailable,
+    /// The SKU is no longer sold.
+    SkuDiscontinued,
+    /// The SKU is not sold in this channel.
+    SkuNotListed,
+    /// No such SKU.
+    SkuUnknown,
+    /// The thing has changed since you read it; `details` has the present version.
+    StaleVersion,
+    /// The correction would take stock below what is held for orders.
+    StockBelowReserved,
+    /// The submitted title is not ours.
+    TitleMismatch,
+    /// More lines or rows than one request may have.
+    TooMany,
+    /// The submitted total is not ours; `details` has both breakdowns.
+    TotalMismatch,
+    /// The database is busy or away; try again.
+    Unavailable,
+}
+
+impl Code {
+    /// The code as it is written in the API and in logs.
+    pub fn as_str(self) -> String {
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
+
+    /// Whether the same request may succeed later without a change.
+    pub fn retryable(self) -> bool {
+        matches!(self, Code::InProgress | Code::Unavailable)
+    }
+}
+
+/// One refusal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What is wrong, for programs.
+    pub code: Code,
+    /// Where in the input, as a path with indexes: `["input", "lines", "3", "quantity"]`.
+    pub field: Option<Vec<String>>,
+    /// What is wrong, for people.
+    pub message: String,
+    /// The facts: both values, who holds what.
+    pub details: Option<Json>,
+}
+
+impl Problem {
+    /// A refusal that is not about one field.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Problem {
+            code,
+            field: None,
+            message: message.into(),
+            details: None,
+        }
+    }
+
+    /// The same, about the field at `path` (dots between its parts).
+    pub fn at(mut self, path: &str) -> Self {
+        self.field = Some(path.split('.').map(str::to_owned).collect());
+        self
+    }
+
+    /// The same, with facts.
+    pub fn with(mut self, details: Json) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// Nothing of this kind has this id, or none that the caller may see: the two look alike.
+    pub fn not_found(kind: &str) -> Self {
+        Problem::new(Code::NotFound, format!("no such {kind}"))
+    }
+}
+
+/// Why a command did nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// The client can act on it.
+    #[error("refused: {}", .0.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Problem>),
+    /// The database said no for a reason that is not the client's.
+    #[error("database: {0}")]
+    Database(#[from] DbErr),
+    /// Something that must not happen did.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Failure::Refused(vec![problem])
+    }
+}
+
+impl Failure {
+    /// The refusals, if that is what it is.
+    pub fn problems(&self) -> Option<&[Problem]> {
+        match self {
+            Failure::Refused(problems) => Some(problems),
+            Failure::Database(_) | Failure::Internal(_) => None,
+        }
+    }
+
+    /// The name of the constraint or the text of the unique violation behind it, if one is.
+    pub fn unique_violation(&self) -> Option<String> {
+        match self {
+            Failure::Database(error) => match error.sql_err() {
+                Some(SqlErr::UniqueConstraintViolation(text)) => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the transaction lost against another one and may simply be run again:
+    /// a deadlock or a serialisation failure on PostgreSQL.
+    pub fn lost_a_race(&self) -> bool {
+        matches!(self.sql_state().as_deref(), Some("40P01" | "40001"))
+    }
+
+    /// Whether the database was too busy or away, so that the client may try again:
+    /// lock and statement time-outs, a full pool, a lost connection.
+    pub fn unavailable(&self) -> bool {
+        match self {
+            Failure::Database(DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) => true,
+            Failure::Database(_) => match self.sql_state().as_deref() {
+                // lock_not_available, query_canceled, the 57P shutdown codes, SQLITE_BUSY.
+                Some("55P03" | "57014" | "57P01" | "57P02" | "57P03" | "5") => true,
+                Some(_) => false,
+                None => self.to_string().contains("Io("),
+            },
+            Failure::Refused(_) | Failure::Internal(_) => false,
+        }
+    }
+
+    fn sql_state(&self) -> Option<String> {
+        let Failure::Database(
+            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
+        ) = self
+        else {
+            return None;
+        };
+        error.as_database_error()?.code().map(|code| code.into_owned())
+    }
+}

@@ -1,0 +1,432 @@
+//! What can be promised: stock rows, their ledger, what is held of them and who waits.
+//!
+//! Everything goes through a [`Shelf`]: the stock rows of some variants, locked in one order,
+//! changed in memory by the rules, and written back whole. The database's checks hold whatever
+//! the rules say: `0 <= reserved <= on_hand`.
+//!
+//! A line that finds waiters before it waits too, even if there is stock: nobody overtakes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use entity::{
+    BackorderId, BinId, LineId, OrderId, ReservationId, VariantId, WarehouseId, backorder, bin,
+    bin_stock, reservation, stock, stock_movement,
+};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Set,
+};
+
+use crate::events::{Entry, Event};
+use crate::tx::Tx;
+
+/// The stock rows of some variants, locked until the transaction ends.
+pub struct Shelf {
+    rows: BTreeMap<(VariantId, WarehouseId), stock::Model>,
+    touched: BTreeSet<(VariantId, WarehouseId)>,
+    queues: HashMap<VariantId, i64>,
+    movements: Vec<stock_movement::ActiveModel>,
+    reservations: Vec<reservation::ActiveModel>,
+    backorders: Vec<backorder::ActiveModel>,
+}
+
+/// What a line wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// The order.
+    pub order_id: OrderId,
+    /// Its line.
+    pub line_id: LineId,
+    /// What it wants.
+    pub variant_id: VariantId,
+    /// How many units.
+    pub quantity: i64,
+}
+
+/// How units are held.
+#[derive(Clone, Copy, Debug)]
+pub enum Strength {
+    /// Until a moment, unless the order is confirmed before.
+    Soft(DateTime<Utc>),
+    /// For good.
+    Firm,
+}
+
+#[derive(FromQueryResult)]
+struct QueueEnd {
+    variant_id: VariantId,
+    last: i64,
+}
+
+impl Shelf {
+    /// Locks the stock rows of variants, in the order that everyone uses, and learns where their
+    /// queues end. The queues are read by a statement of their own, after the lock is won: a
+    /// sub-query of the locking statement would still see the queue as it was before the wait.
+    pub async fn lock(
+        tx: &Tx,
+        variants: impl IntoIterator<Item = VariantId>,
+    ) -> Result<Shelf, DbErr> {
+        let variants: BTreeSet<VariantId> = variants.into_iter().collect();
+        let mut shelf = Shelf {
+            rows: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            queues: HashMap::new(),
+            movements: Vec::new(),
+            reservations: Vec::new(),
+            backorders: Vec::new(),
+        };
+        if variants.is_empty() {
+            return Ok(shelf);
+        }
+        let mut query = stock::Entity::find()
+            .filter(stock::Column::VariantId.is_in(variants.iter().copied()))
+            .order_by_asc(stock::Column::VariantId)
+            .order_by_asc(stock::Column::WarehouseId);
+        if tx.locks_rows() {
+            query = query.lock_exclusive();
+        }
+        for row in query.all(tx.db()).await? {
+            shelf.rows.insert((row.variant_id, row.warehouse_id), row);
+        }
+        let ends = backorder::Entity::find()
+            .select_only()
+            .column(backorder::Column::VariantId)
+            .column_as(backorder::Column::Position.max(), "last")
+            .filter(backorder::Column::VariantId.is_in(variants))
+            .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
+            .group_by(backorder::Column::VariantId)
+            .into_model::<QueueEnd>()
+            .all(tx.db())
+            .await?;
+        shelf.queues = ends.into_iter().map(|end| (end.variant_id, end.last)).collect();
+        Ok(shelf)
+    }
+
+    /// The rows, as they are after what was done so far.
+    pub fn rows(&self) -> impl Iterator<Item = &stock::Model> {
+        self.rows.values()
+    }
+
+    /// How many units of a variant can be promised from these warehouses: none while others wait.
+    pub fn available(&self, variant: VariantId, warehouses: &[WarehouseId]) -> i64 {
+        if self.queues.contains_key(&variant) {
+            return 0;
+        }
+        warehouses
+            .iter()
+            .filter_map(|warehouse| self.rows.get(&(variant, *warehouse)))
+            .map(available)
+            .sum()
+    }
+
+    /// Holds what is available for a line and says how many units that is.
+    ///
+    /// The first warehouse that has everything is taken; otherwise each gives what it has, in
+    /// the channel's order.
+    pub fn hold(
+        &mut self,
+        tx: &Tx,
+        demand: Demand,
+        warehouses: &[WarehouseId],
+        strength: Strength,
+    ) -> i64 {
+        if self.queues.contains_key(&demand.variant_id) {
+            return 0;
+        }
+        self.take(tx, demand, warehouses, strength)
+    }
+
+    fn take(
+        &mut self,
+        tx: &Tx,
+        demand: Demand,
+        warehouses: &[WarehouseId],
+        strength: Strength,
+    ) -> i64 {
+        let has = |shelf: &Shelf, warehouse: &WarehouseId| {
+            shelf
+                .rows
+                .get(&(demand.variant_id, *warehouse))
+                .map_or(0, available)
+        };
+        let whole = warehouses
+            .iter()
+            .find(|warehouse| has(self, warehouse) >= demand.quantity)
+            .copied();
+        let sources = whole.map_or_else(|| warehouses.to_vec(), |warehouse| vec![warehouse]);
+        let mut missing = demand.quantity;
+        for warehouse in sources {
+            let quantity = has(self, &warehouse).min(missing);
+            if quantity <= 0 {
+                continue;
+            }
+            missing -= quantity;
+            let (kind, status, expires_at) = match strength {
+                Strength::Soft(until) => (
+                    stock_movement::Kind::Hold,
+                    reservation::Status::Active,
+                    Some(until),
+                ),
+                Strength::Firm => (
+                    stock_movement::Kind::Allocate,
+                    reservation::Status::Allocated,
+                    None,
+                ),
+            };
+            let id: ReservationId = tx.id();
+            self.reservations.push(reservation::ActiveModel {
+                id: Set(id),
+                order_id: Set(demand.order_id),
+                line_id: Set(demand.line_id),
+                variant_id: Set(demand.variant_id),
+                warehouse_id: Set(warehouse),
+                quantity: Set(quantity),
+                status: Set(status),
+                expires_at: Set(expires_at),
+                created_at: Set(tx.now),
+                updated_at: Set(tx.now),
+            });
+            self.change(
+                tx,
+                Movement {
+                    variant_id: demand.variant_id,
+                    warehouse_id: warehouse,
+                    bin_id: None,
+                    kind,
+                    on_hand: 0,
+                    reserved: quantity,
+                    reason: None,
+                    document: None,
+                    order_id: Some(demand.order_id),
+                    operation_key: format!("hold:{id}"),
+                },
+            );
+        }
+        demand.quantity - missing
+    }
+
+    /// Puts a line at the end of its variant's queue.
+    pub fn wait(&mut self, tx: &Tx, demand: Demand, expected_at: Option<DateTime<Utc>>) {
+        let position = self.queues.get(&demand.variant_id).map_or(1, |last| last + 1);
+        self.queues.insert(demand.variant_id, position);
+        let id: BackorderId = tx.id();
+        self.backorders.push(backorder::ActiveModel {
+            id: Set(id),
+            order_id: Set(demand.order_id),
+            line_id: Set(demand.line_id),
+            variant_id: Set(demand.variant_id),
+            position: Set(position),
+            quantity: Set(demand.quantity),
+            status: Set(backorder::Status::Waiting),
+            answer: Set(backorder::Answer::None),
+            expected_at: Set(expected_at),
+            created_at: Set(tx.now),
+            updated_at: Set(tx.now),
+        });
+    }
+
+    /// Serves a waiter as far as stock goes and says how many units it got, held for good.
+    pub fn serve(&mut self, tx: &Tx, waiter: &backorder::Model, warehouses: &[WarehouseId]) -> i64 {
+        let demand = Demand {
+            order_id: waiter.order_id,
+            line_id: waiter.line_id,
+            variant_id: waiter.variant_id,
+            quantity: waiter.quantity,
+        };
+        self.take(tx, demand, warehouses, Strength::Firm)
+    }
+
+    /// Lets a reservation's units go. The caller has moved the reservation to its end by a
+    /// compare-and-set; the movement says which end.
+    pub fn let_go(&mut self, tx: &Tx, held: &reservation::Model, kind: stock_movement::Kind) {
+        self.change(
+            tx,
+            Movement {
+                variant_id: held.variant_id,
+                warehouse_id: held.warehouse_id,
+                bin_id: None,
+                kind,
+                on_hand: 0,
+                reserved: -held.quantity,
+                reason: None,
+                document: None,
+                order_id: Some(held.order_id),
+                operation_key: format!("free:{}", held.id),
+            },
+        );
+    }
+
+    /// Records one movement and changes its stock row by it.
+    pub fn change(&mut self, tx: &Tx, movement: Movement) {
+        let key = (movement.variant_id, movement.warehouse_id);
+        let row = self.rows.entry(key).or_insert_with(|| stock::Model {
+            variant_id: movement.variant_id,
+            warehouse_id: movement.warehouse_id,
+            on_hand: 0,
+            reserved: 0,
+            safety: 0,
+            incoming: 0,
+            version: 0,
+            updated_at: tx.now,
+        });
+        row.on_hand += movement.on_hand;
+        row.reserved += movement.reserved;
+        if self.touched.insert(key) {
+            row.version += 1;
+            row.updated_at = tx.now;
+        }
+        self.movements.push(stock_movement::ActiveModel {
+            id: Set(tx.id()),
+            variant_id: Set(movement.variant_id),
+            warehouse_id: Set(movement.warehouse_id),
+            bin_id: Set(movement.bin_id),
+            kind: Set(movement.kind),
+            delta_on_hand: Set(movement.on_hand),
+            delta_reserved: Set(movement.reserved),
+            reason: Set(movement.reason),
+            document: Set(movement.document),
+            order_id: Set(movement.order_id),
+            actor: Set(tx.actor.name.clone()),
+            operation_key: Set(movement.operation_key),
+            occurred_at: Set(tx.now),
+        });
+    }
+
+    /// Writes everything back, with one event for each stock row that changed.
+    pub fn put_back(self, tx: &Tx) {
+        let rows: Vec<stock::Model> = self
+            .touched
+            .iter()
+            .filter_map(|key| self.rows.get(key).cloned())
+            .collect();
+        for row in &rows {
+            tx.emit(Entry {
+                aggregate_type: "stock",
+                aggregate_id: format!("{}/{}", row.variant_id, row.warehouse_id),
+                version: row.version,
+                channel_id: None,
+                order_id: None,
+                event: Event::StockChanged {
+                    variant_id: row.variant_id,
+                    warehouse_id: row.warehouse_id,
+                    on_hand: row.on_hand,
+                    reserved: row.reserved,
+                    safety: row.safety,
+                },
+            });
+        }
+        // The rows are locked, so writing them whole loses nobody's change.
+        let rows: Vec<stock::ActiveModel> = rows.into_iter().map(whole).collect();
+        tx.defer_rows(rows, |insert| {
+            insert.on_conflict(
+                OnConflict::columns([stock::Column::VariantId, stock::Column::WarehouseId])
+                    .update_columns([
+                        stock::Column::OnHand,
+                        stock::Column::Reserved,
+                        stock::Column::Version,
+                        stock::Column::UpdatedAt,
+                    ])
+                    .to_owned(),
+            )
+        });
+        tx.defer_rows(self.reservations, |insert| insert);
+        tx.defer_rows(self.backorders, |insert| insert);
+        tx.defer_rows(self.movements, |insert| insert);
+    }
+}
+
+/// One change of a stock row.
+#[derive(Clone, Debug)]
+pub struct Movement {
+    /// What moves.
+    pub variant_id: VariantId,
+    /// Where.
+    pub warehouse_id: WarehouseId,
+    /// The bin, if on hand changes.
+    pub bin_id: Option<BinId>,
+    /// Why.
+    pub kind: stock_movement::Kind,
+    /// Change of on hand.
+    pub on_hand: i64,
+    /// Change of reserved.
+    pub reserved: i64,
+    /// Why, in words.
+    pub reason: Option<String>,
+    /// The paper behind it.
+    pub document: Option<String>,
+    /// The order that it is for.
+    pub order_id: Option<OrderId>,
+    /// Names the operation; the database takes each name once.
+    pub operation_key: String,
+}
+
+/// What can be promised of a stock row. It is below nothing when a count has eaten into safety.
+pub fn available(row: &stock::Model) -> i64 {
+    (row.on_hand - row.reserved - row.safety).max(0)
+}
+
+/// A row to write whole, new or changed.
+fn whole(row: stock::Model) -> stock::ActiveModel {
+    stock::ActiveModel {
+        variant_id: Set(row.variant_id),
+        warehouse_id: Set(row.warehouse_id),
+        on_hand: Set(row.on_hand),
+        reserved: Set(row.reserved),
+        safety: Set(row.safety),
+        incoming: Set(row.incoming),
+        version: Set(row.version),
+        updated_at: Set(row.updated_at),
+    }
+}
+
+/// Those who wait for a variant, first come first.
+pub async fn waiters(tx: &Tx, variant: VariantId) -> Result<Vec<backorder::Model>, DbErr> {
+    backorder::Entity::find()
+        .filter(backorder::Column::VariantId.eq(variant))
+        .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
+        .order_by_asc(backorder::Column::Position)
+        .all(tx.db())
+        .await
+}
+
+/// The units that lie in the bins of a warehouse, fullest bin first, each with its bin.
+pub async fn bins(
+    tx: &Tx,
+    variant: VariantId,
+    warehouse: WarehouseId,
+) -> Result<Vec<bin_stock::Model>, DbErr> {
+    bin_stock::Entity::find()
+        .filter(bin_stock::Column::VariantId.eq(variant))
+        .filter(bin_stock::Column::WarehouseId.eq(warehouse))
+        .order_by_desc(bin_stock::Column::Quantity)
+        .order_by_asc(bin_stock::Column::BinId)
+        .all(tx.db())
+        .await
+}
+
+/// The bin that goods are put into when nobody says where: the warehouse's first by code.
+pub async fn receiving_bin(tx: &Tx, warehouse: WarehouseId) -> Result<Option<bin::Model>, DbErr> {
+    bin::Entity::find()
+        .filter(bin::Column::WarehouseId.eq(warehouse))
+        .order_by_asc(bin::Column::Code)
+        .one(tx.db())
+        .await
+}
+
+/// Writes how much lies in a bin. The stock row above it is locked.
+pub fn set_bin(tx: &Tx, bin: bin_stock::Model) {
+    let row = bin_stock::ActiveModel {
+        bin_id: Set(bin.bin_id),
+        variant_id: Set(bin.variant_id),
+        warehouse_id: Set(bin.warehouse_id),
+        quantity: Set(bin.quantity),
+    };
+    tx.defer_rows(vec![row], |insert| {
+        insert.on_conflict(
+            OnConflict::columns([bin_stock::Column::BinId, bin_stock::Column::VariantId])
+                .update_column(bin_stock::Column::Quantity)
+                .to_owned(),
+        )
+    });
+}

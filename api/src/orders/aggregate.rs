@@ -1,0 +1,309 @@
+//! An order with everything that its decisions are made from, locked until the transaction ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::order::{FulfillmentStatus, PaymentStatus, Stage, Status};
+use entity::{LineId, OrderId, hold, order, order_exception, order_line, payment, reservation};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+
+use super::lifecycle::{self, Action};
+use crate::events::{Entry, Event};
+use crate::exceptions;
+use crate::failure::{Code, Failure, Problem};
+use crate::tx::Tx;
+
+/// An order, locked.
+pub struct Aggregate {
+    /// The order's row.
+    pub order: order::Model,
+    /// Its lines, in their order.
+    pub lines: Vec<order_line::Model>,
+    /// Its payment.
+    pub payment: Option<payment::Model>,
+    /// Its holds that stand.
+    pub holds: Vec<hold::Model>,
+    /// Its exceptions that are not settled.
+    pub exceptions: Vec<order_exception::Model>,
+    changed_lines: BTreeSet<LineId>,
+    changed: bool,
+}
+
+/// Locks orders, by id, and reads what belongs to them. Orders that are not there are left out.
+pub async fn lock(
+    tx: &Tx,
+    orders: impl IntoIterator<Item = OrderId>,
+) -> Result<BTreeMap<OrderId, Aggregate>, Failure> {
+    let ids: BTreeSet<OrderId> = orders.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut query = order::Entity::find()
+        .filter(order::Column::Id.is_in(ids.iter().copied()))
+        .order_by_asc(order::Column::Id);
+    if tx.locks_rows() {
+        query = query.lock_exclusive();
+    }
+    let rows = query.all(tx.db()).await?;
+    let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
+    let mut lines: BTreeMap<OrderId, Vec<order_line::Model>> = BTreeMap::new();
+    for line in order_line::Entity::find()
+        .filter(order_line::Column::OrderId.is_in(ids.iter().copied()))
+        .order_by_asc(order_line::Column::Position)
+        .all(tx.db())
+        .await?
+    {
+        lines.entry(line.order_id).or_default().push(line);
+    }
+    let mut payments: BTreeMap<OrderId, payment::Model> = payment::Entity::find()
+        .filter(payment::Column::OrderId.is_in(ids.iter().copied()))
+        .all(tx.db())
+        .await?
+        .into_iter()
+        .map(|payment| (payment.order_id, payment))
+        .collect();
+    let mut holds: BTreeMap<OrderId, Vec<hold::Model>> = BTreeMap::new();
+    for hold in exceptions::holds(tx, &ids).await? {
+        holds.entry(hold.order_id).or_default().push(hold);
+    }
+    let mut open: BTreeMap<OrderId, Vec<order_exception::Model>> = BTreeMap::new();
+    for exception in exceptions::open_ones(tx, &ids).await? {
+        open.entry(exception.order_id).or_default().push(exception);
+    }
+    Ok(rows
+        .into_iter()
+        .map(|order| {
+            let id = order.id;
+            let aggregate = Aggregate {
+                lines: lines.remove(&id).unwrap_or_default(),
+                payment: payments.remove(&id),
+                holds: holds.remove(&id).unwrap_or_default(),
+                exceptions: open.remove(&id).unwrap_or_default(),
+                changed_lines: BTreeSet::new(),
+                changed: false,
+                order,
+            };
+            (id, aggregate)
+        })
+        .collect())
+}
+
+impl Aggregate {
+    /// A new order, not written yet.
+    pub fn new(order: order::Model, lines: Vec<order_line::Model>) -> Aggregate {
+        Aggregate {
+            order,
+            lines,
+            payment: None,
+            holds: Vec::new(),
+            exceptions: Vec::new(),
+            changed_lines: BTreeSet::new(),
+            changed: false,
+        }
+    }
+
+    /// Refuses if the caller decided on an older version.
+    pub fn expect_version(&self, expected: Option<i64>) -> Result<(), Problem> {
+        match expected {
+            Some(expected) if expected != self.order.version => Err(Problem::new(
+                Code::StaleVersion,
+                format!(
+                    "the order is at version {}, not {expected}",
+                    self.order.version
+                ),
+            )
+            .at("input.expectedVersion")
+            .with(serde_json::json!({ "currentVersion": self.order.version }))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves the status by the lifecycle's law, or refuses with `code`.
+    pub fn transition(&mut self, action: Action, code: Code) -> Result<(), Problem> {
+        let to = lifecycle::next(self.order.status, action).map_err(|illegal| {
+            Problem::new(code, format!("the order is {}", status_name(illegal.from)))
+                .with(serde_json::json!({ "status": illegal.from }))
+        })?;
+        self.order.status = to;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Says what happened, under the order's next version.
+    pub fn record(&mut self, tx: &Tx, event: Event) {
+        self.order.version += 1;
+        self.changed = true;
+        tx.emit(Entry {
+            aggregate_type: "order",
+            aggregate_id: self.order.id.to_string(),
+            version: self.order.version,
+            channel_id: Some(self.order.channel_id),
+            order_id: Some(self.order.id),
+            event,
+        });
+    }
+
+    /// A line to change.
+    pub fn line_mut(&mut self, id: LineId) -> Option<&mut order_line::Model> {
+        let line = self.lines.iter_mut().find(|line| line.id == id)?;
+        self.changed_lines.insert(id);
+        Some(line)
+    }
+
+    /// Whether a hold or a blocking exception stops it.
+    pub fn is_blocked(&self) -> bool {
+        !self.holds.is_empty() || self.exceptions.iter().any(|exception| exception.blocking)
+    }
+
+    /// Whether the money is there: authorised ≥ due, or the channel does not ask for it.
+    pub fn is_paid_for(&self, required: bool) -> bool {
+        !required
+            || self
+                .payment
+                .as_ref()
+                .is_some_and(|payment| payment.authorized_minor >= self.order.total_minor)
+            || self.order.total_minor == 0
+    }
+
+    /// Whether every unit that is still wanted is held.
+    pub fn is_covered(&self) -> bool {
+        self.lines.iter().all(|line| missing(line) == 0 && line.backordered == 0)
+    }
+
+    /// Releases the order to staging if every gate is green: nothing stops it, the money is
+    /// there, and every unit is held. Soft holds become firm.
+    pub fn confirm_if_green(&mut self, tx: &Tx, authorization_required: bool) {
+        let green = self.order.status == Status::Received
+            && !self.is_blocked()
+            && self.is_paid_for(authorization_required)
+            && self.is_covered();
+        if !green || self.transition(Action::Confirm, Code::OrderStateInvalid).is_err() {
+            return;
+        }
+        self.order.confirmed_at = Some(tx.now);
+        for line in self.lines.iter_mut().filter(|line| line.reserved > 0) {
+            line.allocated += line.reserved;
+            line.reserved = 0;
+            self.changed_lines.insert(line.id);
+        }
+        self.record(tx, Event::OrderConfirmed {});
+    }
+
+    /// Works the derived axes out afresh.
+    pub fn derive(&mut self) {
+        self.order.payment_status = payment_status(&self.order, self.payment.as_ref());
+        self.order.fulfillment_status = if self.holds.is_empty() {
+            FulfillmentStatus::Unfulfilled
+        } else {
+            FulfillmentStatus::OnHold
+        };
+        self.order.stage = stage(
+            self.order.status,
+            self.is_blocked(),
+            self.lines.iter().any(|line| line.backordered > 0),
+        );
+    }
+
+    /// Writes back what changed. Soft holds of an order that was confirmed become firm with it.
+    pub fn save(mut self, tx: &Tx) {
+        if !self.changed {
+            return;
+        }
+        self.derive();
+        let order = &self.order;
+        use order::Column;
+        tx.defer(
+            order::Entity::update_many()
+                .col_expr(Column::Status, Expr::value(order.status))
+                .col_expr(Column::PaymentStatus, Expr::value(order.payment_status))
+                .col_expr(Column::FulfillmentStatus, Expr::value(order.fulfillment_status))
+                .col_expr(Column::Stage, Expr::value(order.stage))
+                .col_expr(Column::CancelReason, Expr::value(order.cancel_reason.clone()))
+                .col_expr(Column::ConfirmedAt, Expr::value(order.confirmed_at))
+                .col_expr(Column::ClosedAt, Expr::value(order.closed_at))
+                .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+                .col_expr(Column::Version, Expr::value(order.version))
+                .filter(Column::Id.eq(order.id))
+                .into_query(),
+        );
+        if order.confirmed_at == Some(tx.now) {
+            use reservation::Column;
+            tx.defer(
+                reservation::Entity::update_many()
+                    .col_expr(Column::Status, Expr::value(reservation::Status::Allocated))
+                    .col_expr(Column::ExpiresAt, Expr::value(None::<chrono::DateTime<chrono::Utc>>))
+                    .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+                    .filter(Column::OrderId.eq(order.id))
+                    .filter(Column::Status.eq(reservation::Status::Active))
+                    .into_query(),
+            );
+        }
+        for line in self.lines.iter().filter(|line| self.changed_lines.contains(&line.id)) {
+            use order_line::Column;
+            tx.defer(
+                order_line::Entity::update_many()
+                    .col_expr(Column::Reserved, Expr::value(line.reserved))
+                    .col_expr(Column::Allocated, Expr::value(line.allocated))
+                    .col_expr(Column::Backordered, Expr::value(line.backordered))
+                    .col_expr(Column::Cancelled, Expr::value(line.cancelled))
+                    .filter(Column::Id.eq(line.id))
+                    .into_query(),
+            );
+        }
+    }
+}
+
+/// How many units of a line are wanted and neither held nor waited for.
+pub fn missing(line: &order_line::Model) -> i64 {
+    line.quantity - line.cancelled - line.reserved - line.allocated - line.backordered
+}
+
+/// The status as people read it.
+pub fn status_name(status: Status) -> String {
+    format!("{status:?}").to_uppercase()
+}
+
+/// Where an order stands on the live board. Until the warehouse has work of its own, everything
+/// after confirmation is staged.
+pub fn stage(status: Status, blocked: bool, waits_for_stock: bool) -> Stage {
+    match status {
+        Status::Cancelled | Status::Rejected | Status::Expired => Stage::Cancelled,
+        Status::Completed => Stage::Completed,
+        _ if blocked => Stage::OnHold,
+        Status::Confirmed => Stage::Staged,
+        Status::Draft | Status::Received if waits_for_stock => Stage::Backordered,
+        Status::Draft | Status::Received => Stage::Validating,
+    }
+}
+
+/// What a payment's amounts say about its order.
+pub fn payment_status(order: &order::Model, payment: Option<&payment::Model>) -> PaymentStatus {
+    let Some(payment) = payment else {
+        return PaymentStatus::Pending;
+    };
+    if payment.refunded_minor > 0 {
+        return if payment.refunded_minor >= payment.captured_minor {
+            PaymentStatus::Refunded
+        } else {
+            PaymentStatus::PartiallyRefunded
+        };
+    }
+    if payment.captured_minor > 0 {
+        return if payment.captured_minor >= order.total_minor {
+            PaymentStatus::Paid
+        } else {
+            PaymentStatus::PartiallyPaid
+        };
+    }
+    if payment.voided {
+        return PaymentStatus::Voided;
+    }
+    if payment.authorized_minor >= order.total_minor {
+        return PaymentStatus::Authorized;
+    }
+    // UNKNOWN is a fact about the newest effect, not about the amounts; it stays until settled.
+    if order.payment_status == PaymentStatus::Unknown {
+        return PaymentStatus::Unknown;
+    }
+    PaymentStatus::Pending
+}

@@ -1,0 +1,308 @@
+//! Authorisations and their ends: what is asked of a gateway, and what its answer changes.
+//!
+//! An effect is *intended* (a row SENT, committed), *called* (no connection held, the row's id is
+//! the idempotency key) and *recorded* (compare-and-set). Only a definite answer is an answer:
+//! whatever else comes back is UNKNOWN, and is resolved by asking about the same key, never by a
+//! second charge.
+
+use chrono::{DateTime, Duration, Utc};
+use entity::{Currency, Money, OrderId, PaymentId, TransactionId, payment, payment_transaction};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait, Set};
+
+use crate::tx::Tx;
+
+pub mod gateway;
+
+pub use gateway::{Answer, PaymentGateway};
+
+/// How long an authorisation lasts when the gateway does not say.
+pub const AUTHORIZATION_DAYS: i64 = 7;
+
+/// When to ask again about an effect without a definite answer, in seconds after the last try.
+const CHECKS_SECS: [i64; 6] = [5, 15, 60, 300, 900, 3600];
+
+/// What an order asks of its gateway.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// Its row, and the idempotency key at the gateway.
+    pub id: TransactionId,
+    /// The order.
+    pub order_id: OrderId,
+    /// What is asked.
+    pub kind: payment_transaction::Kind,
+    /// How much.
+    pub amount: Money,
+    /// The card's token.
+    pub instrument: Option<String>,
+    /// How often the gateway was called before.
+    pub attempts: i32,
+    /// When it was first called.
+    pub first_sent_at: Option<DateTime<Utc>>,
+}
+
+/// Opens the payment of an order that is settled elsewhere or on account: nothing is asked of a
+/// gateway, and the whole amount counts as authorised.
+pub fn open_settled(tx: &Tx, order_id: OrderId, gateway: &str, amount: Money) {
+    tx.defer_rows(vec![new_payment(tx, tx.id(), order_id, gateway, amount, amount.minor)], |i| i);
+}
+
+/// Opens the payment of an order and intends its authorisation. The call is the caller's to
+/// make, right after the commit.
+pub fn open_authorization(
+    tx: &Tx,
+    order_id: OrderId,
+    gateway: &str,
+    amount: Money,
+    instrument: String,
+) -> Effect {
+    let payment_id: PaymentId = tx.id();
+    tx.defer_rows(vec![new_payment(tx, payment_id, order_id, gateway, amount, 0)], |i| i);
+    intend(
+        tx,
+        payment_id,
+        order_id,
+        payment_transaction::Kind::Authorization,
+        amount,
+        Some(instrument),
+    )
+}
+
+/// Intends an effect: writes its row as sent, since the call follows at once.
+pub fn intend(
+    tx: &Tx,
+    payment_id: PaymentId,
+    order_id: OrderId,
+    kind: payment_transaction::Kind,
+    amount: Money,
+    instrument: Option<String>,
+) -> Effect {
+    let id: TransactionId = tx.id();
+    tx.defer_rows(
+        vec![payment_transaction::ActiveModel {
+            id: Set(id),
+            payment_id: Set(payment_id),
+            order_id: Set(order_id),
+            kind: Set(kind),
+            amount_minor: Set(amount.minor),
+            state: Set(payment_transaction::State::Sent),
+            instrument: Set(instrument.clone()),
+            attempts: Set(1),
+            first_sent_at: Set(Some(tx.now)),
+            next_check_at: Set(Some(tx.now + Duration::seconds(30))),
+            gateway_reference: Set(None),
+            decline_code: Set(None),
+            created_at: Set(tx.now),
+            updated_at: Set(tx.now),
+        }],
+        |insert| insert,
+    );
+    Effect {
+        id,
+        order_id,
+        kind,
+        amount,
+        instrument,
+        attempts: 1,
+        first_sent_at: Some(tx.now),
+    }
+}
+
+fn new_payment(
+    tx: &Tx,
+    id: PaymentId,
+    order_id: OrderId,
+    gateway: &str,
+    amount: Money,
+    authorized_minor: i64,
+) -> payment::ActiveModel {
+    payment::ActiveModel {
+        id: Set(id),
+        order_id: Set(order_id),
+        gateway: Set(gateway.to_owned()),
+        currency: Set(amount.currency),
+        authorized_minor: Set(authorized_minor),
+        capture_pending_minor: Set(0),
+        captured_minor: Set(0),
+        refund_pending_minor: Set(0),
+        refunded_minor: Set(0),
+        voided: Set(false),
+        authorization_expires_at: Set(None),
+        created_at: Set(tx.now),
+        updated_at: Set(tx.now),
+    }
+}
+
+/// What recording an answer changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The answer was already known, or came from an older call: nothing changed.
+    Nothing,
+    /// The effect happened.
+    Succeeded,
+    /// The gateway refused it.
+    Declined,
+    /// Still no definite answer; it will be asked about again.
+    Unknown {
+        /// Whether that is news.
+        first: bool,
+    },
+}
+
+/// Records a gateway's answer. The call's answer, a webhook and the reconciler all end here, and
+/// one compare-and-set decides between them. The caller has locked the order.
+pub async fn settle(
+    tx: &Tx,
+    effect: &Effect,
+    payment: &mut payment::Model,
+    answer: &Answer,
+) -> Result<Settled, DbErr> {
+    use payment_transaction::{Column, Entity, Kind, State};
+    let open = [State::Ready, State::Sent, State::Unknown];
+    let update = Entity::update_many()
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+        .filter(Column::Id.eq(effect.id))
+        .filter(Column::State.is_in(open));
+    let settled = match answer {
+        Answer::Succeeded { reference, expires_at } => {
+            let changed = update
+                .col_expr(Column::State, Expr::value(State::Succeeded))
+                .col_expr(Column::GatewayReference, Expr::value(reference.clone()))
+                .col_expr(Column::NextCheckAt, Expr::value(None::<DateTime<Utc>>))
+                .exec(tx.db())
+                .await?
+                .rows_affected;
+            if changed == 0 {
+                return Ok(Settled::Nothing);
+            }
+            match effect.kind {
+                Kind::Authorization => {
+                    payment.authorized_minor += effect.amount.minor;
+                    payment.voided = false;
+                    payment.authorization_expires_at = Some(
+                        expires_at.unwrap_or(tx.now + Duration::days(AUTHORIZATION_DAYS)),
+                    );
+                }
+                Kind::Void => {
+                    payment.authorized_minor = payment.captured_minor;
+                    payment.voided = true;
+                    payment.authorization_expires_at = None;
+                }
+                // Captures and refunds are not sent yet.
+                Kind::Capture | Kind::Refund => {}
+            }
+            write(tx, payment);
+            Settled::Succeeded
+        }
+        Answer::Declined { code } => {
+            let changed = update
+                .col_expr(Column::State, Expr::value(State::Declined))
+                .col_expr(Column::DeclineCode, Expr::value(code.clone()))
+                .col_expr(Column::NextCheckAt, Expr::value(None::<DateTime<Utc>>))
+                .exec(tx.db())
+                .await?
+                .rows_affected;
+            if changed == 0 { Settled::Nothing } else { Settled::Declined }
+        }
+        Answer::Unknown => {
+            let wait = CHECKS_SECS[usize::try_from(effect.attempts - 1)
+                .unwrap_or(0)
+                .min(CHECKS_SECS.len() - 1)];
+            let first = update
+                .clone()
+                .col_expr(Column::State, Expr::value(State::Unknown))
+                .col_expr(
+                    Column::NextCheckAt,
+                    Expr::value(Some(tx.now + Duration::seconds(wait))),
+                )
+                .filter(Column::State.ne(State::Unknown))
+                .exec(tx.db())
+                .await?
+                .rows_affected
+                > 0;
+            if !first {
+                let changed = update
+                    .col_expr(Column::Attempts, Expr::value(effect.attempts + 1))
+                    .col_expr(
+                        Column::NextCheckAt,
+                        Expr::value(Some(tx.now + Duration::seconds(wait))),
+                    )
+                    .exec(tx.db())
+                    .await?
+                    .rows_affected;
+                if changed == 0 {
+                    return Ok(Settled::Nothing);
+                }
+            }
+            Settled::Unknown { first }
+        }
+    };
+    Ok(settled)
+}
+
+/// Writes a payment's amounts at the end of the transaction.
+fn write(tx: &Tx, payment: &mut payment::Model) {
+    use payment::{Column, Entity};
+    payment.updated_at = tx.now;
+    tx.defer(
+        Entity::update_many()
+            .col_expr(Column::AuthorizedMinor, Expr::value(payment.authorized_minor))
+            .col_expr(Column::Voided, Expr::value(payment.voided))
+            .col_expr(
+                Column::AuthorizationExpiresAt,
+                Expr::value(payment.authorization_expires_at),
+            )
+            .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+            .filter(Column::Id.eq(payment.id))
+            .into_query(),
+    );
+}
+
+/// Gives back an authorisation that no gateway holds: on account, or settled elsewhere.
+pub fn void_settled(tx: &Tx, payment: &mut payment::Model) {
+    payment.authorized_minor = payment.captured_minor;
+    payment.voided = true;
+    write(tx, payment);
+}
+
+/// The effects that are due to be asked about, oldest first.
+pub async fn due(
+    db: &impl sea_orm::ConnectionTrait,
+    now: DateTime<Utc>,
+) -> Result<Vec<(payment_transaction::Model, Currency)>, DbErr> {
+    use payment_transaction::{Column, Entity, State};
+    use sea_orm::{QueryOrder, QuerySelect};
+    let rows = Entity::find()
+        .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
+        .filter(Column::NextCheckAt.lte(now))
+        .order_by_asc(Column::NextCheckAt)
+        .limit(100)
+        .all(db)
+        .await?;
+    let payments = payment::Entity::find()
+        .filter(payment::Column::Id.is_in(rows.iter().map(|row| row.payment_id)))
+        .all(db)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let payment = payments.iter().find(|payment| payment.id == row.payment_id)?;
+            Some((row, payment.currency))
+        })
+        .collect())
+}
+
+impl Effect {
+    /// An effect from its row.
+    pub fn from_row(row: &payment_transaction::Model, currency: Currency) -> Effect {
+        Effect {
+            id: row.id,
+            order_id: row.order_id,
+            kind: row.kind,
+            amount: Money::new(row.amount_minor, currency),
+            instrument: row.instrument.clone(),
+            attempts: row.attempts,
+            first_sent_at: row.first_sent_at,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One transaction of one actor: the only thing that a use case writes through.
+//!
+//! A `Tx` has no port to the outside, so no transaction can wait for the network. What happened
+//! is said with [`Tx::emit`]; the events, and the writes handed to [`Tx::defer`], go out in one
+//! round trip right before the commit.
+//!
+//! # Lock order
+//! Rows are locked in this order everywhere, so that no two transactions wait for each other:
+//! stock (by variant, then warehouse), orders (by id), promotions (by id), customers (by id).
+
+use std::sync::Mutex;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{CommonTableExpression, SubQueryStatement, WithClause};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Insert,
+    Iterable, QueryTrait,
+};
+use uuid::Uuid;
+
+use crate::events::{self, Entry};
+
+/// Who does something, as it is written into events and movements: `key:…`, `worker:…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The name in the log.
+    pub name: String,
+    /// The request or tick that it acts in.
+    pub correlation_id: String,
+}
+
+impl Actor {
+    /// A worker of ours, in a tick of its own.
+    pub fn worker(name: &str) -> Self {
+        Actor {
+            name: format!("worker:{name}"),
+            correlation_id: String::new(),
+        }
+    }
+}
+
+/// How many values one statement may bind: PostgreSQL takes 65,535, SQLite 32,766.
+const MAX_VALUES: usize = 30_000;
+
+/// How many values an update is taken to bind.
+const UPDATE_VALUES: usize = 40;
+
+/// How many columns a row of the log or the outbox has.
+const EVENT_COLUMNS: usize = 12;
+
+/// A write that waits for the commit.
+struct Deferred {
+    statement: SubQueryStatement,
+    values: usize,
+}
+
+/// A running transaction. Made and ended by `App::write` alone.
+pub struct Tx {
+    connection: DatabaseTransaction,
+    /// Who acts.
+    pub actor: Actor,
+    /// When: the same for everything in the transaction.
+    pub now: DateTime<Utc>,
+    deferred: Mutex<Vec<Deferred>>,
+    entries: Mutex<Vec<Entry>>,
+}
+
+impl Tx {
+    pub(crate) fn new(connection: DatabaseTransaction, actor: Actor, now: DateTime<Utc>) -> Self {
+        Tx {
+            connection,
+            actor,
+            now,
+            deferred: Mutex::default(),
+            entries: Mutex::default(),
+        }
+    }
+
+    /// The connection, for reads and for writes whose result decides what comes next.
+    pub fn db(&self) -> &DatabaseTransaction {
+        &self.connection
+    }
+
+    /// Whether rows can be locked one by one; on SQLite the whole database is ours already.
+    pub fn locks_rows(&self) -> bool {
+        self.connection.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// A new identifier. They rise with time, which keeps indexes dense; nothing else may be read
+    /// from their order.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that makes identifiers")]
+    pub fn id<T: From<Uuid>>(&self) -> T {
+        Uuid::now_v7().into()
+    }
+
+    /// Says that something happened. It is in the log if, and only if, the transaction commits.
+    pub fn emit(&self, entry: Entry) {
+        lock(&self.entries).push(entry);
+    }
+
+    /// Hands over a write whose result nobody waits for. Deferred writes run right before the
+    /// commit, in one round trip on PostgreSQL, where they are parts of one statement: none of
+    /// them may depend on another, and no two may write one row.
+    pub fn defer(&self, statement: impl Into<SubQueryStatement>) {
+        lock(&self.deferred).push(Deferred {
+            statement: statement.into(),
+            values: UPDATE_VALUES,
+        });
+    }
+
+    /// Hands over rows to insert, as [`Tx::defer`] does; `finish` may add what happens when a row
+    /// is there already.
+    pub fn defer_rows<A>(&self, rows: Vec<A>, finish: impl Fn(Insert<A>) -> Insert<A>)
+    where
+        A: ActiveModelTrait,
+    {
+        let columns = <A::Entity as EntityTrait>::Column::iter().count();
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let part: Vec<A> = rows.by_ref().take((MAX_VALUES / columns).max(1)).collect();
+            let values = part.len() * columns;
+            let insert = finish(Insert::many(part)).into_query();
+            lock(&self.deferred).push(Deferred { statement: insert.into(), values });
+        }
+    }
+
+    /// Runs what was deferred so far, for what must be read or relied on within the transaction.
+    pub async fn flush(&self) -> Result<(), DbErr> {
+        let statements = std::mem::take(&mut *lock(&self.deferred));
+        run(&self.connection, statements).await
+    }
+
+    pub(crate) async fn commit(self) -> Result<usize, DbErr> {
+        let entries = self.entries.into_inner().unwrap_or_else(|e| e.into_inner());
+        let mut statements = self.deferred.into_inner().unwrap_or_else(|e| e.into_inner());
+        let count = entries.len();
+        if !entries.is_empty() {
+            for part in entries.chunks(MAX_VALUES / EVENT_COLUMNS) {
+                let insert =
+                    events::append(&self.connection, part.to_vec(), &self.actor, self.now).await?;
+                statements.push(Deferred {
+                    statement: insert.into(),
+                    values: part.len() * EVENT_COLUMNS,
+                });
+            }
+        }
+        run(&self.connection, statements).await?;
+        self.connection.commit().await?;
+        Ok(count)
+    }
+
+    pub(crate) async fn rollback(self) -> Result<(), DbErr> {
+        self.connection.rollback().await
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Runs statements one after another, or on PostgreSQL as many as fit in one.
+async fn run(connection: &DatabaseTransaction, deferred: Vec<Deferred>) -> Result<(), DbErr> {
+    if connection.get_database_backend() != DbBackend::Postgres {
+        for Deferred { statement, .. } in &deferred {
+            execute(connection, statement).await?;
+        }
+        return Ok(());
+    }
+    let mut group = Vec::new();
+    let mut values = 0;
+    for next in deferred {
+        if values + next.values > MAX_VALUES && !group.is_empty() {
+            together(connection, std::mem::take(&mut group)).await?;
+            values = 0;
+        }
+        values += next.values;
+        group.push(next.statement);
+    }
+    together(connection, group).await
+}
+
+/// Runs statements as one, each but the last a part of its WITH clause.
+async fn together(
+    connection: &DatabaseTransaction,
+    mut statements: Vec<SubQueryStatement>,
+) -> Result<(), DbErr> {
+    let Some(last) = statements.pop() else {
+        return Ok(());
+    };
+    if statements.is_empty() {
+        return execute(connection, &last).await;
+    }
+    let mut with = WithClause::new();
+    for (place, statement) in statements.into_iter().enumerate() {
+        with.cte(
+            CommonTableExpression::new()
+                .query(statement)
+                .table_name(format!("w{place}"))
+                .to_owned(),
+        );
+    }
+    connection.execute(&with.query(last)).await?;
+    Ok(())
+}
+
+async fn execute(
+    connection: &DatabaseTransaction,
+    statement: &SubQueryStatement,
+) -> Result<(), DbErr> {
+    match statement {
+        SubQueryStatement::InsertStatement(insert) => connection.execute(insert).await?,
+        SubQueryStatement::UpdateStatement(update) => connection.execute(update).await?,
+        SubQueryStatement::DeleteStatement(delete) => connection.execute(delete).await?,
+        SubQueryStatement::SelectStatement(_) | SubQueryStatement::WithStatement(_) => {
+            return Err(DbErr::Custom("only writes can be deferred".to_owned()));
+        }
+    };
+    Ok(())
+}
