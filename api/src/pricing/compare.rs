@@ -1,11 +1,12 @@
 //! What a storefront submitted, held against what we know: prices within a tolerance, titles by
 //! their words. A difference is reported with both values and never settled here.
 
+use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 /// Two amounts that are further apart than the tolerance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// What we worked out.
     pub ours_minor: i64,

@@ -1,36 +1,49 @@
 //! Whether a promotion may apply to a cart at all, before it is known what it would take off.
 
 use entity::promotion;
+use serde::{Serialize, Serializer};
 
 use super::Cart;
 
 /// Why a promotion did not apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Rejection {
     /// No promotion has this code.
+    #[error("no promotion has this code")]
     Unknown,
     /// It does not run.
+    #[error("the promotion does not run")]
     Inactive,
     /// It begins later.
+    #[error("the promotion has not begun")]
     NotYetValid,
     /// It is over.
+    #[error("the promotion is over")]
     Expired,
     /// It runs in another channel.
+    #[error("the promotion runs in another channel")]
     WrongChannel,
     /// It is of another currency.
+    #[error("the promotion is of another currency")]
     WrongCurrency,
     /// It has an amount or a minimum, and nobody said of which currency.
+    #[error("the promotion lacks the currency of its amounts")]
     CurrencyMissing,
     /// What it takes off is missing or makes no sense.
+    #[error("the promotion is not set up completely")]
     Misconfigured,
     /// As many orders as may use it do.
+    #[error("the promotion was used as often as it may be")]
     LimitReached,
     /// The lines are worth less than it asks for.
+    #[error("the order is worth less than the promotion asks for")]
     BelowMinimum,
     /// It takes nothing off this cart: no line is meant, none has enough units, or other
     /// promotions left nothing to take.
+    #[error("the promotion takes nothing off this order")]
     NotApplicable,
     /// It cannot be combined, or another one that applied cannot.
+    #[error("the promotion cannot be combined with another one")]
     ExclusiveConflict,
 }
 
@@ -51,6 +64,13 @@ impl Rejection {
             Rejection::NotApplicable => "PROMOTION_NOT_APPLICABLE",
             Rejection::ExclusiveConflict => "PROMOTION_EXCLUSIVE_CONFLICT",
         }
+    }
+}
+
+/// Written as its code.
+impl Serialize for Rejection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a price could not be worked out.
 
-/// Why a price could not be worked out. None of these is worth a retry with the same input.
+/// Why a price could not be worked out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PricingError {
     /// An amount left the 64 bits of minor units, or a rate is too fine to be multiplied exactly.
@@ -46,6 +46,19 @@ impl PricingError {
             PricingError::NotApportionable => "NOT_APPORTIONABLE",
             PricingError::NoPrice => "NO_PRICE",
             PricingError::NoShippingRate => "NO_SHIPPING_RATE",
+        }
+    }
+
+    /// Whether the same input may be priced later: never, since nothing else decides a price.
+    pub fn retryable(self) -> bool {
+        match self {
+            PricingError::OutOfRange
+            | PricingError::QuantityInvalid { .. }
+            | PricingError::PriceNegative { .. }
+            | PricingError::TaxRateInvalid { .. }
+            | PricingError::NotApportionable
+            | PricingError::NoPrice
+            | PricingError::NoShippingRate => false,
         }
     }
 }

@@ -299,6 +299,16 @@ mod tests {
     }
 
     #[test]
+    fn c4b_of_two_rows_whose_codes_differ_in_case_the_first_in_stacking_order_counts() {
+        let promotions = [
+            at(2, percent("Ten", "0.2")),
+            at(1, percent("TEN", "0.1")),
+            at(3, percent("ten", "0.3")),
+        ];
+        assert_eq!(outcomes(&promotions, &["ten"]), [off("TEN", 1000)]);
+    }
+
+    #[test]
     fn c4b_of_two_exclusive_codes_the_first_in_stacking_order_wins() {
         let promotions = [
             at(2, exclusive(percent("BIG", "0.5"))),

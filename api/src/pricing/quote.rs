@@ -1,10 +1,12 @@
 //! What a cart costs.
 
 use entity::PromotionId;
+use serde::Serialize;
 
 use super::Rejection;
 
-/// What a cart costs, line by line. Every amount is in minor units of the cart's currency.
+/// What a cart costs, line by line. Every amount is in minor units of the cart's currency. As
+/// JSON it is the breakdown that an exception shows.
 ///
 /// These hold to the minor unit:
 /// - `subtotal − discount + shipping + tax added − tax exempted = total`, where the tax added is
@@ -13,7 +15,7 @@ use super::Rejection;
 /// - the gross amounts of the lines and of shipping add up to the total;
 /// - `net + tax = gross`, and no amount is negative, on every line and on shipping;
 /// - what the verdicts say was taken off adds up to `discount_minor`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Quote {
     /// The lines, in the order of the cart.
     pub lines: Vec<QuotedLine>,
@@ -37,7 +39,7 @@ pub struct Quote {
 }
 
 /// What one line costs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QuotedLine {
     /// The price of one unit, before discounts.
     pub unit_price_minor: i64,
@@ -58,7 +60,7 @@ pub struct QuotedLine {
 }
 
 /// What shipping costs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QuotedShipping {
     /// The charge before promotions.
     pub charge_minor: i64,
@@ -77,7 +79,7 @@ pub struct QuotedShipping {
 }
 
 /// What one promotion took off one line or off shipping; never zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct AppliedDiscount {
     /// The promotion.
     pub promotion_id: PromotionId,
@@ -86,7 +88,7 @@ pub struct AppliedDiscount {
 }
 
 /// What became of a code, or of an automatic promotion.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PromotionVerdict {
     /// The code in upper case, without blanks; none for an automatic promotion.
     pub code: Option<String>,
@@ -97,7 +99,8 @@ pub struct PromotionVerdict {
 }
 
 /// Whether a promotion applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PromotionOutcome {
     /// It took this much off, more than nothing, lines and shipping together. Only such a
     /// promotion counts as used.
@@ -107,4 +110,30 @@ pub enum PromotionOutcome {
     },
     /// It took nothing off.
     Rejected(Rejection),
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::price;
+    use super::super::samples::{cart, line};
+
+    #[test]
+    fn c4a_a_breakdown_shows_amounts_and_verdicts_by_their_names() {
+        let mut cart = cart(vec![line("A", 2, 500)]);
+        cart.codes = vec!["gone".to_owned()];
+        let breakdown = serde_json::to_value(price(&cart).unwrap()).unwrap();
+        assert_eq!(breakdown["lines"][0]["subtotal_minor"], json!(1000));
+        assert_eq!(breakdown["total_minor"], json!(1490));
+        assert_eq!(
+            breakdown["promotions"],
+            json!([{
+                "code": "GONE",
+                "promotion_id": null,
+                "outcome": { "REJECTED": "PROMOTION_UNKNOWN" },
+            }])
+        );
+    }
 }

@@ -28,6 +28,27 @@ pub(super) fn line(sku: &str, quantity: i64, unit_price_minor: i64) -> CartLine 
     }
 }
 
+/// Units of a SKU with a tax rate.
+pub(super) fn taxed_line(
+    sku: &str,
+    quantity: i64,
+    unit_price_minor: i64,
+    tax_rate: &str,
+) -> CartLine {
+    CartLine {
+        tax_rate: rate(tax_rate),
+        ..line(sku, quantity, unit_price_minor)
+    }
+}
+
+/// A shipping charge with a tax rate.
+pub(super) fn taxed_shipping(price_minor: i64, tax_rate: &str) -> Option<ShippingCharge> {
+    Some(ShippingCharge {
+        price_minor,
+        tax_rate: rate(tax_rate),
+    })
+}
+
 /// A cart in euros with prices exclusive of tax, rounded half up and per line, and untaxed
 /// shipping of 4.90.
 pub(super) fn cart(lines: Vec<CartLine>) -> Cart<'static> {
