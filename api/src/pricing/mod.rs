@@ -22,6 +22,7 @@ mod round;
 #[cfg(test)]
 mod samples;
 mod shipping;
+mod sum;
 mod tax;
 mod tiers;
 
@@ -38,6 +39,7 @@ pub use shipping::{ChosenShipping, ShippingOption, choose_shipping};
 pub use tiers::{PriceCandidate, unit_price};
 
 use promotions::Discounts;
+use sum::sum;
 use tax::TaxRules;
 
 /// Prices a cart: promotions take their part of the lines and of shipping in stacking order, and
@@ -80,19 +82,16 @@ pub fn price(cart: &Cart) -> Result<Quote, PricingError> {
         }
     };
 
-    let sum = |first: i64, amount: fn(&QuotedLine) -> i64| {
-        lines
-            .iter()
-            .try_fold(first, |sum, line| sum.checked_add(amount(line)))
-            .ok_or(PricingError::OutOfRange)
+    let total = |of_shipping: i64, of_line: fn(&QuotedLine) -> i64| {
+        sum(lines.iter().map(of_line).chain([of_shipping]))
     };
     Ok(Quote {
-        subtotal_minor: sum(0, |line| line.subtotal_minor)?,
-        discount_minor: sum(shipping.discount_minor, |line| line.discount_minor)?,
+        subtotal_minor: total(0, |line| line.subtotal_minor)?,
+        discount_minor: total(shipping.discount_minor, |line| line.discount_minor)?,
         shipping_minor: shipping.charge_minor,
-        tax_minor: sum(shipping.tax_minor, |line| line.tax_minor)?,
-        exempted_minor: sum(shipping.exempted_minor, |line| line.exempted_minor)?,
-        total_minor: sum(shipping.gross_minor, |line| line.gross_minor)?,
+        tax_minor: total(shipping.tax_minor, |line| line.tax_minor)?,
+        exempted_minor: total(shipping.exempted_minor, |line| line.exempted_minor)?,
+        total_minor: total(shipping.gross_minor, |line| line.gross_minor)?,
         promotions: verdicts,
         lines,
         shipping,

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 
 use super::apportion::apportion;
 use super::round::{multiply, round_product};
+use super::sum::sum;
 use super::{CartLine, PricingError, Rejection};
 
 /// An amount for each line of a cart, and one for its shipping.
@@ -22,10 +23,7 @@ pub(super) struct Values {
 impl Values {
     /// All of them together.
     pub(super) fn sum(&self) -> Result<i64, PricingError> {
-        self.lines
-            .iter()
-            .try_fold(self.shipping, |sum, value| sum.checked_add(*value))
-            .ok_or(PricingError::OutOfRange)
+        sum(self.lines.iter().copied().chain([self.shipping]))
     }
 
     /// Takes each of the other's amounts off its own.
@@ -116,10 +114,7 @@ impl<'a> Offer<'a> {
             }
             Gift::Amount(amount_minor) => {
                 let caps: Vec<i64> = meant.iter().map(|index| left.lines[*index]).collect();
-                let all = caps
-                    .iter()
-                    .try_fold(0_i64, |sum, cap| sum.checked_add(*cap))
-                    .ok_or(PricingError::OutOfRange)?;
+                let all = sum(caps.iter().copied())?;
                 let parts = apportion(amount_minor.min(all), &caps)?;
                 for (index, part) in meant.into_iter().zip(parts) {
                     taken.lines[index] = part;

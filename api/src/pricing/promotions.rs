@@ -19,6 +19,7 @@ use entity::{PromotionId, promotion};
 
 use super::eligibility::eligible;
 use super::offer::{Offer, Values};
+use super::sum::sum;
 use super::{AppliedDiscount, Cart, PricingError, PromotionOutcome, PromotionVerdict, Rejection};
 
 /// What promotions take off a cart.
@@ -49,10 +50,11 @@ pub(super) fn discounts(cart: &Cart, subtotals: Vec<i64>) -> Result<Discounts, P
         lines: subtotals,
         shipping: cart.shipping.map_or(0, |shipping| shipping.price_minor),
     };
+    let subtotal_minor = sum(full.lines.iter().copied())?;
     let mut outcomes = HashMap::new();
     let mut candidates = Vec::new();
     for promotion in &considered {
-        match consider(promotion, cart, &full)? {
+        match consider(promotion, cart, &full, subtotal_minor)? {
             Ok(candidate) => candidates.push(candidate),
             Err(rejection) => {
                 outcomes.insert(promotion.id, PromotionOutcome::Rejected(rejection));
@@ -181,16 +183,13 @@ fn consider<'a>(
     promotion: &'a promotion::Model,
     cart: &Cart,
     full: &Values,
+    subtotal_minor: i64,
 ) -> Result<Result<Candidate<'a>, Rejection>, PricingError> {
-    let subtotal = full
-        .lines
-        .iter()
-        .try_fold(0_i64, |sum, value| sum.checked_add(*value))
-        .ok_or(PricingError::OutOfRange)?;
-    let offer = match eligible(promotion, cart, subtotal).and_then(|()| Offer::read(promotion)) {
-        Ok(offer) => offer,
-        Err(rejection) => return Ok(Err(rejection)),
-    };
+    let offer =
+        match eligible(promotion, cart, subtotal_minor).and_then(|()| Offer::read(promotion)) {
+            Ok(offer) => offer,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
     let alone = offer.take(&cart.lines, full, cart.rounding_mode)?.sum()?;
     Ok(if alone > 0 {
         Ok(Candidate { promotion, offer })

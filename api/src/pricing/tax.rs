@@ -213,10 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn a_gross_amount_that_does_not_fit_is_an_error() {
-        let rules = rules(Exclusive, HalfUp, PerUnit);
-        let rate = "0.1".parse().unwrap();
-        assert_eq!(rules.tax(i64::MAX, 7, rate), Err(PricingError::OutOfRange));
+    fn an_amount_that_does_not_fit_is_an_error() {
+        let tax = |value, quantity, rate: &str| {
+            rules(Exclusive, HalfUp, PerUnit).tax(value, quantity, rate.parse().unwrap())
+        };
+        // The gross amount, the tax of equal units, and that of unequal ones.
+        assert_eq!(tax(i64::MAX, 7, "0.1"), Err(PricingError::OutOfRange));
+        assert_eq!(tax(i64::MAX / 4 * 2, 2, "3"), Err(PricingError::OutOfRange));
+        assert_eq!(tax(i64::MAX, 2, "1.5"), Err(PricingError::OutOfRange));
     }
 
     proptest! {
