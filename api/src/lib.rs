@@ -1,3 +1,18 @@
 //! OMS: an order management system. See `api/ARCHITECTURE.md` for the map.
+//!
+//! The modules in suggested reading order:
 
+pub mod failure;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod tx;
+pub mod events;
+pub mod access;
 pub mod pricing;
+pub mod catalogue;
+pub mod inventory;
+pub mod payments;
+pub mod exceptions;
+pub mod orders;
+pub mod app;

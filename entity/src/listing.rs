@@ -16,8 +16,22 @@ pub struct Model {
     pub variant_id: VariantId,
 }
 
-/// Joins are written where they are read.
+/// The joins that are read often.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// What the variant costs, in every price list.
+    #[sea_orm(
+        belongs_to = "crate::price::Entity",
+        from = "Column::VariantId",
+        to = "crate::price::Column::VariantId"
+    )]
+    Price,
+}
+
+impl Related<crate::price::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Price.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -250,6 +250,8 @@ pub struct Model {
     pub shipping_tax_minor: i64,
     /// All tax, that on shipping included, in minor units.
     pub tax_minor: i64,
+    /// Tax taken out of tax-inclusive prices for an exempt customer, in minor units.
+    pub exempted_minor: i64,
     /// What is due in all, in minor units.
     pub total_minor: i64,
     /// What the channel said the total is, in minor units.

@@ -43,8 +43,22 @@ pub struct Model {
     pub units: i64,
 }
 
-/// Joins are written where they are read.
+/// The joins that are read often.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// What the code stands for.
+    #[sea_orm(
+        belongs_to = "crate::variant::Entity",
+        from = "Column::VariantId",
+        to = "crate::variant::Column::Id"
+    )]
+    Variant,
+}
+
+impl Related<crate::variant::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Variant.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

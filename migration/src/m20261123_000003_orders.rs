@@ -32,6 +32,7 @@ CREATE TABLE "order" (
     shipping_discount_minor BIGINT NOT NULL CHECK (shipping_discount_minor >= 0),
     shipping_tax_minor BIGINT NOT NULL CHECK (shipping_tax_minor >= 0),
     tax_minor BIGINT NOT NULL CHECK (tax_minor >= 0),
+    exempted_minor BIGINT NOT NULL CHECK (exempted_minor >= 0),
     total_minor BIGINT NOT NULL CHECK (total_minor >= 0),
     submitted_total_minor BIGINT,
     promotion_codes JSONB NOT NULL,

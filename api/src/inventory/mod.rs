@@ -108,6 +108,13 @@ impl Shelf {
         self.rows.values()
     }
 
+    /// The variants that somebody waits for.
+    pub fn queued(&self) -> Vec<VariantId> {
+        let mut variants: Vec<VariantId> = self.queues.keys().copied().collect();
+        variants.sort();
+        variants
+    }
+
     /// How many units of a variant can be promised from these warehouses: none while others wait.
     pub fn available(&self, variant: VariantId, warehouses: &[WarehouseId]) -> i64 {
         if self.queues.contains_key(&variant) {

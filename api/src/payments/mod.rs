@@ -306,3 +306,24 @@ impl Effect {
         }
     }
 }
+
+/// Counts more of an order as authorised where no gateway is asked.
+pub fn authorize_settled(tx: &Tx, payment: &mut payment::Model, authorized_minor: i64) {
+    payment.authorized_minor = authorized_minor;
+    write(tx, payment);
+}
+
+/// Whether an order's authorisation is under way.
+pub async fn in_flight(
+    db: &impl sea_orm::ConnectionTrait,
+    order: OrderId,
+) -> Result<bool, DbErr> {
+    use payment_transaction::{Column, Entity, Kind, State};
+    Ok(Entity::find()
+        .filter(Column::OrderId.eq(order))
+        .filter(Column::Kind.eq(Kind::Authorization))
+        .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
+        .one(db)
+        .await?
+        .is_some())
+}

@@ -47,6 +47,8 @@ pub struct CartLine {
     pub quantity: i64,
     /// The price of one, before discounts.
     pub unit_price_minor: i64,
+    /// What the seller and the buyer have agreed to take off the line, before any promotion.
+    pub agreed_discount_minor: i64,
     /// Its tax rate: 19 % is `0.19`.
     pub tax_rate: Rate,
 }
@@ -77,6 +79,22 @@ impl Cart<'_> {
                 line.unit_price_minor
                     .checked_mul(line.quantity)
                     .ok_or(PricingError::OutOfRange)
+            })
+            .collect()
+    }
+
+    /// What the lines are worth once the agreed discounts are off.
+    pub(super) fn agreed_values(&self, subtotals: &[i64]) -> Result<Vec<i64>, PricingError> {
+        self.lines
+            .iter()
+            .zip(subtotals)
+            .enumerate()
+            .map(|(index, (line, subtotal))| {
+                if (0..=*subtotal).contains(&line.agreed_discount_minor) {
+                    Ok(subtotal - line.agreed_discount_minor)
+                } else {
+                    Err(PricingError::DiscountInvalid { line: index })
+                }
             })
             .collect()
     }

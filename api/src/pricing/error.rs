@@ -18,6 +18,12 @@ pub enum PricingError {
         /// The line's index in the cart; none = the shipping charge.
         line: Option<usize>,
     },
+    /// An agreed discount is below zero or above the line's value.
+    #[error("line {line}: the discount must be between zero and the line's value")]
+    DiscountInvalid {
+        /// The line's index in the cart.
+        line: usize,
+    },
     /// A tax rate is below zero.
     #[error("{}: the tax rate must not be negative", place(*.line))]
     TaxRateInvalid {
@@ -42,6 +48,7 @@ impl PricingError {
             PricingError::OutOfRange => "AMOUNT_OUT_OF_RANGE",
             PricingError::QuantityInvalid { .. } => "QUANTITY_INVALID",
             PricingError::PriceNegative { .. } => "PRICE_NEGATIVE",
+            PricingError::DiscountInvalid { .. } => "DISCOUNT_INVALID",
             PricingError::TaxRateInvalid { .. } => "TAX_RATE_INVALID",
             PricingError::NotApportionable => "NOT_APPORTIONABLE",
             PricingError::NoPrice => "NO_PRICE",
@@ -55,6 +62,7 @@ impl PricingError {
             PricingError::OutOfRange
             | PricingError::QuantityInvalid { .. }
             | PricingError::PriceNegative { .. }
+            | PricingError::DiscountInvalid { .. }
             | PricingError::TaxRateInvalid { .. }
             | PricingError::NotApportionable
             | PricingError::NoPrice

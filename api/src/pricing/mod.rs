@@ -42,11 +42,11 @@ use promotions::Discounts;
 use sum::sum;
 use tax::TaxRules;
 
-/// Prices a cart: promotions take their part of the lines and of shipping in stacking order, and
+/// Prices a cart: agreed discounts come off first, then promotions take their part of the lines and of shipping in stacking order, and
 /// what is left is taxed.
 pub fn price(cart: &Cart) -> Result<Quote, PricingError> {
     let subtotals = cart.subtotals()?;
-    let discounts = promotions::discounts(cart, subtotals.clone())?;
+    let discounts = promotions::discounts(cart, cart.agreed_values(&subtotals)?)?;
     let rules = TaxRules::of(cart);
     let Discounts { left, verdicts, .. } = discounts;
 

@@ -24,6 +24,7 @@ pub(super) fn line(sku: &str, quantity: i64, unit_price_minor: i64) -> CartLine 
         sku: sku.to_owned(),
         quantity,
         unit_price_minor,
+        agreed_discount_minor: 0,
         tax_rate: Rate::default(),
     }
 }

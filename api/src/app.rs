@@ -1,0 +1,338 @@
+//! Wires everything: the database, the clock, the ports, the hub, and the one way to write.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use serde_json::{Value as Json, json};
+use tokio::sync::Mutex;
+
+use entity::{counter, idempotency};
+
+use crate::access::{self, Principal};
+use crate::catalogue::{Reference, ReferenceCache};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::Db;
+use crate::events::Hub;
+use crate::failure::{Code, Failure, Problem};
+use crate::orders::{self, Changed};
+use crate::payments::PaymentGateway;
+use crate::payments::gateway;
+use crate::tx::{Actor, Tx};
+
+/// How often a transaction that lost a race is run again before its caller hears of it.
+const TRIES: usize = 5;
+
+/// How many order numbers a node draws at once.
+const NUMBERS: i64 = 20;
+
+/// The running system.
+pub struct App {
+    /// The database.
+    pub db: Db,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The settings.
+    pub config: Config,
+    /// Feeds the subscribers.
+    pub hub: Hub,
+    gateway: Arc<dyn PaymentGateway>,
+    reference: ReferenceCache,
+    numbers: Mutex<RangeInclusive<i64>>,
+    keys: moka::future::Cache<String, Principal>,
+}
+
+/// A request's claim to have its effect once.
+#[derive(Clone, Debug)]
+pub struct Once {
+    /// The key that the caller chose.
+    pub key: String,
+    /// The mutation.
+    pub operation: &'static str,
+    /// SHA-256 of the input, in hexadecimal.
+    pub fingerprint: String,
+}
+
+/// The answer to a request that may have been made before.
+pub struct Answered {
+    /// What it is about, as the mutation chose to save it.
+    pub answer: Json,
+    /// Whether it is the saved answer of an earlier request.
+    pub replayed: bool,
+}
+
+impl App {
+    /// Puts the parts together. Nothing runs yet.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        config: Config,
+        gateway: Arc<dyn PaymentGateway>,
+    ) -> Arc<App> {
+        Arc::new(App {
+            hub: Hub::new(db.clone()),
+            db,
+            clock,
+            config,
+            gateway,
+            reference: ReferenceCache::default(),
+            // Empty: the first order draws a block.
+            #[allow(clippy::reversed_empty_ranges)]
+            numbers: Mutex::new(1..=0),
+            // A revoked key must stop working within seconds, on every node.
+            keys: moka::future::Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(std::time::Duration::from_secs(2))
+                .build(),
+        })
+    }
+
+    /// The small tables that every order reads.
+    pub async fn reference(&self) -> Result<Arc<Reference>, DbErr> {
+        self.reference.get(&self.db.read).await
+    }
+
+    /// Says that one of the small tables has changed.
+    pub fn invalidate_reference(&self) {
+        self.reference.invalidate();
+    }
+
+    /// Finds the caller behind a key.
+    pub async fn authenticate(&self, key: &str) -> Result<Option<Principal>, DbErr> {
+        if let Some(principal) = self.keys.get(key).await {
+            return Ok(Some(principal));
+        }
+        let now = self.clock.now();
+        let found =
+            access::authenticate(&self.db.read, &self.config.access.pepper, key, now).await?;
+        if let Some(principal) = &found {
+            self.keys.insert(key.to_owned(), principal.clone()).await;
+        }
+        Ok(found)
+    }
+
+    /// Forgets every checked key, so that a revocation holds at once on this node.
+    pub fn forget_keys(&self) {
+        self.keys.invalidate_all();
+    }
+
+    /// Runs a use case in one transaction: commits if it succeeds, leaves no trace if it does not,
+    /// runs it again if it lost a race, and wakes the event feed.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that begins and commits")]
+    pub async fn write<T>(
+        &self,
+        actor: &Actor,
+        case: impl AsyncFn(&Tx) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let options = TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..Default::default()
+            };
+            let connection = self.db.write.begin_with_options(options).await?;
+            let tx = Tx::new(connection, actor.clone(), self.clock.now());
+            let outcome = match case(&tx).await {
+                Ok(value) => tx.commit().await.map(|events| (value, events)).map_err(Failure::from),
+                Err(failure) => {
+                    tx.rollback().await?;
+                    Err(failure)
+                }
+            };
+            match outcome {
+                Ok((value, events)) => {
+                    if events > 0 {
+                        self.hub.wake();
+                    }
+                    return Ok(value);
+                }
+                Err(failure) if failure.lost_a_race() && tries < TRIES => {
+                    tracing::debug!(%failure, tries, "running a lost transaction again");
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Runs a use case once for an idempotency key: the row and the saved answer are in the same
+    /// transaction as the effect. A repetition gets the saved answer; the same key with another
+    /// input is refused. Refusals are saved too.
+    pub async fn write_once(
+        &self,
+        actor: &Actor,
+        once: Option<&Once>,
+        case: impl AsyncFn(&Tx) -> Result<Json, Failure>,
+    ) -> Result<Answered, Failure> {
+        let Some(once) = once else {
+            let answer = self.write(actor, &case).await?;
+            return Ok(Answered { answer, replayed: false });
+        };
+        let outcome = self
+            .write(actor, async |tx: &Tx| {
+                if let Some(answer) = claim(tx, once, &Json::Null).await? {
+                    return Ok(Answered { answer, replayed: true });
+                }
+                let answer = case(tx).await?;
+                save(tx, once, &answer);
+                Ok(Answered { answer, replayed: false })
+            })
+            .await;
+        match outcome {
+            Err(Failure::Refused(problems)) => {
+                self.save_refusal(actor, once, &problems).await?;
+                Err(Failure::Refused(problems))
+            }
+            Ok(Answered { answer, replayed }) => match saved_refusal(&answer) {
+                Some(problems) => Err(Failure::Refused(problems)),
+                None => Ok(Answered { answer, replayed }),
+            },
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Keeps a refusal for the key, unless the refusal is about the key itself.
+    pub async fn save_refusal(
+        &self,
+        actor: &Actor,
+        once: &Once,
+        problems: &[Problem],
+    ) -> Result<(), Failure> {
+        let about_the_key = problems.iter().any(|problem| {
+            problem.code == Code::IdempotencyKeyReused || problem.code.retryable()
+        });
+        if about_the_key {
+            return Ok(());
+        }
+        let answer = json!({ "refused": problems });
+        self.write(actor, async |tx: &Tx| claim(tx, once, &answer).await.map(|_| ())).await
+    }
+
+    /// The answer that was saved for a key, if the request was made before.
+    pub async fn replay(&self, actor: &Actor, once: &Once) -> Result<Option<Json>, Failure> {
+        let saved = find_saved(&self.db.read, &actor.name, once).await?;
+        match saved.as_ref().and_then(saved_refusal) {
+            Some(problems) => Err(Failure::Refused(problems)),
+            None => Ok(saved),
+        }
+    }
+
+    /// The next order number.
+    pub async fn next_order_number(&self) -> Result<String, DbErr> {
+        let mut numbers = self.numbers.lock().await;
+        if let Some(next) = numbers.next() {
+            return Ok(next.to_string());
+        }
+        let drawn = counter::Entity::update_many()
+            .col_expr(counter::Column::Value, Expr::col(counter::Column::Value).add(NUMBERS))
+            .filter(counter::Column::Name.eq("order_number"))
+            .exec_with_returning(&self.db.write)
+            .await?;
+        let last = drawn
+            .first()
+            .ok_or_else(|| DbErr::RecordNotFound("the counter of order numbers".to_owned()))?
+            .value;
+        *numbers = (last - NUMBERS + 1)..=last;
+        numbers
+            .next()
+            .map(|next| next.to_string())
+            .ok_or_else(|| DbErr::Custom("no order numbers were drawn".to_owned()))
+    }
+
+    /// Makes the calls that a command owes its gateway and records the answers, until none is
+    /// owed. A crash in between is healed by [`App::reconcile_payments`].
+    pub async fn carry_out(&self, changed: Changed) -> Result<(), Failure> {
+        let mut owed = changed.effects;
+        while let Some(effect) = owed.pop() {
+            let answer = gateway::execute(self.gateway.as_ref(), &effect, self.clock.now()).await;
+            let reference = self.reference().await?;
+            let settled = self
+                .write(&Actor::worker("payments"), async |tx: &Tx| {
+                    orders::settle_payment(tx, &reference, &effect, &answer).await
+                })
+                .await?;
+            owed.extend(settled.effects);
+        }
+        Ok(())
+    }
+
+    /// Asks about the effects that have no definite answer yet and are due to be asked about.
+    pub async fn reconcile_payments(&self) -> Result<usize, Failure> {
+        let due = crate::payments::due(&self.db.read, self.clock.now()).await?;
+        let count = due.len();
+        for (row, currency) in due {
+            let effect = crate::payments::Effect::from_row(&row, currency);
+            let answer = gateway::resolve(self.gateway.as_ref(), &effect, self.clock.now()).await;
+            let reference = self.reference().await?;
+            let settled = self
+                .write(&Actor::worker("payments"), async |tx: &Tx| {
+                    orders::settle_payment(tx, &reference, &effect, &answer).await
+                })
+                .await?;
+            self.carry_out(settled).await?;
+        }
+        Ok(count)
+    }
+}
+
+/// Claims a key: none if it is ours now, the saved answer if the request was made before. Blocks
+/// while another transaction holds the key.
+pub async fn claim(tx: &Tx, once: &Once, answer: &Json) -> Result<Option<Json>, Failure> {
+    let row = idempotency::ActiveModel {
+        actor: sea_orm::Set(tx.actor.name.clone()),
+        key: sea_orm::Set(once.key.clone()),
+        operation: sea_orm::Set(once.operation.to_owned()),
+        fingerprint: sea_orm::Set(once.fingerprint.clone()),
+        response: sea_orm::Set(answer.clone()),
+        created_at: sea_orm::Set(tx.now),
+    };
+    let inserted = idempotency::Entity::insert(row)
+        .on_conflict_do_nothing_on([idempotency::Column::Actor, idempotency::Column::Key])
+        .exec_without_returning(tx.db())
+        .await?;
+    if matches!(inserted, sea_orm::TryInsertResult::Inserted(1..)) {
+        return Ok(None);
+    }
+    find_saved(tx.db(), &tx.actor.name, once).await
+}
+
+async fn find_saved(
+    db: &impl sea_orm::ConnectionTrait,
+    actor: &str,
+    once: &Once,
+) -> Result<Option<Json>, Failure> {
+    let row = idempotency::Entity::find_by_id((actor.to_owned(), once.key.clone())).one(db).await?;
+    match row {
+        None => Ok(None),
+        Some(row) if row.operation != once.operation || row.fingerprint != once.fingerprint => {
+            Err(Problem::new(
+                Code::IdempotencyKeyReused,
+                "this idempotency key was used with another input",
+            )
+            .at("input.idempotencyKey")
+            .into())
+        }
+        Some(row) => Ok(Some(row.response)),
+    }
+}
+
+fn save(tx: &Tx, once: &Once, answer: &Json) {
+    use idempotency::Column;
+    use sea_orm::QueryTrait;
+    tx.defer(
+        idempotency::Entity::update_many()
+            .col_expr(Column::Response, Expr::value(answer.clone()))
+            .filter(Column::Actor.eq(tx.actor.name.clone()))
+            .filter(Column::Key.eq(once.key.clone()))
+            .into_query(),
+    );
+}
+
+fn saved_refusal(answer: &Json) -> Option<Vec<Problem>> {
+    serde_json::from_value(answer.get("refused")?.clone()).ok()
+}

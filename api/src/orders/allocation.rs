@@ -1,0 +1,209 @@
+//! A change of stock with everything that it can touch, locked in the one order: stock rows
+//! first, then the orders concerned, those of waiters included.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::{OrderId, VariantId, WarehouseId, backorder, order_line};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
+
+use super::aggregate::{self, Aggregate, missing};
+use crate::catalogue::Reference;
+use crate::events::Event;
+use crate::failure::Failure;
+use crate::inventory::{self, Demand, Shelf, Strength};
+use crate::tx::Tx;
+
+/// How many waiters of a variant one transaction serves at most; the allocation worker goes on
+/// with the rest.
+const WAITERS: usize = 200;
+
+/// The stock rows of some variants, those who wait for them, and orders: all locked.
+pub struct Allocation<'a> {
+    reference: &'a Reference,
+    /// The stock rows.
+    pub shelf: Shelf,
+    /// The orders: those asked for, and those of waiters.
+    pub orders: BTreeMap<OrderId, Aggregate>,
+    waiters: Vec<backorder::Model>,
+}
+
+/// The variants of an order's lines. Lines do not change their variant, so no lock is needed.
+pub async fn variants_of(tx: &Tx, orders: &[OrderId]) -> Result<BTreeSet<VariantId>, Failure> {
+    Ok(order_line::Entity::find()
+        .filter(order_line::Column::OrderId.is_in(orders.iter().copied()))
+        .all(tx.db())
+        .await?
+        .into_iter()
+        .filter_map(|line| line.variant_id)
+        .collect())
+}
+
+impl<'a> Allocation<'a> {
+    /// Locks stock, then orders.
+    pub async fn lock(
+        tx: &Tx,
+        reference: &'a Reference,
+        variants: BTreeSet<VariantId>,
+        orders: &[OrderId],
+    ) -> Result<Allocation<'a>, Failure> {
+        let shelf = Shelf::lock(tx, variants.iter().copied()).await?;
+        let mut waiters = Vec::new();
+        for variant in shelf.queued() {
+            waiters.extend(inventory::waiters(tx, variant).await?.into_iter().take(WAITERS));
+        }
+        let concerned = orders.iter().copied().chain(waiters.iter().map(|w| w.order_id));
+        let orders = aggregate::lock(tx, concerned).await?;
+        Ok(Allocation { reference, shelf, orders, waiters })
+    }
+
+    /// The warehouses that serve an order's channel, first asked first.
+    fn warehouses(&self, order: OrderId) -> &'a [WarehouseId] {
+        self.orders
+            .get(&order)
+            .and_then(|aggregate| self.reference.channel(aggregate.order.channel_id))
+            .map_or(&[], |channel| channel.warehouses.as_slice())
+    }
+
+    /// Gives what is available to those who wait, oldest first. The head of a queue takes what
+    /// there is, even if it wants more; nobody overtakes it.
+    pub fn serve_waiters(&mut self, tx: &Tx) {
+        for mut waiter in std::mem::take(&mut self.waiters) {
+            let warehouses = self.warehouses(waiter.order_id);
+            let Some(aggregate) = self.orders.get_mut(&waiter.order_id) else {
+                continue;
+            };
+            if waiter.status != backorder::Status::Waiting {
+                continue;
+            }
+            let got = self.shelf.serve(tx, &waiter, warehouses);
+            if got == 0 {
+                continue;
+            }
+            waiter.quantity -= got;
+            write_waiter(tx, &waiter, backorder::Status::Allocated);
+            if let Some(line) = aggregate.line_mut(waiter.line_id) {
+                line.backordered -= got;
+                line.allocated += got;
+            }
+            let waiting = aggregate.lines.iter().map(|line| line.backordered).sum();
+            aggregate.record(
+                tx,
+                Event::OrderBackorderAllocated {
+                    variant_id: waiter.variant_id,
+                    quantity: got,
+                    waiting,
+                },
+            );
+        }
+    }
+
+    /// Gives up an order's places in queues.
+    pub fn cancel_waiting(&mut self, tx: &Tx, order: OrderId) {
+        for waiter in self.waiters.iter_mut().filter(|waiter| waiter.order_id == order) {
+            waiter.status = backorder::Status::Cancelled;
+        }
+        use backorder::Column;
+        tx.defer(
+            backorder::Entity::update_many()
+                .col_expr(Column::Status, Expr::value(backorder::Status::Cancelled))
+                .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+                .filter(Column::OrderId.eq(order))
+                .filter(Column::Status.eq(backorder::Status::Waiting))
+                .into_query(),
+        );
+    }
+
+    /// Holds what an order wants and does not have, or lets it wait. Lines with an open exception
+    /// of their own wait for the person first.
+    pub fn hold_missing(&mut self, tx: &Tx, order: OrderId) {
+        let warehouses = self.warehouses(order);
+        let Some(aggregate) = self.orders.get_mut(&order) else {
+            return;
+        };
+        let stopped: BTreeSet<_> = aggregate
+            .exceptions
+            .iter()
+            .filter(|exception| exception.blocking)
+            .filter_map(|exception| exception.line_id)
+            .collect();
+        let ttl = self
+            .reference
+            .channel(aggregate.order.channel_id)
+            .map_or(900, |channel| channel.row.reservation_ttl_secs);
+        let until = tx.now + chrono::Duration::seconds(ttl);
+        let mut held = 0;
+        let mut waits = 0;
+        let wanted: Vec<(Demand, bool)> = aggregate
+            .lines
+            .iter()
+            .filter(|line| !stopped.contains(&line.id) && missing(line) > 0)
+            .filter_map(|line| {
+                let demand = Demand {
+                    order_id: order,
+                    line_id: line.id,
+                    variant_id: line.variant_id?,
+                    quantity: missing(line),
+                };
+                Some((demand, line.backordered > 0))
+            })
+            .collect();
+        for (mut demand, is_waiting) in wanted {
+            let got = self.shelf.hold(tx, demand, warehouses, Strength::Soft(until));
+            let line = aggregate.line_mut(demand.line_id);
+            demand.quantity -= got;
+            held += got;
+            let rest = if is_waiting { 0 } else { demand.quantity };
+            if let Some(line) = line {
+                line.reserved += got;
+                line.backordered += rest;
+            }
+            if rest > 0 {
+                waits += rest;
+                let expected = self.reference.expected(demand.variant_id, tx.now);
+                self.shelf.wait(tx, demand, expected);
+            }
+        }
+        if held > 0 || waits > 0 {
+            aggregate.record(tx, Event::OrderStockHeld { quantity: held, backordered: waits });
+        }
+    }
+
+    /// Whether the order's channel asks for authorised ≥ due before staging.
+    pub fn authorization_required(&self, order: OrderId) -> bool {
+        self.orders
+            .get(&order)
+            .and_then(|aggregate| self.reference.channel(aggregate.order.channel_id))
+            .is_none_or(|channel| channel.row.requires_authorization)
+    }
+
+    /// Confirms what has become green and writes everything back.
+    pub fn put_back(mut self, tx: &Tx) {
+        let orders: Vec<OrderId> = self.orders.keys().copied().collect();
+        for order in orders {
+            let required = self.authorization_required(order);
+            if let Some(aggregate) = self.orders.get_mut(&order) {
+                aggregate.confirm_if_green(tx, required);
+            }
+        }
+        for aggregate in self.orders.into_values() {
+            aggregate.save(tx);
+        }
+        self.shelf.put_back(tx);
+    }
+}
+
+/// Writes what a waiter still waits for; with nothing left, the place ends as `end`.
+fn write_waiter(tx: &Tx, waiter: &backorder::Model, end: backorder::Status) {
+    use backorder::Column;
+    let update = backorder::Entity::update_many()
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+        .filter(Column::Id.eq(waiter.id));
+    // A place that was served keeps the quantity it last waited for, since none is not a wait.
+    let update = if waiter.quantity > 0 {
+        update.col_expr(Column::Quantity, Expr::value(waiter.quantity))
+    } else {
+        update.col_expr(Column::Status, Expr::value(end))
+    };
+    tx.defer(update.into_query());
+}

@@ -1,0 +1,688 @@
+//! The order's own story: its lifecycle, its holds and exceptions, its stock and its money, and
+//! how each change moves it on.
+//!
+//! Every command locks what it touches in the order that [`crate::tx`] states, decides in memory,
+//! and writes back with its events. An order is released to staging by whichever command turns
+//! its last gate green.
+
+use std::collections::BTreeSet;
+
+use entity::order::{PaymentMethod, PaymentStatus, Status};
+use entity::order_exception::Status as ExceptionStatus;
+use entity::{
+    ExceptionId, HoldId, Money, NoteId, OrderId, VariantId, customer, note, order,
+    order_exception, payment_transaction, promotion, promotion_use, reservation, stock_movement,
+};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+
+use crate::catalogue::Reference;
+use crate::events::Event;
+use crate::exceptions::{self, Finding};
+use crate::failure::{Code, Failure, Problem};
+use crate::payments::{self, Answer, Effect, Settled};
+use crate::tx::Tx;
+
+pub mod aggregate;
+pub mod allocation;
+pub mod lifecycle;
+pub mod stock;
+
+use aggregate::Aggregate;
+use allocation::Allocation;
+use lifecycle::Action;
+
+/// An order after a command, with what is now owed to its gateway.
+pub struct Changed {
+    /// The order.
+    pub order_id: OrderId,
+    /// The calls to make, right after the commit.
+    pub effects: Vec<Effect>,
+}
+
+impl Changed {
+    fn only(order_id: OrderId) -> Changed {
+        Changed { order_id, effects: Vec::new() }
+    }
+}
+
+/// How many characters a reason, note or resolution may have.
+pub const LONGEST_TEXT: usize = 4_000;
+
+/// Takes a text that a person wrote: not blank, not endless.
+fn text(field: &str, text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > LONGEST_TEXT {
+        return Err(Problem::new(
+            Code::InvalidInput,
+            format!("{field} must have 1 to {LONGEST_TEXT} characters"),
+        )
+        .at(&format!("input.{field}")));
+    }
+    Ok(text.to_owned())
+}
+
+async fn lock_one(tx: &Tx, id: OrderId) -> Result<Aggregate, Failure> {
+    aggregate::lock(tx, [id])
+        .await?
+        .remove(&id)
+        .ok_or_else(|| Problem::not_found("order").at("input.id").into())
+}
+
+/// Locks an order together with the stock of its lines.
+async fn lock_with_stock<'a>(
+    tx: &Tx,
+    reference: &'a Reference,
+    id: OrderId,
+) -> Result<Allocation<'a>, Failure> {
+    let variants = allocation::variants_of(tx, &[id]).await?;
+    let allocation = Allocation::lock(tx, reference, variants, &[id]).await?;
+    if allocation.orders.contains_key(&id) {
+        Ok(allocation)
+    } else {
+        Err(Problem::not_found("order").at("input.id").into())
+    }
+}
+
+/// Ends an order that will not be delivered: lets its stock go to those who wait, gives back
+/// money, credit and promotion uses, and settles its exceptions.
+pub struct End {
+    /// Which order.
+    pub order_id: OrderId,
+    /// The version that the caller decided on.
+    pub expected_version: Option<i64>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Cancels an order that has not shipped yet and lets its stock go.
+pub async fn cancel(tx: &Tx, reference: &Reference, cmd: End) -> Result<Changed, Failure> {
+    let reason = text("reason", &cmd.reason)?;
+    let event = Event::OrderCancelled { reason };
+    end(tx, reference, &cmd, Action::Cancel, Code::OrderNotCancellable, event).await
+}
+
+/// Refuses an order that failed a check.
+pub async fn reject(tx: &Tx, reference: &Reference, cmd: End) -> Result<Changed, Failure> {
+    let reason = text("reason", &cmd.reason)?;
+    let event = Event::OrderRejected { reason };
+    end(tx, reference, &cmd, Action::Reject, Code::OrderNotRejectable, event).await
+}
+
+async fn end(
+    tx: &Tx,
+    reference: &Reference,
+    cmd: &End,
+    action: Action,
+    code: Code,
+    event: Event,
+) -> Result<Changed, Failure> {
+    let mut allocation = lock_with_stock(tx, reference, cmd.order_id).await?;
+    if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
+        aggregate.expect_version(cmd.expected_version)?;
+        aggregate.transition(action, code)?;
+        aggregate.order.cancel_reason = Some(cmd.reason.trim().to_owned());
+    }
+    let effects = wind_up(tx, &mut allocation, cmd.order_id, event).await?;
+    allocation.put_back(tx);
+    Ok(Changed { order_id: cmd.order_id, effects })
+}
+
+/// What every end of an order has in common. The status has moved already.
+async fn wind_up(
+    tx: &Tx,
+    allocation: &mut Allocation<'_>,
+    id: OrderId,
+    event: Event,
+) -> Result<Vec<Effect>, Failure> {
+    release(tx, allocation, id, reservation::Status::Released, None).await?;
+    allocation.cancel_waiting(tx, id);
+    allocation.serve_waiters(tx);
+    let Some(aggregate) = allocation.orders.get_mut(&id) else {
+        return Ok(Vec::new());
+    };
+    let lines: Vec<_> = aggregate.lines.iter().map(|line| line.id).collect();
+    for line in lines {
+        if let Some(line) = aggregate.line_mut(line) {
+            line.backordered = 0;
+            line.cancelled = line.quantity;
+        }
+    }
+    let resolution = format!("the order is {}", aggregate::status_name(aggregate.order.status));
+    for exception in std::mem::take(&mut aggregate.exceptions) {
+        exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, &resolution);
+    }
+    aggregate.order.closed_at = Some(tx.now);
+    let effects = give_back(tx, aggregate).await?;
+    aggregate.record(tx, event);
+    Ok(effects)
+}
+
+/// Gives back what an order took: promotion uses, credit, authorised money.
+async fn give_back(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effect>, Failure> {
+    let uses = promotion_use::Entity::find()
+        .filter(promotion_use::Column::OrderId.eq(aggregate.order.id))
+        .order_by_asc(promotion_use::Column::PromotionId)
+        .all(tx.db())
+        .await?;
+    for used in uses {
+        use promotion::Column;
+        promotion::Entity::update_many()
+            .col_expr(Column::UsageCount, Expr::col(Column::UsageCount).sub(1))
+            .filter(Column::Id.eq(used.promotion_id))
+            .exec(tx.db())
+            .await?;
+        promotion_use::Entity::delete_by_id((used.promotion_id, used.order_id))
+            .exec(tx.db())
+            .await?;
+    }
+    let order = &aggregate.order;
+    let Some(payment) = aggregate.payment.as_mut() else {
+        return Ok(Vec::new());
+    };
+    let open = payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor;
+    if open <= 0 {
+        return Ok(Vec::new());
+    }
+    if order.payment_method != PaymentMethod::Card {
+        if let (PaymentMethod::Account, Some(customer)) = (order.payment_method, order.customer_id)
+        {
+            use customer::Column;
+            customer::Entity::update_many()
+                .col_expr(Column::CreditUsedMinor, Expr::col(Column::CreditUsedMinor).sub(open))
+                .filter(Column::Id.eq(customer))
+                .exec(tx.db())
+                .await?;
+        }
+        payments::void_settled(tx, payment);
+        return Ok(Vec::new());
+    }
+    Ok(vec![payments::intend(
+        tx,
+        payment.id,
+        order.id,
+        payment_transaction::Kind::Void,
+        Money::new(open, order.currency),
+        None,
+    )])
+}
+
+/// Lets an order's live reservations go: all of them, or the soft ones that ran out by a moment.
+/// Each ends by a compare-and-set; only what this transaction ended goes back to stock.
+async fn release(
+    tx: &Tx,
+    allocation: &mut Allocation<'_>,
+    order: OrderId,
+    to: reservation::Status,
+    expired_by: Option<chrono::DateTime<chrono::Utc>>,
+) -> Result<i64, Failure> {
+    use reservation::Column;
+    let mut update = reservation::Entity::update_many()
+        .col_expr(Column::Status, Expr::value(to))
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+        .filter(Column::OrderId.eq(order));
+    update = match expired_by {
+        Some(moment) => update
+            .filter(Column::Status.eq(reservation::Status::Active))
+            .filter(Column::ExpiresAt.lte(moment)),
+        None => update.filter(
+            Column::Status.is_in([reservation::Status::Active, reservation::Status::Allocated]),
+        ),
+    };
+    // The statuses before the update decide which figure of the line goes down; both may.
+    let kind = match to {
+        reservation::Status::Expired => stock_movement::Kind::Expire,
+        _ => stock_movement::Kind::Release,
+    };
+    let mut released = 0;
+    for held in update.exec_with_returning(tx.db()).await? {
+        allocation.shelf.let_go(tx, &held, kind);
+        released += held.quantity;
+        if let Some(line) = allocation
+            .orders
+            .get_mut(&order)
+            .and_then(|aggregate| aggregate.line_mut(held.line_id))
+        {
+            let soft = held.quantity.min(line.reserved);
+            line.reserved -= soft;
+            line.allocated -= held.quantity - soft;
+        }
+    }
+    Ok(released)
+}
+
+/// What [`hold`] needs.
+pub struct Hold {
+    /// Which order.
+    pub order_id: OrderId,
+    /// The version that the caller decided on.
+    pub expected_version: Option<i64>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Stops an order until somebody lifts the hold.
+pub async fn hold(tx: &Tx, cmd: Hold) -> Result<Changed, Failure> {
+    let reason = text("reason", &cmd.reason)?;
+    let mut aggregate = lock_one(tx, cmd.order_id).await?;
+    aggregate.expect_version(cmd.expected_version)?;
+    aggregate.transition(Action::Hold, Code::OrderNotHoldable)?;
+    let hold = exceptions::place_hold(tx, cmd.order_id, &reason);
+    aggregate.record(tx, Event::OrderHeld { hold_id: hold.id.0, reason });
+    aggregate.holds.push(hold);
+    aggregate.save(tx);
+    Ok(Changed::only(cmd.order_id))
+}
+
+/// What [`release_hold`] needs.
+pub struct ReleaseHold {
+    /// Which order.
+    pub order_id: OrderId,
+    /// Which of its holds.
+    pub hold_id: HoldId,
+    /// The version that the caller decided on.
+    pub expected_version: Option<i64>,
+}
+
+/// Lifts a hold. The order goes on if that was the last thing that stopped it.
+pub async fn release_hold(
+    tx: &Tx,
+    reference: &Reference,
+    cmd: ReleaseHold,
+) -> Result<Changed, Failure> {
+    let mut allocation = lock_with_stock(tx, reference, cmd.order_id).await?;
+    if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
+        aggregate.expect_version(cmd.expected_version)?;
+        aggregate.transition(Action::ReleaseHold, Code::OrderStateInvalid)?;
+        let Some(place) = aggregate.holds.iter().position(|hold| hold.id == cmd.hold_id) else {
+            return Err(Problem::new(Code::HoldNotActive, "the order has no such hold")
+                .at("input.holdId")
+                .into());
+        };
+        aggregate.holds.remove(place);
+        exceptions::lift_hold(tx, cmd.hold_id);
+        aggregate.record(tx, Event::OrderHoldReleased { hold_id: cmd.hold_id.0 });
+    }
+    allocation.hold_missing(tx, cmd.order_id);
+    allocation.put_back(tx);
+    Ok(Changed::only(cmd.order_id))
+}
+
+/// What [`resolve_exception`] needs.
+pub struct ResolveException {
+    /// Which exception.
+    pub exception_id: ExceptionId,
+    /// How it was settled, in words.
+    pub resolution: String,
+    /// Whether it was found to be no exception.
+    pub dismiss: bool,
+}
+
+/// Settles an exception by a person's word. The order goes on if that was the last thing that
+/// stopped it; a line that may not be backordered may now wait, since a person said so, and an
+/// order beyond its credit is taken on account.
+pub async fn resolve_exception(
+    tx: &Tx,
+    reference: &Reference,
+    cmd: ResolveException,
+) -> Result<Changed, Failure> {
+    let resolution = text("resolution", &cmd.resolution)?;
+    let row = order_exception::Entity::find_by_id(cmd.exception_id)
+        .one(tx.db())
+        .await?
+        .ok_or_else(|| Problem::not_found("exception").at("input.id"))?;
+    let mut allocation = lock_with_stock(tx, reference, row.order_id).await?;
+    if let Some(aggregate) = allocation.orders.get_mut(&row.order_id) {
+        aggregate.transition(Action::ResolveException, Code::OrderStateInvalid)?;
+        let Some(place) = aggregate.exceptions.iter().position(|open| open.id == row.id) else {
+            return Err(Problem::new(Code::ExceptionNotOpen, "the exception is settled already")
+                .at("input.id")
+                .into());
+        };
+        let exception = aggregate.exceptions.remove(place);
+        let status = if cmd.dismiss {
+            ExceptionStatus::Dismissed
+        } else {
+            ExceptionStatus::Resolved
+        };
+        exceptions::settle(tx, exception.id, status, &resolution);
+        aggregate.record(
+            tx,
+            Event::OrderExceptionResolved {
+                exception_id: exception.id.0,
+                code: exception.code.clone(),
+                resolution,
+                dismissed: cmd.dismiss,
+            },
+        );
+        if exception.code == Code::CreditLimitExceeded.as_str() {
+            take_credit(tx, aggregate).await?;
+        }
+    }
+    allocation.hold_missing(tx, row.order_id);
+    allocation.put_back(tx);
+    Ok(Changed::only(row.order_id))
+}
+
+/// Takes an order on account whatever the limit says: a person has overridden it.
+async fn take_credit(tx: &Tx, aggregate: &mut Aggregate) -> Result<(), Failure> {
+    let due = aggregate.order.total_minor;
+    let (Some(customer), Some(payment)) = (aggregate.order.customer_id, &mut aggregate.payment)
+    else {
+        return Ok(());
+    };
+    if aggregate.order.payment_method != PaymentMethod::Account || payment.authorized_minor >= due {
+        return Ok(());
+    }
+    use customer::Column;
+    customer::Entity::update_many()
+        .col_expr(
+            Column::CreditUsedMinor,
+            Expr::col(Column::CreditUsedMinor).add(due - payment.authorized_minor),
+        )
+        .filter(Column::Id.eq(customer))
+        .exec(tx.db())
+        .await?;
+    payments::authorize_settled(tx, payment, due);
+    Ok(())
+}
+
+/// What [`add_note`] needs.
+pub struct AddNote {
+    /// Which order.
+    pub order_id: OrderId,
+    /// What the note says.
+    pub body: String,
+}
+
+/// Writes a note on an order, whatever its state.
+pub async fn add_note(tx: &Tx, cmd: AddNote) -> Result<NoteId, Failure> {
+    let body = text("body", &cmd.body)?;
+    let mut aggregate = lock_one(tx, cmd.order_id).await?;
+    let id: NoteId = tx.id();
+    tx.defer_rows(
+        vec![note::ActiveModel {
+            id: Set(id),
+            order_id: Set(cmd.order_id),
+            body: Set(body),
+            author: Set(tx.actor.name.clone()),
+            created_at: Set(tx.now),
+        }],
+        |insert| insert,
+    );
+    aggregate.record(tx, Event::OrderNoted { note_id: id.0 });
+    aggregate.save(tx);
+    Ok(id)
+}
+
+/// What [`retry_payment`] needs.
+pub struct RetryPayment {
+    /// Which order.
+    pub order_id: OrderId,
+    /// The version that the caller decided on.
+    pub expected_version: Option<i64>,
+    /// The card's token.
+    pub instrument: String,
+}
+
+/// Tries another card for an order whose payment was declined.
+pub async fn retry_payment(tx: &Tx, cmd: RetryPayment) -> Result<Changed, Failure> {
+    let mut aggregate = lock_one(tx, cmd.order_id).await?;
+    aggregate.expect_version(cmd.expected_version)?;
+    aggregate.transition(Action::RetryPayment, Code::OrderStateInvalid)?;
+    let in_flight = payments::in_flight(tx.db(), cmd.order_id).await?;
+    let due = aggregate.order.total_minor;
+    let Some(payment) = &aggregate.payment else {
+        return Err(Problem::new(Code::PaymentInvalid, "the order is not paid by card").into());
+    };
+    if aggregate.order.payment_method != PaymentMethod::Card {
+        return Err(Problem::new(Code::PaymentInvalid, "the order is not paid by card").into());
+    }
+    if in_flight {
+        return Err(Problem::new(Code::InProgress, "the last payment has no answer yet").into());
+    }
+    if payment.authorized_minor >= due {
+        return Err(Problem::new(Code::OrderStateInvalid, "the order is paid for already").into());
+    }
+    let effect = payments::intend(
+        tx,
+        payment.id,
+        cmd.order_id,
+        payment_transaction::Kind::Authorization,
+        Money::new(due - payment.authorized_minor, aggregate.order.currency),
+        Some(cmd.instrument),
+    );
+    aggregate.record(
+        tx,
+        Event::OrderPaymentRequested {
+            transaction_id: effect.id.0,
+            amount: effect.amount.minor,
+        },
+    );
+    aggregate.save(tx);
+    Ok(Changed {
+        order_id: cmd.order_id,
+        effects: vec![effect],
+    })
+}
+
+/// Records a gateway's answer and what follows from it: a green order is released, a declined
+/// one waits for another payment, and money that came for an order that has ended goes back.
+pub async fn settle_payment(
+    tx: &Tx,
+    reference: &Reference,
+    effect: &Effect,
+    answer: &Answer,
+) -> Result<Changed, Failure> {
+    let mut aggregate = lock_one(tx, effect.order_id).await?;
+    let Some(payment) = aggregate.payment.as_mut() else {
+        return Err(Failure::Internal("an effect without its payment".to_owned()));
+    };
+    let settled = payments::settle(tx, effect, payment, answer).await?;
+    let mut effects = Vec::new();
+    match (settled, effect.kind) {
+        (Settled::Nothing, _) | (Settled::Unknown { first: false }, _) => {
+            return Ok(Changed::only(effect.order_id));
+        }
+        (Settled::Succeeded, payment_transaction::Kind::Authorization) => {
+            aggregate.record(
+                tx,
+                Event::OrderPaymentAuthorized {
+                    transaction_id: effect.id.0,
+                    amount: effect.amount.minor,
+                },
+            );
+            settle_payment_exceptions(tx, &mut aggregate);
+            if lifecycle::is_terminal(aggregate.order.status) {
+                effects = give_back(tx, &mut aggregate).await?;
+            }
+        }
+        (Settled::Succeeded, payment_transaction::Kind::Void) => aggregate.record(
+            tx,
+            Event::OrderPaymentVoided {
+                transaction_id: effect.id.0,
+                amount: effect.amount.minor,
+            },
+        ),
+        (Settled::Succeeded, _) => {}
+        (Settled::Declined, _) => {
+            let Answer::Declined { code } = answer else {
+                return Err(Failure::Internal("declined by no decline".to_owned()));
+            };
+            aggregate.order.payment_status = PaymentStatus::Pending;
+            aggregate.record(
+                tx,
+                Event::OrderPaymentDeclined {
+                    transaction_id: effect.id.0,
+                    reason: code.clone(),
+                },
+            );
+            if !lifecycle::is_terminal(aggregate.order.status) {
+                let finding = Finding {
+                    code: Code::PaymentDeclined,
+                    line: None,
+                    field: "payment".to_owned(),
+                    message: format!("the payment was declined: {code}"),
+                    details: serde_json::json!({ "declineCode": code }),
+                };
+                open_exception(tx, &mut aggregate, &finding);
+            }
+        }
+        (Settled::Unknown { first: true }, _) => {
+            aggregate.order.payment_status = PaymentStatus::Unknown;
+            aggregate.record(tx, Event::OrderPaymentUnknown { transaction_id: effect.id.0 });
+        }
+    }
+    let required = reference
+        .channel(aggregate.order.channel_id)
+        .is_none_or(|channel| channel.row.requires_authorization);
+    aggregate.confirm_if_green(tx, required);
+    aggregate.save(tx);
+    Ok(Changed {
+        order_id: effect.order_id,
+        effects,
+    })
+}
+
+/// A payment that came after a decline settles the exception about it.
+fn settle_payment_exceptions(tx: &Tx, aggregate: &mut Aggregate) {
+    let declined = Code::PaymentDeclined.as_str();
+    let (paid, rest) = std::mem::take(&mut aggregate.exceptions)
+        .into_iter()
+        .partition::<Vec<_>, _>(|exception| exception.code == declined);
+    aggregate.exceptions = rest;
+    for exception in paid {
+        let resolution = "the payment was authorised".to_owned();
+        exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, &resolution);
+        aggregate.record(
+            tx,
+            Event::OrderExceptionResolved {
+                exception_id: exception.id.0,
+                code: exception.code,
+                resolution,
+                dismissed: false,
+            },
+        );
+    }
+}
+
+/// Opens an exception on a locked order.
+pub fn open_exception(tx: &Tx, aggregate: &mut Aggregate, finding: &Finding) {
+    let line = finding
+        .line
+        .and_then(|place| aggregate.lines.get(place))
+        .map(|line| line.id);
+    let exception = exceptions::open(tx, aggregate.order.id, line, finding);
+    aggregate.record(
+        tx,
+        Event::OrderExceptionOpened {
+            exception_id: exception.id.0,
+            code: exception.code.clone(),
+            blocking: exception.blocking,
+        },
+    );
+    aggregate.exceptions.push(exception);
+}
+
+/// How much longer a hold lives while its payment has no answer, and how old it may get so.
+const IN_FLIGHT_SECS: i64 = 60;
+const OLDEST_HOLD_MINUTES: i64 = 30;
+
+/// The orders with soft holds that ran out, oldest first.
+pub async fn with_expired_holds(
+    db: &impl sea_orm::ConnectionTrait,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Vec<OrderId>, sea_orm::DbErr> {
+    let rows = reservation::Entity::find()
+        .filter(reservation::Column::Status.eq(reservation::Status::Active))
+        .filter(reservation::Column::ExpiresAt.lte(now))
+        .order_by_asc(reservation::Column::ExpiresAt)
+        .limit(200)
+        .all(db)
+        .await?;
+    let mut seen = BTreeSet::new();
+    Ok(rows
+        .into_iter()
+        .map(|row| row.order_id)
+        .filter(|order| seen.insert(*order))
+        .collect())
+}
+
+/// Lets an order's expired holds go. An order that only lacked its payment ends; one that waits
+/// for a person keeps waiting, without stock, and asks for it again when it goes on. A payment
+/// that is under way keeps the hold alive, for half an hour at most.
+pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result<Changed, Failure> {
+    let mut allocation = lock_with_stock(tx, reference, id).await?;
+    let in_flight = payments::in_flight(tx.db(), id).await?;
+    if in_flight {
+        use reservation::Column;
+        let young = tx.now - chrono::Duration::minutes(OLDEST_HOLD_MINUTES);
+        let extended = reservation::Entity::update_many()
+            .col_expr(
+                Column::ExpiresAt,
+                Expr::value(tx.now + chrono::Duration::seconds(IN_FLIGHT_SECS)),
+            )
+            .filter(Column::OrderId.eq(id))
+            .filter(Column::Status.eq(reservation::Status::Active))
+            .filter(Column::ExpiresAt.lte(tx.now))
+            .filter(Column::CreatedAt.gt(young))
+            .exec(tx.db())
+            .await?
+            .rows_affected;
+        if extended > 0 {
+            return Ok(Changed::only(id));
+        }
+    }
+    let quantity =
+        release(tx, &mut allocation, id, reservation::Status::Expired, Some(tx.now)).await?;
+    if quantity == 0 {
+        return Ok(Changed::only(id));
+    }
+    let mut effects = Vec::new();
+    let required = allocation.authorization_required(id);
+    if let Some(aggregate) = allocation.orders.get_mut(&id) {
+        let declined = Code::PaymentDeclined.as_str();
+        let only_unpaid = !aggregate.is_paid_for(required)
+            && !in_flight
+            && aggregate.holds.is_empty()
+            && aggregate
+                .exceptions
+                .iter()
+                .all(|exception| !exception.blocking || exception.code == declined);
+        if only_unpaid && aggregate.transition(Action::Expire, Code::OrderStateInvalid).is_ok() {
+            effects = wind_up(tx, &mut allocation, id, Event::OrderExpired {}).await?;
+        } else {
+            aggregate.record(tx, Event::OrderStockReleased { quantity });
+            allocation.serve_waiters(tx);
+        }
+    }
+    allocation.put_back(tx);
+    Ok(Changed { order_id: id, effects })
+}
+
+/// What may come next, from the lifecycle's own table: each action, whether it is open now, and
+/// if not, why.
+pub fn available_actions(order: &order::Model) -> Vec<(Action, Option<String>)> {
+    Action::ALL
+        .into_iter()
+        .filter(|action| !matches!(action, Action::Confirm | Action::Expire | Action::Complete))
+        .map(|action| {
+            let reason = lifecycle::next(order.status, action)
+                .err()
+                .map(|illegal| format!("the order is {}", aggregate::status_name(illegal.from)));
+            (action, reason)
+        })
+        .collect()
+}
+
+/// The live orders of a variant's waiters, for [`stock::serve`].
+pub async fn variants_with_waiters(
+    db: &impl sea_orm::ConnectionTrait,
+) -> Result<Vec<VariantId>, sea_orm::DbErr> {
+    stock::servable(db).await
+}
+
+/// Whether an order has ended.
+pub fn has_ended(status: Status) -> bool {
+    lifecycle::is_terminal(status)
+}

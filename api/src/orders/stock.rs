@@ -1,0 +1,362 @@
+//! Stock that comes, is corrected, or becomes free: whatever is available afterwards goes to
+//! those who wait, oldest first, in the same transaction.
+
+use std::collections::BTreeSet;
+
+use entity::{
+    BinId, InboundId, VariantId, WarehouseId, backorder, bin, bin_stock, inbound_supply,
+    reservation, stock, stock_movement,
+};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Set,
+};
+
+use super::allocation::Allocation;
+use crate::catalogue::Reference;
+use crate::events::Event;
+use crate::exceptions::Finding;
+use crate::failure::{Code, Failure, Problem};
+use crate::inventory::{self, Movement};
+use crate::tx::Tx;
+
+/// The most units that one receipt or count may have.
+const MOST_UNITS: i64 = 1_000_000_000;
+
+/// What [`receive`] needs.
+pub struct Receive {
+    /// What came.
+    pub variant_id: VariantId,
+    /// Where.
+    pub warehouse_id: WarehouseId,
+    /// The bin that it was put into; none = the warehouse's first.
+    pub bin_id: Option<BinId>,
+    /// How many units.
+    pub quantity: i64,
+    /// The delivery that was expected, if it was.
+    pub inbound_id: Option<InboundId>,
+    /// The paper behind it.
+    pub document: Option<String>,
+}
+
+/// Books goods in and gives them to those who wait.
+pub async fn receive(tx: &Tx, reference: &Reference, cmd: Receive) -> Result<(), Failure> {
+    if !(1..=MOST_UNITS).contains(&cmd.quantity) {
+        return Err(quantity_invalid("input.quantity").into());
+    }
+    let mut allocation =
+        Allocation::lock(tx, reference, BTreeSet::from([cmd.variant_id]), &[]).await?;
+    let mut bin = find_bin(tx, cmd.variant_id, cmd.warehouse_id, cmd.bin_id).await?;
+    bin.quantity += cmd.quantity;
+    allocation.shelf.change(
+        tx,
+        Movement {
+            variant_id: cmd.variant_id,
+            warehouse_id: cmd.warehouse_id,
+            bin_id: Some(bin.bin_id),
+            kind: stock_movement::Kind::Receive,
+            on_hand: cmd.quantity,
+            reserved: 0,
+            reason: None,
+            document: cmd.document,
+            order_id: None,
+            operation_key: operation(tx),
+        },
+    );
+    inventory::set_bin(tx, bin);
+    if let Some(inbound) = cmd.inbound_id {
+        arrive(tx, inbound, cmd.variant_id, cmd.quantity).await?;
+    }
+    allocation.serve_waiters(tx);
+    allocation.put_back(tx);
+    Ok(())
+}
+
+async fn arrive(
+    tx: &Tx,
+    id: InboundId,
+    variant: VariantId,
+    quantity: i64,
+) -> Result<(), Failure> {
+    let row = inbound_supply::Entity::find_by_id(id)
+        .one(tx.db())
+        .await?
+        .filter(|row| row.variant_id == variant)
+        .ok_or_else(|| Problem::not_found("inbound supply").at("input.inboundSupplyId"))?;
+    let received = row.received + quantity;
+    let status = if received >= row.quantity {
+        inbound_supply::Status::Received
+    } else {
+        inbound_supply::Status::PartlyReceived
+    };
+    let update = inbound_supply::ActiveModel {
+        id: Set(id),
+        received: Set(received),
+        status: Set(status),
+        ..Default::default()
+    };
+    tx.defer(inbound_supply::Entity::update(update).into_query());
+    Ok(())
+}
+
+/// What [`adjust`] needs.
+pub struct Adjust {
+    /// What was counted.
+    pub variant_id: VariantId,
+    /// Where.
+    pub warehouse_id: WarehouseId,
+    /// The bin; none = the one with the most of it.
+    pub bin_id: Option<BinId>,
+    /// How many units more or less there are than the books say.
+    pub delta: i64,
+    /// Why.
+    pub reason: String,
+    /// The paper behind it.
+    pub document: Option<String>,
+}
+
+/// Corrects a stock figure by a count. A count is never falsified: where it falls below what is
+/// held, the youngest holds go back to the head of the queue, and each of their orders gets an
+/// exception.
+pub async fn adjust(tx: &Tx, reference: &Reference, cmd: Adjust) -> Result<(), Failure> {
+    let reason = super::text("reason", &cmd.reason)?;
+    if cmd.delta == 0 || cmd.delta.abs() > MOST_UNITS {
+        return Err(quantity_invalid("input.delta").into());
+    }
+    let held = reservation::Entity::find()
+        .filter(reservation::Column::VariantId.eq(cmd.variant_id))
+        .filter(reservation::Column::WarehouseId.eq(cmd.warehouse_id))
+        .filter(
+            reservation::Column::Status
+                .is_in([reservation::Status::Active, reservation::Status::Allocated]),
+        )
+        .order_by_desc(reservation::Column::CreatedAt)
+        .order_by_desc(reservation::Column::Id);
+    // Which orders hold it is read before the lock to know whom to lock, and again under it.
+    let concerned: BTreeSet<_> = if cmd.delta < 0 {
+        held.clone().all(tx.db()).await?.into_iter().map(|row| row.order_id).collect()
+    } else {
+        BTreeSet::new()
+    };
+    let concerned: Vec<_> = concerned.into_iter().collect();
+    let mut allocation =
+        Allocation::lock(tx, reference, BTreeSet::from([cmd.variant_id]), &concerned).await?;
+    let mut bin = find_bin(tx, cmd.variant_id, cmd.warehouse_id, cmd.bin_id).await?;
+    if bin.quantity + cmd.delta < 0 {
+        return Err(Problem::new(
+            Code::StockBelowReserved,
+            format!("the bin holds {} units", bin.quantity),
+        )
+        .at("input.delta")
+        .with(serde_json::json!({ "onHand": bin.quantity }))
+        .into());
+    }
+    let (on_hand, reserved) = allocation
+        .shelf
+        .rows()
+        .find(|row| row.warehouse_id == cmd.warehouse_id)
+        .map_or((0, 0), |row| (row.on_hand, row.reserved));
+    let mut short = reserved - (on_hand + cmd.delta);
+    if short > 0 {
+        for row in held.all(tx.db()).await? {
+            if short <= 0 {
+                break;
+            }
+            short -= allocation.take_back(tx, &row).await?;
+        }
+    }
+    bin.quantity += cmd.delta;
+    allocation.shelf.change(
+        tx,
+        Movement {
+            variant_id: cmd.variant_id,
+            warehouse_id: cmd.warehouse_id,
+            bin_id: Some(bin.bin_id),
+            kind: stock_movement::Kind::Adjust,
+            on_hand: cmd.delta,
+            reserved: 0,
+            reason: Some(reason),
+            document: cmd.document,
+            order_id: None,
+            operation_key: operation(tx),
+        },
+    );
+    inventory::set_bin(tx, bin);
+    allocation.serve_waiters(tx);
+    allocation.put_back(tx);
+    Ok(())
+}
+
+impl Allocation<'_> {
+    /// Takes a hold back because the units are not there: its line goes to the head of the queue
+    /// and its order waits for a person. Returns how many units that freed.
+    async fn take_back(&mut self, tx: &Tx, held: &reservation::Model) -> Result<i64, Failure> {
+        let Some(aggregate) = self.orders.get_mut(&held.order_id) else {
+            return Ok(0);
+        };
+        let was_soft = held.status == reservation::Status::Active;
+        let changed = reservation::Entity::update_many()
+            .col_expr(reservation::Column::Status, Expr::value(reservation::Status::Released))
+            .col_expr(reservation::Column::UpdatedAt, Expr::value(tx.now))
+            .filter(reservation::Column::Id.eq(held.id))
+            .filter(reservation::Column::Status.eq(held.status))
+            .exec(tx.db())
+            .await?
+            .rows_affected;
+        if changed == 0 {
+            return Ok(0);
+        }
+        let sku = aggregate.line_mut(held.line_id).map(|line| {
+            if was_soft {
+                line.reserved -= held.quantity;
+            } else {
+                line.allocated -= held.quantity;
+            }
+            line.backordered += held.quantity;
+            line.sku.clone()
+        });
+        let place = aggregate.lines.iter().position(|line| line.id == held.line_id);
+        let finding = Finding {
+            code: Code::InsufficientStock,
+            line: place,
+            field: "lines".to_owned(),
+            message: format!(
+                "a count found {} units of {} too few for this order",
+                held.quantity,
+                sku.unwrap_or_default()
+            ),
+            details: serde_json::json!({ "quantity": held.quantity }),
+        };
+        super::open_exception(tx, aggregate, &finding);
+        self.shelf.let_go(tx, held, stock_movement::Kind::Release);
+        put_at_head(tx, held).await?;
+        Ok(held.quantity)
+    }
+}
+
+/// Puts a line at the head of its variant's queue, before everybody who waits there. A line that
+/// waits already gets the units added to its place.
+async fn put_at_head(tx: &Tx, held: &reservation::Model) -> Result<(), Failure> {
+    use backorder::{Column, Entity, Status};
+    let waiting = Entity::find()
+        .filter(Column::VariantId.eq(held.variant_id))
+        .filter(Column::Status.eq(Status::Waiting))
+        .order_by_asc(Column::Position)
+        .all(tx.db())
+        .await?;
+    let head = waiting.first().map_or(1, |first| first.position - 1);
+    if let Some(own) = waiting.iter().find(|row| row.line_id == held.line_id) {
+        let update = backorder::ActiveModel {
+            id: Set(own.id),
+            quantity: Set(own.quantity + held.quantity),
+            position: Set(head),
+            updated_at: Set(tx.now),
+            ..Default::default()
+        };
+        Entity::update(update).exec(tx.db()).await?;
+        return Ok(());
+    }
+    let row = backorder::ActiveModel {
+        id: Set(tx.id()),
+        order_id: Set(held.order_id),
+        line_id: Set(held.line_id),
+        variant_id: Set(held.variant_id),
+        position: Set(head),
+        quantity: Set(held.quantity),
+        status: Set(Status::Waiting),
+        answer: Set(backorder::Answer::None),
+        expected_at: Set(None),
+        created_at: Set(tx.now),
+        updated_at: Set(tx.now),
+    };
+    Entity::insert(row).exec_without_returning(tx.db()).await?;
+    Ok(())
+}
+
+/// Gives free stock of a variant to those who wait for it.
+pub async fn serve(tx: &Tx, reference: &Reference, variant: VariantId) -> Result<(), Failure> {
+    let mut allocation = Allocation::lock(tx, reference, BTreeSet::from([variant]), &[]).await?;
+    allocation.serve_waiters(tx);
+    allocation.put_back(tx);
+    Ok(())
+}
+
+#[derive(FromQueryResult)]
+struct Servable {
+    variant_id: VariantId,
+}
+
+/// The variants that somebody waits for while there is stock of them.
+pub async fn servable(db: &impl ConnectionTrait) -> Result<Vec<VariantId>, DbErr> {
+    let free = stock::Entity::find()
+        .select_only()
+        .column(stock::Column::VariantId)
+        .filter(
+            Expr::col(stock::Column::OnHand)
+                .sub(Expr::col(stock::Column::Reserved))
+                .sub(Expr::col(stock::Column::Safety))
+                .gt(0),
+        )
+        .into_query();
+    let rows = backorder::Entity::find()
+        .select_only()
+        .column(backorder::Column::VariantId)
+        .distinct()
+        .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
+        .filter(backorder::Column::VariantId.in_subquery(free))
+        .into_model::<Servable>()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.variant_id).collect())
+}
+
+/// The bin to book into, as it is now.
+async fn find_bin(
+    tx: &Tx,
+    variant: VariantId,
+    warehouse: WarehouseId,
+    asked: Option<BinId>,
+) -> Result<bin_stock::Model, Failure> {
+    let filled = inventory::bins(tx, variant, warehouse).await?;
+    let id = match asked {
+        Some(id) => {
+            bin::Entity::find_by_id(id)
+                .one(tx.db())
+                .await?
+                .filter(|bin| bin.warehouse_id == warehouse)
+                .ok_or_else(|| Problem::not_found("bin").at("input.binId"))?
+                .id
+        }
+        None => match filled.first() {
+            Some(bin) => bin.bin_id,
+            None => {
+                inventory::receiving_bin(tx, warehouse)
+                    .await?
+                    .ok_or_else(|| {
+                        Problem::new(Code::InvalidInput, "the warehouse has no bins")
+                            .at("input.warehouseId")
+                    })?
+                    .id
+            }
+        },
+    };
+    Ok(filled.into_iter().find(|bin| bin.bin_id == id).unwrap_or(bin_stock::Model {
+        bin_id: id,
+        variant_id: variant,
+        warehouse_id: warehouse,
+        quantity: 0,
+    }))
+}
+
+fn operation(tx: &Tx) -> String {
+    format!("book:{}", tx.id::<uuid::Uuid>())
+}
+
+fn quantity_invalid(field: &str) -> Problem {
+    Problem::new(
+        Code::QuantityInvalid,
+        format!("the quantity must be between 1 and {MOST_UNITS}"),
+    )
+    .at(field)
+}
