@@ -1,0 +1,3 @@
+//! Intake of orders from every channel.
+
+pub mod address;
