@@ -8,12 +8,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
+use super::address::rules::LONGEST_TEXT;
+
 mod phone;
 
-pub use phone::{LONGEST_PHONE, Phone};
+pub use phone::Phone;
 
-/// Longest name of a person or company, in Unicode characters.
-pub const LONGEST_NAME: usize = 300;
+/// Longest name of a person or company, in Unicode characters: what an address may hold too.
+pub const LONGEST_NAME: usize = LONGEST_TEXT;
 /// Longest e-mail address, in octets: what fits between `<` and `>` in SMTP's path of 256
 /// (RFC 5321, 4.5.3.1.3).
 pub const LONGEST_EMAIL: usize = 254;
@@ -39,7 +41,7 @@ pub enum ContactError {
     /// It names no country, and there is none to take it for.
     #[error("the phone number has no country prefix and its country is not known")]
     PhoneCountryUnknown,
-    /// No number of the country has this many digits.
+    /// No number of the country looks like it: the digits are too many, too few, or begin wrongly.
     #[error("there is no such phone number in the country")]
     PhoneImpossible,
     /// There is nothing but white space.

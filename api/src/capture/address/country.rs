@@ -46,7 +46,9 @@ impl Country {
     }
 
     pub(super) fn rule(self) -> &'static Rule {
-        metadata::rule(self.0).expect("a Country is only made of codes that have a rule")
+        let (_, rule) =
+            metadata::find(self.0).expect("a Country is only made of codes that have a rule");
+        rule
     }
 }
 
@@ -55,10 +57,8 @@ impl FromStr for Country {
 
     /// Takes exactly a two-letter code, in any case. Names are for [`parse_country`].
     fn from_str(text: &str) -> Result<Self, UnknownCountry> {
-        let code = text.to_ascii_uppercase();
-        metadata::all()
-            .find(|(known, _)| *known == code)
-            .map(|(known, _)| Country(known))
+        metadata::find(&text.to_ascii_uppercase())
+            .map(|(code, _)| Country(code))
             .ok_or_else(|| UnknownCountry(text.to_owned()))
     }
 }

@@ -141,9 +141,11 @@ static RULES: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The rules of a country by its two-letter code in capitals.
-pub(super) fn rule(code: &str) -> Option<&'static Rule> {
-    RULES.get(code)
+/// The code, to keep, and the rules of a country by its two-letter code in capitals.
+pub(super) fn find(code: &str) -> Option<(&'static str, &'static Rule)> {
+    RULES
+        .get_key_value(code)
+        .map(|(code, rule)| (code.as_str(), rule))
 }
 
 /// Every country's code and rules, by code.
@@ -253,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_country_that_says_nothing_asks_for_street_and_city() {
-        let angola = rule("AO").unwrap();
+        let (_, angola) = find("AO").unwrap();
         assert!(angola.requires('A') && angola.requires('C'));
         assert!(!angola.uses('Z') && !angola.knows_postal_codes());
     }

@@ -1,7 +1,8 @@
 //! A ship-to address: what its country demands of it, and whether the reference table knows it.
 //!
 //! Reading order: [`country`] (which country is meant), [`rules`] (the country's own rules),
-//! [`reference`] (rows of the reference table and their lookup keys), [`verify`] (the verdict).
+//! [`mod@reference`] (rows of the reference table and their lookup keys), [`mod@verify`] (the
+//! verdict); [`reason`] and [`writing`] serve them.
 //!
 //! Everything here is a pure function of its arguments: no database, no clock, no network. The
 //! address that a customer wrote is never changed; what we would write instead stands beside it.
@@ -11,9 +12,11 @@
 use serde::{Deserialize, Serialize};
 
 pub mod country;
+pub mod reason;
 pub mod reference;
 pub mod rules;
 pub mod verify;
+pub mod writing;
 
 mod metadata;
 mod po_box;
@@ -22,9 +25,10 @@ mod region;
 mod spelling;
 
 pub use country::{Country, parse_country};
+pub use reason::{AddressField, Reason, ReasonCode};
 pub use reference::{Place, Reference};
-pub use rules::{AddressField, Reason, ReasonCode};
 pub use verify::{Verdict, Verification, verify};
+pub use writing::{for_label, normalise};
 
 /// A postal address as somebody wrote it; only the country has been understood so far.
 ///

@@ -77,8 +77,10 @@ const CODE_WORDS: &str = "CP CEP PLZ ZIP";
 /// Countries whose codes are all digits, of one length, and begin with a zero in some region:
 /// only there can a zero have been lost. (`05` in Mexico City, `04` in Leipzig, `08` in
 /// Barcelona, `02` in Boston.)
-const LEADING_ZEROS: &str =
-    "AU BR CO DE EC ES FI FR IT KR LT MX MY NO NZ PL PR RO SG SK TR UA US VI ZA";
+const LEADING_ZEROS: &str = concat!(
+    "AU BR CO DE EC ES FI FR IT KR LT MX MY ",
+    "NO NZ PL PR RO SG SK TR UA US VI ZA",
+);
 
 static PREFIXED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^([A-Z][A-Z.]{0,4})[-\s.:]*(\d.*)$").expect("a constant pattern that tests use")

@@ -7,7 +7,7 @@
 //! a code that is not found may exist all the same.
 //!
 //! There is no database here. A row belongs into a table with the columns of [`Place`] and
-//! [`postal_key`] and [`place_key`] of it; whoever changes either function must fill the table anew.
+//! [`postal_key`] and [`place_key`] of it; whoever changes either must fill the table anew.
 
 use std::io::BufRead;
 
@@ -53,7 +53,7 @@ pub enum Reference {
 pub struct Lookup {
     /// The country of the rows.
     pub country: Country,
-    /// Any of these is a match; none when the address has no postal code.
+    /// Any of these is a match; none when the address, or its country, has no postal code.
     pub postal_keys: Vec<String>,
     /// The place, `None` when the address names no city.
     pub place_key: Option<String>,
@@ -81,7 +81,11 @@ pub fn coverage(country: Country) -> Coverage {
 /// What to ask the reference table about this address, once the rules have repaired it.
 pub fn lookup(address: &PostalAddress) -> Lookup {
     let address = rules::check(address).repaired;
-    let code = address.postal_code.as_deref().unwrap_or_default();
+    let code = address
+        .postal_code
+        .as_deref()
+        .filter(|_| address.country.has_postal_codes())
+        .unwrap_or_default();
     let place = place_key(&address.city);
     Lookup {
         country: country_of_rows(&address),
@@ -353,6 +357,7 @@ mod tests {
         assert_eq!(keys("AR", "C1070AAM"), ["C1070AAM", "C1070", "1070"]);
         assert_eq!(keys("DE", "12209"), ["12209"]);
         assert_eq!(keys("IE", ""), [""; 0]);
+        assert_eq!(keys("AO", "0000"), [""; 0]);
     }
 
     #[test]

@@ -11,11 +11,11 @@
 //! that a spreadsheet took from its head, a required region that follows from the postal code.
 //! Whatever else is wrong is a fault.
 
-use serde::{Deserialize, Serialize};
-
 use super::metadata::Rule;
 use super::postal_code::{Standard, standardise};
+use super::reason::{AddressField, Reason, ReasonCode};
 use super::spelling::tidy;
+use super::writing::normalise;
 use super::{PostalAddress, po_box, region};
 
 /// Longest name, organisation, line, city and region, in Unicode characters.
@@ -24,86 +24,6 @@ pub const LONGEST_TEXT: usize = 300;
 pub const LONGEST_PHONE: usize = 64;
 /// Longest postal code as written, in Unicode characters.
 pub const LONGEST_POSTAL_CODE: usize = 32;
-
-/// The part of an address that a reason is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum AddressField {
-    /// The person.
-    Name,
-    /// The company.
-    Organisation,
-    /// The first street line.
-    Line1,
-    /// The second street line.
-    Line2,
-    /// City, post town or locality.
-    City,
-    /// State, province or county.
-    Region,
-    /// Postal code.
-    PostalCode,
-    /// Country.
-    Country,
-    /// Phone number.
-    Phone,
-}
-
-/// Why an address is not simply valid; stable, for machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ReasonCode {
-    /// The country requires the field.
-    Missing,
-    /// The field is longer than we keep.
-    TooLong,
-    /// The field holds a control character, a line break or a tab.
-    ControlCharacter,
-    /// The postal code does not have the country's shape.
-    MalformedPostalCode,
-    /// A prefix that is no part of the postal code stands before it; repaired.
-    PostalCodePrefix,
-    /// The postal code has lost its leading zero; repaired.
-    PostalCodeLeadingZero,
-    /// The country has no such region.
-    UnknownRegion,
-    /// The postal code lies in another region.
-    PostalCodeRegionMismatch,
-    /// The postal code belongs to another city.
-    PostalCodeCityMismatch,
-    /// The reference table has no such postal code.
-    UnknownPostalCode,
-    /// The reference table has no such city.
-    UnknownCity,
-    /// The city is nearly spelled like the one that the postal code belongs to; repaired.
-    CitySpelling,
-    /// The reference table has no data for the country.
-    NotCovered,
-    /// The reference table could not be asked.
-    VerifierUnavailable,
-}
-
-/// One thing to say about one field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// What it is about.
-    pub field: AddressField,
-    /// What it says, for machines.
-    pub code: ReasonCode,
-    /// What it says, for people: an English sentence that may quote the address.
-    pub message: String,
-}
-
-impl Reason {
-    /// Puts a reason together.
-    pub fn new(field: AddressField, code: ReasonCode, message: impl Into<String>) -> Self {
-        Reason {
-            field,
-            code,
-            message: message.into(),
-        }
-    }
-}
 
 /// What the country's rules say about an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,62 +38,6 @@ pub struct Checked {
     pub faults: Vec<Reason>,
     /// Whether it is a post-office box, in the usual wordings of the larger languages.
     pub po_box: bool,
-}
-
-/// The address in its usual writing: no needless white space, Unicode's composed form, blank
-/// fields absent, the postal code in its usual form, the region as its key.
-///
-/// It means the same as before, and normalising it again changes nothing.
-pub fn normalise(address: &PostalAddress) -> PostalAddress {
-    let country = address.country;
-    let optional =
-        |text: &Option<String>| text.as_deref().map(tidy).filter(|text| !text.is_empty());
-    let region = optional(&address.region).map(|given| match region::find(country, &given) {
-        // A Latin name stays: who writes "Tokyo" writes the rest of the address in Latin letters.
-        Some(found) if given.is_ascii() == found.key.is_ascii() => found.key.clone(),
-        Some(found) if found.latin_name.is_empty() => found.key.clone(),
-        _ => given,
-    });
-    let postal_code =
-        optional(&address.postal_code).map(|given| match standardise(country, &given) {
-            Standard::Fits(code) => code,
-            _ => given,
-        });
-    PostalAddress {
-        name: tidy(&address.name),
-        organisation: optional(&address.organisation),
-        line1: tidy(&address.line1),
-        line2: optional(&address.line2),
-        city: tidy(&address.city),
-        region,
-        postal_code,
-        country,
-        phone: optional(&address.phone),
-    }
-}
-
-/// The address as the country's post wants it printed: [`normalise`]d, and in capitals where
-/// libaddressinput says so (the post town in the United Kingdom, everything in Canada).
-pub fn for_label(address: &PostalAddress) -> PostalAddress {
-    let mut printed = normalise(address);
-    let rule = printed.country.rule();
-    let capitals = |field: char, text: &mut String| {
-        if rule.capitalises(field) {
-            *text = text.to_uppercase();
-        }
-    };
-    capitals('N', &mut printed.name);
-    capitals('A', &mut printed.line1);
-    capitals('C', &mut printed.city);
-    for (field, text) in [
-        ('O', &mut printed.organisation),
-        ('A', &mut printed.line2),
-        ('S', &mut printed.region),
-        ('Z', &mut printed.postal_code),
-    ] {
-        text.iter_mut().for_each(|text| capitals(field, text));
-    }
-    printed
 }
 
 /// Checks an address against the rules of its country.
@@ -521,54 +385,7 @@ mod tests {
         assert!(check(&given).po_box);
     }
 
-    #[test]
-    fn a_label_has_capitals_where_the_countrys_post_wants_them() {
-        assert_eq!(
-            for_label(&address("GB", "London", "", "wa1 1dp")).city,
-            "LONDON"
-        );
-        assert_eq!(
-            for_label(&address("DE", "Berlin", "", "12209")).city,
-            "BERLIN"
-        );
-        assert_eq!(for_label(&address("CH", "Bern", "", "3012")).city, "Bern");
-        assert_eq!(
-            for_label(&address("CA", "Laval", "QC", "H1J 1C3")).line1,
-            "1 HIGH STREET"
-        );
-    }
-
-    #[test]
-    fn codes_are_written_in_capitals() {
-        let reason = Reason::new(AddressField::PostalCode, ReasonCode::UnknownRegion, "");
-        let json = serde_json::to_string(&reason).unwrap();
-        assert_eq!(
-            json,
-            r#"{"field":"POSTAL_CODE","code":"UNKNOWN_REGION","message":""}"#
-        );
-    }
-
     proptest! {
-        #[test]
-        fn normalising_twice_is_normalising_once(
-            texts in prop::collection::vec("\\PC{0,12}|[A-Z0-9 .-]{0,10}", 6),
-            country in prop::sample::select(super::super::Country::all().collect::<Vec<_>>()),
-        ) {
-            let given = PostalAddress {
-                name: texts[0].clone(),
-                organisation: Some(texts[1].clone()),
-                line1: texts[2].clone(),
-                line2: None,
-                city: texts[3].clone(),
-                region: Some(texts[4].clone()),
-                postal_code: Some(texts[5].clone()),
-                country,
-                phone: None,
-            };
-            let once = normalise(&given);
-            prop_assert_eq!(normalise(&once), once);
-        }
-
         #[test]
         fn a_repaired_address_needs_no_repair(code in "[A-Z]{0,2}-?[0-9]{3,9}") {
             for country in ["DE", "SE", "US", "MX", "BR", "ES", "IT"] {

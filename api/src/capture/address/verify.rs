@@ -19,8 +19,8 @@
 //! | missing or malformed | known, one code | CORRECTED: that code |
 //! | missing or malformed | known, 2 to [`FEW`] codes | AMBIGUOUS |
 //! | missing or malformed | otherwise | INVALID |
-//! | absent, not required | known | VALID |
-//! | absent, not required | unknown | UNVERIFIED |
+//! | absent and not required, or the country has none | known | VALID |
+//! | absent and not required, or the country has none | unknown | UNVERIFIED |
 //! | belongs to one place | missing | CORRECTED: that place |
 //!
 //! A region that is given narrows the codes of the city, and must be the one that the table names.
@@ -37,14 +37,15 @@
 //! | unavailable | no fault | UNVERIFIED, to be asked again |
 //!
 //! A difference in case, accents, punctuation or spacing is no correction. Use
-//! [`rules::normalise`] or [`rules::for_label`] for the writing.
+//! [`normalise`](super::normalise) or [`for_label`](super::for_label) for the writing.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::reason::{AddressField, Reason, ReasonCode};
 use super::reference::{Coverage, Place, Reference, coverage, place_key, place_words, postal_key};
-use super::rules::{self, AddressField, Checked, Reason, ReasonCode};
+use super::rules::{self, Checked};
 use super::{PostalAddress, postal_code, region, spelling};
 
 /// The most candidates that a person can be asked to choose from.
@@ -214,6 +215,10 @@ fn settle_repair(finding: &mut Finding, reason: Reason) {
     let again = rules::check(&finding.draft);
     finding.draft = again.repaired;
     finding.faults = again.faults;
+    // What had been made of the field before does not stand any more.
+    finding
+        .repairs
+        .retain(|repair| repair.field != reason.field);
     finding.repairs.insert(0, reason);
     finding.repairs.extend(again.repairs);
 }
@@ -221,11 +226,9 @@ fn settle_repair(finding: &mut Finding, reason: Reason) {
 fn reconcile(finding: &Finding, of_code: &[Place], of_city: &[Place]) -> Outcome {
     let address = &finding.draft;
     let blamed = |field| finding.faults.iter().any(|fault| fault.field == field);
-    let Some(code) = address
-        .postal_code
-        .as_deref()
-        .filter(|_| !blamed(AddressField::PostalCode))
-    else {
+    // A code that is given where the country has none is not looked at.
+    let comparable = address.country.has_postal_codes() && !blamed(AddressField::PostalCode);
+    let Some(code) = address.postal_code.as_deref().filter(|_| comparable) else {
         return without_code(finding, of_city);
     };
     let mismatch = |message| {

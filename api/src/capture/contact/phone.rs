@@ -1,24 +1,25 @@
 //! A phone number as somebody wrote it, brought into E.164.
 //!
 //! Google's libphonenumber (crate `phonenumber`) knows the calling codes, the lengths and the
-//! shape of every country's numbers. Its metadata decides here; its own parser is only asked for
+//! shape of every country's numbers. Its metadata decides here. Its own parser is only asked for
 //! what needs its special rules (carrier codes, mobile tokens), because it takes a national
-//! prefix off numbers that merely begin with the same digit (`+7 800 …`).
+//! prefix off numbers that merely begin with the same digit (`+7 800 …`), and panics on a country
+//! without telephones. Its own check is not asked at all, because it is content with a number
+//! whose beginning has the right shape.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use phonenumber::Type;
-use phonenumber::metadata::{DATABASE, Metadata};
+use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::{ContactError, text_type};
 use crate::capture::address::Country;
-
-/// Longest phone number as written, in Unicode characters.
-pub const LONGEST_PHONE: usize = 64;
+use crate::capture::address::rules::LONGEST_PHONE;
 
 /// A phone number in E.164: `+`, country calling code, national number.
 ///
@@ -53,7 +54,8 @@ impl Phone {
     /// [`Phone::is_in_numbering_plan`] tells.
     ///
     /// # Errors
-    /// PHONE_BLANK, PHONE_MALFORMED (letters, several numbers), PHONE_COUNTRY_UNKNOWN (no prefix,
+    /// PHONE_BLANK, PHONE_MALFORMED (letters, several numbers, more than [`LONGEST_PHONE`]
+    /// characters), PHONE_COUNTRY_UNKNOWN (no prefix,
     /// and `country` is `None` or has no telephones), PHONE_IMPOSSIBLE.
     pub fn parse(text: &str, country: Option<Country>) -> Result<Self, ContactError> {
         let plain: String = text.nfkc().collect();
@@ -91,7 +93,7 @@ impl Phone {
         split(self.0.trim_start_matches('+')).is_some_and(|number| {
             countries(number.calling_code)
                 .flat_map(descriptors)
-                .any(|kind| kind.is_match(&number.national))
+                .any(|kind| has_length(kind, &number.national) && fits(kind, &number.national))
         })
     }
 }
@@ -187,7 +189,7 @@ fn countries(calling_code: u16) -> impl Iterator<Item = &'static Metadata> {
 }
 
 /// Every kind of number that the country has.
-fn descriptors(country: &Metadata) -> impl Iterator<Item = &phonenumber::metadata::Descriptor> {
+fn descriptors(country: &Metadata) -> impl Iterator<Item = &Descriptor> {
     [
         Type::FixedLine,
         Type::Mobile,
@@ -204,17 +206,38 @@ fn descriptors(country: &Metadata) -> impl Iterator<Item = &phonenumber::metadat
     .filter_map(|kind| country.descriptors().get(kind))
 }
 
-/// Whether any kind of number in the country is as long. The general description has no lengths
-/// of its own in this edition of the metadata.
-fn has_length(country: &Metadata, national: &str) -> bool {
-    descriptors(country)
-        .flat_map(|kind| kind.possible_length())
+fn has_length(kind: &Descriptor, national: &str) -> bool {
+    kind.possible_length()
+        .iter()
         .any(|length| usize::from(*length) == national.len())
 }
 
 /// Whether the number looks like one of the country's at large; its range may be unassigned.
+///
+/// The general description has no lengths of its own in this edition of the metadata, so they are
+/// those of any kind of number.
 fn matches(country: &Metadata, national: &str) -> bool {
-    has_length(country, national) && country.descriptors().general().is_match(national)
+    descriptors(country).any(|kind| has_length(kind, national))
+        && fits(country.descriptors().general(), national)
+}
+
+/// Whether the whole number has the shape, not just its beginning.
+fn fits(kind: &Descriptor, national: &str) -> bool {
+    // A few of the metadata's two thousand patterns are ever needed; each is compiled once.
+    static PATTERNS: LazyLock<RwLock<HashMap<String, Regex>>> = LazyLock::new(Default::default);
+    let source = kind.national_number().as_str();
+    let known = PATTERNS
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(source)
+        .cloned();
+    let pattern = known.or_else(|| {
+        let pattern = Regex::new(&format!("^(?x:{source})$")).ok()?;
+        let mut patterns = PATTERNS.write().unwrap_or_else(PoisonError::into_inner);
+        patterns.insert(source.to_owned(), pattern.clone());
+        Some(pattern)
+    });
+    pattern.is_some_and(|pattern| pattern.is_match(national))
 }
 
 fn has_the_shape(number: &Number) -> bool {
@@ -272,6 +295,7 @@ mod tests {
             ("GB", "(171) 555"),
             ("FR", "88.60.15.31"),
             ("DK", "123"),
+            ("NO", "07-98 92 35"),
             ("US", "+1 503 555 75 55 999"),
             ("US", "+999 1234567"),
             ("US", "1234567890123456789012"),
