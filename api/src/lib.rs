@@ -15,4 +15,5 @@ pub mod inventory;
 pub mod payments;
 pub mod exceptions;
 pub mod orders;
+pub mod capture;
 pub mod app;

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{CommonTableExpression, SubQueryStatement, WithClause};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Insert,
+    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Insert, InsertMany,
     Iterable, QueryTrait,
 };
 use uuid::Uuid;
@@ -110,7 +110,7 @@ impl Tx {
 
     /// Hands over rows to insert, as [`Tx::defer`] does; `finish` may add what happens when a row
     /// is there already.
-    pub fn defer_rows<A>(&self, rows: Vec<A>, finish: impl Fn(Insert<A>) -> Insert<A>)
+    pub fn defer_rows<A>(&self, rows: Vec<A>, finish: impl Fn(InsertMany<A>) -> InsertMany<A>)
     where
         A: ActiveModelTrait,
     {

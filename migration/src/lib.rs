@@ -4,6 +4,7 @@
 //! The SQL is written once, in PostgreSQL's words; [`sql`] turns the few type names that SQLite
 //! does not share into its own.
 
+pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 

@@ -1,7 +1,7 @@
 //! Reading the log, and moving its position on SQLite.
 
 use entity::{OrderId, event_log, sequencer};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };

@@ -7,7 +7,7 @@ use chrono::Duration;
 use entity::order_exception::{Severity, Status};
 use entity::{ExceptionId, HoldId, LineId, OrderId, hold, order_exception};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait, Set};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait};
 use serde_json::Value as Json;
 
 use crate::failure::Code;
@@ -169,11 +169,12 @@ pub fn place_hold(tx: &Tx, order_id: OrderId, reason: &str) -> hold::Model {
 
 /// Lifts a hold.
 pub fn lift_hold(tx: &Tx, id: HoldId) {
-    let row = hold::ActiveModel {
-        id: Set(id),
-        released_by: Set(Some(tx.actor.name.clone())),
-        released_at: Set(Some(tx.now)),
-        ..Default::default()
-    };
-    tx.defer(hold::Entity::update(row).into_query());
+    use hold::Column;
+    tx.defer(
+        hold::Entity::update_many()
+            .col_expr(Column::ReleasedBy, Expr::value(Some(tx.actor.name.clone())))
+            .col_expr(Column::ReleasedAt, Expr::value(Some(tx.now)))
+            .filter(Column::Id.eq(id))
+            .into_query(),
+    );
 }

@@ -13,7 +13,7 @@ use entity::{
     ExceptionId, HoldId, Money, NoteId, OrderId, VariantId, customer, note, order,
     order_exception, payment_transaction, promotion, promotion_use, reservation, stock_movement,
 };
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 
 use crate::catalogue::Reference;

@@ -7,7 +7,7 @@ use entity::{
     BinId, InboundId, VariantId, WarehouseId, backorder, bin, bin_stock, inbound_supply,
     reservation, stock, stock_movement,
 };
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Set,
@@ -90,13 +90,14 @@ async fn arrive(
     } else {
         inbound_supply::Status::PartlyReceived
     };
-    let update = inbound_supply::ActiveModel {
-        id: Set(id),
-        received: Set(received),
-        status: Set(status),
-        ..Default::default()
-    };
-    tx.defer(inbound_supply::Entity::update(update).into_query());
+    use inbound_supply::Column;
+    tx.defer(
+        inbound_supply::Entity::update_many()
+            .col_expr(Column::Received, Expr::value(received))
+            .col_expr(Column::Status, Expr::value(status))
+            .filter(Column::Id.eq(id))
+            .into_query(),
+    );
     Ok(())
 }
 

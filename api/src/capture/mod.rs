@@ -1,0 +1,4 @@
+//! Intake of orders from every channel.
+
+pub mod address;
+pub mod contact;
