@@ -17,3 +17,5 @@ pub mod exceptions;
 pub mod orders;
 pub mod capture;
 pub mod app;
+pub mod graphql;
+pub mod http;

@@ -243,7 +243,7 @@ async fn release(
             .get_mut(&order)
             .and_then(|aggregate| aggregate.line_mut(held.line_id))
         {
-            let soft = held.quantity.min(line.reserved);
+            let soft = std::cmp::min(held.quantity, line.reserved);
             line.reserved -= soft;
             line.allocated -= held.quantity - soft;
         }

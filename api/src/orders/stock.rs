@@ -15,7 +15,6 @@ use sea_orm::{
 
 use super::allocation::Allocation;
 use crate::catalogue::Reference;
-use crate::events::Event;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory::{self, Movement};

@@ -1,0 +1,71 @@
+//! The GraphQL schema: one file a domain, with wire types that show hand-picked fields, loaders,
+//! and resolvers of a few lines. No business is decided here.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Guard, MergedObject, MergedSubscription, Schema, SchemaBuilder};
+
+use crate::access::{Principal, Scope};
+use crate::app::App;
+use crate::tx::Actor;
+
+pub mod errors;
+pub mod ids;
+pub mod loaders;
+pub mod pagination;
+pub mod scalars;
+
+/// Everything that can be read.
+#[derive(MergedObject, Default)]
+pub struct Query();
+
+/// Everything that can be done.
+#[derive(MergedObject, Default)]
+pub struct Mutation();
+
+/// Everything that can be followed.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription();
+
+/// The schema.
+pub type OmsSchema = Schema<Query, Mutation, Subscription>;
+
+/// The schema without an app behind it, for printing it.
+pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        // The transport weighs documents before they come here.
+        .disable_suggestions()
+}
+
+/// The schema over a running app.
+pub fn schema(app: Arc<App>) -> OmsSchema {
+    builder().data(loaders::loader(app.clone())).data(app).finish()
+}
+
+/// The running app.
+pub fn app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
+    ctx.data_unchecked::<Arc<App>>()
+}
+
+/// The caller. The transport lets nobody in without one.
+pub fn principal<'a>(ctx: &Context<'a>) -> async_graphql::Result<&'a Principal> {
+    ctx.data::<Principal>().map_err(|_| errors::unauthenticated())
+}
+
+/// The caller as it is written into the log, with the request that it acts in.
+pub fn actor(ctx: &Context<'_>) -> async_graphql::Result<Actor> {
+    let mut actor = principal(ctx)?.actor.clone();
+    if let Ok(request) = ctx.data::<crate::http::RequestId>() {
+        actor.correlation_id = request.0.clone();
+    }
+    Ok(actor)
+}
+
+/// Lets a field be resolved only for callers with a scope.
+pub struct Allowed(pub Scope);
+
+impl Guard for Allowed {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        if principal(ctx)?.may(self.0) { Ok(()) } else { Err(errors::forbidden(self.0)) }
+    }
+}
