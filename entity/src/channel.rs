@@ -7,7 +7,11 @@ use crate::{ChannelId, Currency};
 
 /// Whether the prices of a channel contain the tax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "Text",
+    rename_all = "SCREAMING_SNAKE_CASE"
+)]
 pub enum TaxMode {
     /// Prices are gross: the tax is taken out of them.
     Inclusive,
@@ -17,7 +21,11 @@ pub enum TaxMode {
 
 /// How an amount between two minor units is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "Text",
+    rename_all = "SCREAMING_SNAKE_CASE"
+)]
 pub enum RoundingMode {
     /// Half a minor unit goes away from zero.
     HalfUp,
@@ -27,7 +35,11 @@ pub enum RoundingMode {
 
 /// What the tax is rounded on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "Text",
+    rename_all = "SCREAMING_SNAKE_CASE"
+)]
 pub enum RoundingScope {
     /// Once on the whole line.
     PerLine,
@@ -37,7 +49,11 @@ pub enum RoundingScope {
 
 /// What happens to an order that fails a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "Text",
+    rename_all = "SCREAMING_SNAKE_CASE"
+)]
 pub enum FailedCheckPolicy {
     /// The order is kept, with a blocking exception for a person to resolve.
     Review,

@@ -7,7 +7,11 @@ use crate::{ChannelId, Currency, PromotionId, Rate};
 
 /// What a promotion gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "Text",
+    rename_all = "SCREAMING_SNAKE_CASE"
+)]
 pub enum PromotionKind {
     /// A share of the price of the lines that it applies to.
     Percent,

@@ -11,7 +11,18 @@ use serde::{Deserialize, Serialize};
 ///
 /// A tax of 19 % and a discount of 19 % are both `0.19`.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    DeriveValueType,
+    Serialize,
+    Deserialize,
 )]
 #[sea_orm(value_type = "String")]
 #[serde(transparent)]
