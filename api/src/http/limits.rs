@@ -39,8 +39,9 @@ pub struct Limits {
     pub directives: usize,
     /// Operations in a document.
     pub operations: usize,
-    /// Fields in a document.
-    pub fields: usize,
+    /// Fields and fragments used, in all operations and fragments of a document together. Uses
+    /// count beside fields because the engine walks them even when no field comes of it.
+    pub selections: usize,
     /// Whether the schema may be asked about itself.
     pub introspection: bool,
 }
@@ -59,7 +60,7 @@ impl Default for Limits {
             root_fields: 15,
             directives: 10,
             operations: 10,
-            fields: 5_000,
+            selections: 5_000,
             introspection: true,
         }
     }
@@ -78,7 +79,7 @@ pub(super) fn weigh(document: &ExecutableDocument, limits: &Limits) -> Result<()
         known: HashMap::new(),
         limits,
     };
-    let mut fields = 0_usize;
+    let mut selections = 0_usize;
     for (_, operation) in document.operations.iter() {
         let set = &operation.node.selection_set;
         let mut weight = scale.set(set, 1)?;
@@ -86,21 +87,29 @@ pub(super) fn weigh(document: &ExecutableDocument, limits: &Limits) -> Result<()
         for variable in &operation.node.variable_definitions {
             weight.add_directives(variable.node.directives.len());
         }
-        fields = fields.saturating_add(weight.fields);
+        selections = selections.saturating_add(weight.selections);
+        weight.check(limits, limits.depth, set.pos)?;
         within(
             "root_fields",
             weight.here,
             limits.root_fields,
             Some(set.pos),
         )?;
-        weight.check(limits, set.pos)?;
     }
-    // A fragment that nothing uses is weighed too: the engine validates it all the same.
+    // A fragment that nothing uses is weighed too: the engine validates it all the same. One on a
+    // type of the schema about itself stands inside introspection.
     for (name, fragment) in &document.fragments {
         let weight = scale.fragment(name, fragment, 1)?;
-        weight.check(limits, fragment.pos)?;
+        selections = selections.saturating_add(weight.selections);
+        let introspects = fragment.node.type_condition.node.on.node.starts_with("__");
+        let depth = if introspects {
+            limits.introspection_depth
+        } else {
+            limits.depth
+        };
+        weight.check(limits, depth, fragment.pos)?;
     }
-    within("fields", fields, limits.fields, None)
+    within("selections", selections, limits.selections, None)
 }
 
 /// What a selection set holds, the fragments in it included.
@@ -114,7 +123,8 @@ struct Weight {
     lists: usize,
     /// Fields directly in the set.
     here: usize,
-    fields: usize,
+    /// Fields, and uses of fragments.
+    selections: usize,
     aliases: usize,
     directives: usize,
 }
@@ -126,7 +136,7 @@ impl Weight {
         self.depth = self.depth.max(other.depth);
         self.lists = self.lists.max(other.lists);
         self.here = self.here.saturating_add(other.here);
-        self.fields = self.fields.saturating_add(other.fields);
+        self.selections = self.selections.saturating_add(other.selections);
         self.aliases = self.aliases.saturating_add(other.aliases);
         self.add_directives(other.directives);
     }
@@ -135,11 +145,11 @@ impl Weight {
         self.directives = self.directives.saturating_add(directives);
     }
 
-    fn check(&self, limits: &Limits, pos: Pos) -> Result<(), ServerError> {
+    fn check(&self, limits: &Limits, depth: usize, pos: Pos) -> Result<(), ServerError> {
         for (name, actual, allowed) in [
             ("nesting", self.height, limits.nesting),
-            ("depth", self.depth, limits.depth),
-            ("fields", self.fields, limits.fields),
+            ("depth", self.depth, depth),
+            ("selections", self.selections, limits.selections),
             ("aliases", self.aliases, limits.aliases),
             ("directives", self.directives, limits.directives),
         ] {
@@ -181,6 +191,7 @@ impl<'a> Scale<'a> {
                     }
                 }
             };
+            part.selections = part.selections.saturating_add(1);
             part.add_directives(selection.node.directives().len());
             weight.add(part);
         }
@@ -209,7 +220,6 @@ impl<'a> Scale<'a> {
         }
         weight.depth += 1;
         weight.here = 1;
-        weight.fields = weight.fields.saturating_add(1);
         if field.node.alias.is_some() {
             weight.aliases = weight.aliases.saturating_add(1);
         }
@@ -281,4 +291,102 @@ pub(super) fn within(
     extensions.set("actual", actual);
     extensions.set("allowed", allowed);
     Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    fn refused(document: &str, limits: &Limits) -> Option<String> {
+        let document = parse_query(document).expect("GraphQL");
+        let error = weigh(&document, limits).err()?;
+        let extensions = error.extensions.expect("extensions");
+        assert!(extensions.get("actual").is_some() && extensions.get("allowed").is_some());
+        Some(extensions.get("limit").expect("a limit").to_string())
+    }
+
+    #[test]
+    fn what_a_fragment_holds_counts_at_each_use() {
+        let document = "{ ...A node { ...B } } \
+            fragment A on Query { a: hello node { ...B } } fragment B on Node { b: value @x }";
+        let exact = Limits {
+            depth: 2,
+            aliases: 3,
+            root_fields: 3,
+            directives: 2,
+            operations: 1,
+            selections: 8 + 4 + 1,
+            nesting: 4,
+            ..Limits::default()
+        };
+        assert_eq!(refused(document, &exact), None);
+        for (limit, tighter) in [
+            (
+                "depth",
+                Limits {
+                    depth: 1,
+                    ..exact.clone()
+                },
+            ),
+            (
+                "aliases",
+                Limits {
+                    aliases: 2,
+                    ..exact.clone()
+                },
+            ),
+            (
+                "root_fields",
+                Limits {
+                    root_fields: 2,
+                    ..exact.clone()
+                },
+            ),
+            (
+                "directives",
+                Limits {
+                    directives: 1,
+                    ..exact.clone()
+                },
+            ),
+            (
+                "operations",
+                Limits {
+                    operations: 0,
+                    ..exact.clone()
+                },
+            ),
+            (
+                "selections",
+                Limits {
+                    selections: 12,
+                    ..exact.clone()
+                },
+            ),
+            (
+                "nesting",
+                Limits {
+                    nesting: 3,
+                    ..exact.clone()
+                },
+            ),
+        ] {
+            assert_eq!(refused(document, &tighter), Some(format!("{limit:?}")));
+        }
+    }
+
+    #[test]
+    fn introspection_has_a_depth_of_its_own() {
+        let limits = Limits {
+            depth: 1,
+            introspection_depth: 4,
+            ..Limits::default()
+        };
+        assert_eq!(refused("{ __schema { types { kind } } }", &limits), None);
+        let deeper = "{ __schema { types { ofType { ofType { kind } } } } }";
+        let limit = Some("\"introspection_depth\"".to_owned());
+        assert_eq!(refused(deeper, &limits), limit);
+    }
 }

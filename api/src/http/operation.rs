@@ -17,6 +17,7 @@ use super::refusal::Code;
 use super::scan::scan;
 
 /// An operation that is within the limits. Whether it fits the schema, the engine will say.
+#[derive(Debug)]
 pub(super) struct Operation {
     /// The request for the engine, its document parsed.
     pub request: Request,
@@ -225,5 +226,78 @@ impl Places {
         if !literal {
             self.0.insert(name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::response::code;
+    use super::*;
+
+    fn prepared(
+        text: &str,
+        name: Option<&str>,
+        variables: serde_json::Value,
+    ) -> Result<Operation, ServerError> {
+        let serde_json::Value::Object(variables) = variables else {
+            panic!("variables are an object");
+        };
+        let name = name.map(str::to_owned);
+        prepare(text, name, variables, Map::new(), &Limits::default())
+    }
+
+    #[test]
+    fn the_operation_that_is_meant_is_chosen() {
+        let two = "query A { a } mutation B { b }";
+        let kind = |text, name| prepared(text, name, json!({})).map(|found| found.kind).ok();
+        assert_eq!(kind(two, Some("A")), Some(OperationType::Query));
+        assert_eq!(kind(two, Some("B")), Some(OperationType::Mutation));
+        assert_eq!(
+            kind("mutation B { b }", None),
+            Some(OperationType::Mutation)
+        );
+        assert_eq!(kind(two, None), None);
+        assert_eq!(kind(two, Some("C")), None);
+        assert_eq!(kind("{ a }", Some("A")), None);
+    }
+
+    #[test]
+    fn required_variables_must_be_there() {
+        let text = "query($a: Int!, $b: Int! = 1, $c: Int) { a(a: $a, b: $b, c: $c) }";
+        assert!(prepared(text, None, json!({"a": 1})).is_ok());
+        for bad in [json!({}), json!({"a": null}), json!({"a": 1, "b": null})] {
+            let error = prepared(text, None, bad).err().expect("a refusal");
+            assert_eq!(code(&error), Some("BAD_USER_INPUT"));
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_says_where_and_does_not_quote_the_document() {
+        let text = format!("{{ a(x: \"{}\") ", "secret ".repeat(1_000));
+        let error = prepared(&text, None, json!({})).err().expect("a refusal");
+        assert_eq!(code(&error), Some("GRAPHQL_PARSE_FAILED"));
+        assert!(
+            error.message.starts_with("Syntax error: expected"),
+            "{}",
+            error.message
+        );
+        assert!(!error.message.contains("secret"));
+        assert_eq!(error.locations.len(), 1);
+    }
+
+    #[test]
+    fn a_variable_makes_its_argument_a_place_of_input() {
+        let text = "query($v: Int) { a(x: 1, y: [$v]) }";
+        let places = prepared(text, None, json!({}))
+            .expect("an operation")
+            .places;
+        let takes = |needle: &str| {
+            let column = text.find(needle).expect("a place") + 1;
+            places.takes_input(&Pos { line: 1, column })
+        };
+        assert!(takes("1,") && takes("[$v]") && takes("y:"));
+        assert!(!takes("x:") && !takes("a("));
     }
 }

@@ -1,14 +1,15 @@
 //! Writing answers: every error with a code and the request id, `data` absent when nothing was
 //! executed, and headers that keep an answer from being cached or sniffed.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
-use async_graphql::{Response, ServerError, Value};
+use async_graphql::{Name, PathSegment, Response, ServerError, Value};
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 use super::negotiate::Media;
 use super::operation::Places;
@@ -36,6 +37,11 @@ impl<'a> From<&'a Response> for Body<'a> {
     }
 }
 
+/// How many errors an operation that was not executed is told, and how long each may be. The
+/// engine finds one for every field that it does not know and quotes the field.
+const MOST_ERRORS: usize = 20;
+const LONGEST_MESSAGE: usize = 500;
+
 /// Whether the operation was refused before any field ran: no data, and no error that belongs to
 /// a field.
 pub(super) fn is_request_error(response: &Response) -> bool {
@@ -52,6 +58,9 @@ pub(super) fn is_request_error(response: &Response) -> bool {
 /// the value's place, or else a surprise: that goes to the log and not to the client.
 pub(super) fn finish(response: &mut Response, places: &Places, id: &RequestId) {
     let before_execution = is_request_error(response);
+    if before_execution {
+        response.errors.truncate(MOST_ERRORS);
+    }
     for error in &mut response.errors {
         if code(error).is_none() {
             let at = error.locations.first();
@@ -62,6 +71,10 @@ pub(super) fn finish(response: &mut Response, places: &Places, id: &RequestId) {
             } else {
                 Code::Internal
             };
+            if let Some((end, _)) = error.message.char_indices().nth(LONGEST_MESSAGE) {
+                error.message.truncate(end);
+                error.message.push('\u{2026}');
+            }
             if code == Code::Internal {
                 tracing::error!(request_id = %id.0, message = %error.message, path = ?error.path,
                     "an operation failed without a code");
@@ -73,7 +86,32 @@ pub(super) fn finish(response: &mut Response, places: &Places, id: &RequestId) {
                 .set("code", code.as_str());
         }
     }
+    for error in &response.errors {
+        null_at(&mut response.data, &error.path);
+    }
     sign(&mut response.errors, id);
+}
+
+/// Makes a field null that failed. The engine leaves it out of its object, and a client that
+/// trusts the specification takes an absent field for one that it did not ask for.
+fn null_at(data: &mut Value, path: &[PathSegment]) {
+    let Some((segment, rest)) = path.split_first() else {
+        return;
+    };
+    match (data, segment) {
+        (Value::Object(fields), PathSegment::Field(name)) => match fields.get_mut(name.as_str()) {
+            Some(value) => null_at(value, rest),
+            None => {
+                fields.insert(Name::new(name), Value::Null);
+            }
+        },
+        (Value::List(items), PathSegment::Index(index)) => {
+            if let Some(item) = items.get_mut(*index) {
+                null_at(item, rest);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Puts the request id into every error.
@@ -127,7 +165,7 @@ fn builder(status: StatusCode, media: Media, id: &RequestId) -> HttpResponseBuil
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
     // A request id is visible ASCII, so this never fails.
     if let Ok(value) = HeaderValue::from_str(&id.0) {
-        builder.insert_header((HeaderName::from(REQUEST_ID), value));
+        builder.insert_header((REQUEST_ID, value));
     }
     builder
 }
@@ -171,7 +209,7 @@ fn retry_after(response: &Response) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{PathSegment, Pos};
+    use async_graphql::{Pos, value};
 
     use super::*;
 
@@ -213,6 +251,21 @@ mod tests {
         assert_eq!(json["errors"][1]["message"], "held");
         assert_eq!(json["errors"][0]["extensions"]["requestId"], "r-1");
         assert!(!json.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_field_that_failed_is_null_and_not_absent() {
+        let mut error = ServerError::new("no", None);
+        error.path = vec![
+            PathSegment::Field("orders".into()),
+            PathSegment::Index(1),
+            PathSegment::Field("total".into()),
+        ];
+        let mut response = Response::new(value!({"orders": [{"total": 1}, {"id": 2}]}));
+        response.errors.push(error);
+        finish(&mut response, &Places::default(), &RequestId("r".into()));
+        let expected = serde_json::json!([{"total": 1}, {"id": 2, "total": null}]);
+        assert_eq!(json(&response)["data"]["orders"], expected);
     }
 
     #[test]

@@ -377,7 +377,7 @@ impl<E: Executor> Socket<E> {
             finished: self.finished.clone(),
         };
         let task = run
-            .to_end(operation)
+            .finish(operation)
             .instrument(self.trace.span("websocket"));
         let task = self.endpoint.runtime.spawn(task);
         let held = Held {
@@ -471,7 +471,7 @@ struct Run<E> {
 impl<E: Executor> Run<E> {
     /// Runs the operation to its end. A query or a mutation is executed whether or not the socket
     /// is still there to hear of it.
-    async fn to_end(self, operation: Operation) {
+    async fn finish(self, operation: Operation) {
         let Operation {
             request, places, ..
         } = operation;
