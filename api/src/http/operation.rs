@@ -268,7 +268,7 @@ mod tests {
         let text = "query($a: Int!, $b: Int! = 1, $c: Int) { a(a: $a, b: $b, c: $c) }";
         assert!(prepared(text, None, json!({"a": 1})).is_ok());
         for bad in [json!({}), json!({"a": null}), json!({"a": 1, "b": null})] {
-            let error = prepared(text, None, bad).err().expect("a refusal");
+            let error = prepared(text, None, bad).expect_err("a refusal");
             assert_eq!(code(&error), Some("BAD_USER_INPUT"));
         }
     }
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_syntax_error_says_where_and_does_not_quote_the_document() {
         let text = format!("{{ a(x: \"{}\") ", "secret ".repeat(1_000));
-        let error = prepared(&text, None, json!({})).err().expect("a refusal");
+        let error = prepared(&text, None, json!({})).expect_err("a refusal");
         assert_eq!(code(&error), Some("GRAPHQL_PARSE_FAILED"));
         assert!(
             error.message.starts_with("Syntax error: expected"),

@@ -283,6 +283,8 @@ async fn a_body_over_the_limit_is_a_413() {
     assert_eq!((over.status, over.code()), (413, "BAD_USER_INPUT"));
     let variables = json!({"query": "{hello}", "variables": {"a": "x".repeat(129 * 1024)}});
     assert_eq!(answer(server.post(&variables)).await.status, 413);
+    let huge = answer(server.query("").body(padded(50 * 1024 * 1024))).await;
+    assert_eq!(huge.status, 413);
     // Without a length to look at, the bytes are counted as they come.
     let mut stream = TcpStream::connect(server.at).await.unwrap();
     stream

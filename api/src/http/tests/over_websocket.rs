@@ -209,6 +209,22 @@ async fn complete_from_the_client_ends_the_subscription() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_result_for_an_id_that_was_completed_does_not_reach_its_next_use() {
+    let server = Server::start().await;
+    let mut client = Client::admitted(&server).await;
+    client.subscribe("1", "{ slow(ms: 200) }").await;
+    client.say(json!({"type": "complete", "id": "1"})).await;
+    client.subscribe("1", "subscription { forever }").await;
+    assert_eq!(
+        client.hear().await["payload"]["data"],
+        json!({"forever": 0})
+    );
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    client.say(json!({"type": "ping"})).await;
+    assert_eq!(client.hear().await["type"], "pong");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_ends_its_subscriptions_but_not_its_mutation() {
     let server = Server::start().await;
     let mut client = Client::admitted(&server).await;
