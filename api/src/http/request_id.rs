@@ -1,0 +1,192 @@
+//! What ties a request to its log lines and to its repetitions: the request id, the W3C trace it
+//! belongs to, and the idempotency key.
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use tracing::Span;
+use uuid::Uuid;
+
+use super::refusal::Refusal;
+
+/// The header that carries a request id, both ways.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The id of one request: the client's own when it sent a sane one, else a random UUID. It is in
+/// the response's header, in every error and in every log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+/// The client's key for "do this once": 1 to 255 visible ASCII characters, from the
+/// `Idempotency-Key` header. Absent from the request's data when the client sent none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(pub String);
+
+/// Where a request comes from and what its log lines are tied to.
+#[derive(Clone, Debug)]
+pub(super) struct Trace {
+    pub id: RequestId,
+    parent: Option<Parent>,
+}
+
+/// The caller's span in a W3C trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parent {
+    trace: String,
+    span: String,
+}
+
+impl Trace {
+    /// Reads the headers; what is missing or malformed is replaced and never refused.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let id = headers
+            .get(&REQUEST_ID)
+            .and_then(|value| visible(value, 128))
+            .unwrap_or_else(|| Uuid::new_v4().to_string());
+        let parent = headers
+            .get(&TRACEPARENT)
+            .and_then(|value| Parent::parse(value.to_str().ok()?));
+        Trace {
+            id: RequestId(id),
+            parent,
+        }
+    }
+
+    /// A span for one operation.
+    pub fn span(&self, transport: &'static str) -> Span {
+        let span = tracing::info_span!(
+            "graphql",
+            transport,
+            request_id = %self.id.0,
+            trace_id = tracing::field::Empty,
+            parent_id = tracing::field::Empty,
+        );
+        if let Some(parent) = &self.parent {
+            span.record("trace_id", parent.trace.as_str());
+            span.record("parent_id", parent.span.as_str());
+        }
+        span
+    }
+}
+
+impl Parent {
+    /// Reads `00-<32 hex>-<16 hex>-<2 hex>`. A later version may append fields and is read alike,
+    /// as the specification asks.
+    fn parse(value: &str) -> Option<Self> {
+        let mut fields = value.trim().split('-');
+        let (version, trace, span, flags) = (
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+        );
+        let sane = hex(version, 2)
+            && version != "ff"
+            && hex(trace, 32)
+            && hex(span, 16)
+            && hex(flags, 2)
+            && !all_zero(trace)
+            && !all_zero(span)
+            && (version != "00" || fields.next().is_none());
+        sane.then(|| Parent {
+            trace: trace.to_owned(),
+            span: span.to_owned(),
+        })
+    }
+}
+
+impl IdempotencyKey {
+    /// Reads the header. A key that cannot be one is refused: to ignore it would run twice what
+    /// the client asked to run once.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Refusal> {
+        let mut values = headers.get_all(&IDEMPOTENCY_KEY);
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        match visible(value, 255) {
+            Some(key) if values.next().is_none() => Ok(Some(IdempotencyKey(key))),
+            _ => Err(Refusal::malformed(
+                "Idempotency-Key must be one value of 1 to 255 visible ASCII characters.",
+            )),
+        }
+    }
+}
+
+/// The value when it has 1 to `longest` characters, all of them visible ASCII.
+fn visible(value: &HeaderValue, longest: usize) -> Option<String> {
+    let bytes = value.as_bytes();
+    let sane = (1..=longest).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    sane.then(|| String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn all_zero(text: &str) -> bool {
+    text.bytes().all(|b| b == b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &[u8]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            name,
+            HeaderValue::from_bytes(value).expect("a header value"),
+        );
+        headers
+    }
+
+    #[test]
+    fn a_sane_request_id_is_taken_over_and_another_is_replaced() {
+        let id = |value: &[u8]| Trace::of(&headers(REQUEST_ID, value)).id.0;
+        assert_eq!(id(b"order-42/a"), "order-42/a");
+        let long = "x".repeat(129);
+        for insane in ["", "two words", "caf\u{e9}", long.as_str()] {
+            assert!(
+                Uuid::parse_str(&id(insane.as_bytes())).is_ok(),
+                "{insane:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_traceparent_is_read_only_when_it_is_well_formed() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(
+            Parent::parse(good).expect("a parent").trace,
+            "0af7651916cd43dd8448eb211c80319c"
+        );
+        assert!(Parent::parse(&good.replacen("00", "cc", 1).replace("-01", "-01-x")).is_some());
+        for bad in [
+            "",
+            "00",
+            &good.replacen("00", "ff", 1),
+            &good.to_uppercase(),
+            &format!("{good}-x"),
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        ] {
+            assert_eq!(Parent::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_idempotency_key_is_absent_sane_or_refused() {
+        let key = |value: &[u8]| IdempotencyKey::of(&headers(IDEMPOTENCY_KEY, value));
+        assert_eq!(IdempotencyKey::of(&HeaderMap::new()).expect("none"), None);
+        assert_eq!(
+            key(b"a-1").expect("a key"),
+            Some(IdempotencyKey("a-1".into()))
+        );
+        for bad in ["", "a b", &"x".repeat(256)] {
+            assert!(key(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+        let mut two = headers(IDEMPOTENCY_KEY, b"a");
+        two.append(IDEMPOTENCY_KEY, HeaderValue::from_static("b"));
+        assert!(IdempotencyKey::of(&two).is_err());
+    }
+}
