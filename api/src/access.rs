@@ -54,22 +54,58 @@ pub fn scopes(role: Role) -> &'static [Scope] {
     use Scope::*;
     match role {
         Role::Admin => &[
-            OrdersRead, OrdersSubmit, OrdersManage, PersonalDataRead, CustomersRead,
-            CustomersManage, CatalogueRead, CatalogueManage, StockRead, StockManage, PaymentsRead,
-            KeysManage, IntegrityRead,
-        ],
-        Role::Operations => &[
-            OrdersRead, OrdersSubmit, OrdersManage, PersonalDataRead, CustomersRead,
-            CustomersManage, CatalogueRead, CatalogueManage, StockRead, StockManage, PaymentsRead,
+            OrdersRead,
+            OrdersSubmit,
+            OrdersManage,
+            PersonalDataRead,
+            CustomersRead,
+            CustomersManage,
+            CatalogueRead,
+            CatalogueManage,
+            StockRead,
+            StockManage,
+            PaymentsRead,
+            KeysManage,
             IntegrityRead,
         ],
-        Role::Warehouse => &[OrdersRead, PersonalDataRead, CatalogueRead, StockRead, StockManage],
+        Role::Operations => &[
+            OrdersRead,
+            OrdersSubmit,
+            OrdersManage,
+            PersonalDataRead,
+            CustomersRead,
+            CustomersManage,
+            CatalogueRead,
+            CatalogueManage,
+            StockRead,
+            StockManage,
+            PaymentsRead,
+            IntegrityRead,
+        ],
+        Role::Warehouse => &[
+            OrdersRead,
+            PersonalDataRead,
+            CatalogueRead,
+            StockRead,
+            StockManage,
+        ],
         Role::Support => &[
-            OrdersRead, OrdersSubmit, OrdersManage, PersonalDataRead, CustomersRead,
-            CustomersManage, CatalogueRead, PaymentsRead,
+            OrdersRead,
+            OrdersSubmit,
+            OrdersManage,
+            PersonalDataRead,
+            CustomersRead,
+            CustomersManage,
+            CatalogueRead,
+            PaymentsRead,
         ],
         Role::Finance => &[
-            OrdersRead, CustomersRead, PersonalDataRead, CatalogueRead, PaymentsRead, IntegrityRead,
+            OrdersRead,
+            CustomersRead,
+            PersonalDataRead,
+            CatalogueRead,
+            PaymentsRead,
+            IntegrityRead,
         ],
         Role::Partner => &[OrdersRead, OrdersSubmit, PersonalDataRead, CatalogueRead],
         Role::Viewer => &[OrdersRead, CatalogueRead, StockRead],
@@ -110,7 +146,9 @@ impl Principal {
 
     /// Whether the caller sees what belongs to a channel.
     pub fn sees(&self, channel: ChannelId) -> bool {
-        self.channels.as_ref().is_none_or(|channels| channels.contains(&channel))
+        self.channels
+            .as_ref()
+            .is_none_or(|channels| channels.contains(&channel))
     }
 }
 
@@ -143,9 +181,11 @@ pub async fn create_key(
     cmd: CreateKey,
 ) -> Result<NewKey, Failure> {
     if cmd.role == Role::Partner && cmd.channels.is_none() {
-        return Err(Problem::new(Code::InvalidInput, "a partner's key needs its channels")
-            .at("input.channelIds")
-            .into());
+        return Err(
+            Problem::new(Code::InvalidInput, "a partner's key needs its channels")
+                .at("input.channelIds")
+                .into(),
+        );
     }
     let id: ApiKeyId = tx.id();
     let lookup = id.0.simple().to_string();
@@ -162,7 +202,9 @@ pub async fn create_key(
         created_at: tx.now,
     };
     let insert: api_key::ActiveModel = row.clone().into();
-    api_key::Entity::insert(insert).exec_without_returning(tx.db()).await?;
+    api_key::Entity::insert(insert)
+        .exec_without_returning(tx.db())
+        .await?;
     Ok(NewKey {
         row,
         key: format!("oms_{environment}_{lookup}_{secret}"),
@@ -194,9 +236,13 @@ pub async fn authenticate(
     now: DateTime<Utc>,
 ) -> Result<Option<Principal>, DbErr> {
     let mut parts = key.split('_');
-    let (Some("oms"), Some(_), Some(lookup), Some(secret), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    let (Some("oms"), Some(_), Some(lookup), Some(secret), None) = (
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+    ) else {
         return Ok(None);
     };
     let Some(row) = api_key::Entity::find()
@@ -206,7 +252,10 @@ pub async fn authenticate(
     else {
         return Ok(None);
     };
-    let matches: bool = hash(pepper, secret).as_bytes().ct_eq(row.secret_hash.as_bytes()).into();
+    let matches: bool = hash(pepper, secret)
+        .as_bytes()
+        .ct_eq(row.secret_hash.as_bytes())
+        .into();
     let alive = row.revoked_at.is_none() && row.expires_at.is_none_or(|until| now < until);
     if !matches || !alive {
         return Ok(None);
@@ -231,7 +280,10 @@ pub async fn any_key(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
 }
 
 /// 244 random bits in hexadecimal.
-#[allow(clippy::disallowed_methods, reason = "secrets are made here and nowhere else")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "secrets are made here and nowhere else"
+)]
 fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
@@ -240,5 +292,9 @@ fn hash(pepper: &str, secret: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(pepper.as_bytes())
         .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     mac.update(secret.as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -123,7 +123,10 @@ impl App {
 
     /// Runs a use case in one transaction: commits if it succeeds, leaves no trace if it does not,
     /// runs it again if it lost a race, and wakes the event feed.
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that begins and commits")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that begins and commits"
+    )]
     pub async fn write<T>(
         &self,
         actor: &Actor,
@@ -139,7 +142,11 @@ impl App {
             let connection = self.db.write.begin_with_options(options).await?;
             let tx = Tx::new(connection, actor.clone(), self.clock.now());
             let outcome = match case(&tx).await {
-                Ok(value) => tx.commit().await.map(|events| (value, events)).map_err(Failure::from),
+                Ok(value) => tx
+                    .commit()
+                    .await
+                    .map(|events| (value, events))
+                    .map_err(Failure::from),
                 Err(failure) => {
                     tx.rollback().await?;
                     Err(failure)
@@ -171,16 +178,25 @@ impl App {
     ) -> Result<Answered, Failure> {
         let Some(once) = once else {
             let answer = self.write(actor, &case).await?;
-            return Ok(Answered { answer, replayed: false });
+            return Ok(Answered {
+                answer,
+                replayed: false,
+            });
         };
         let outcome = self
             .write(actor, async |tx: &Tx| {
                 if let Some(answer) = claim(tx, once, &Json::Null).await? {
-                    return Ok(Answered { answer, replayed: true });
+                    return Ok(Answered {
+                        answer,
+                        replayed: true,
+                    });
                 }
                 let answer = case(tx).await?;
                 save(tx, once, &answer);
-                Ok(Answered { answer, replayed: false })
+                Ok(Answered {
+                    answer,
+                    replayed: false,
+                })
             })
             .await;
         match outcome {
@@ -203,14 +219,17 @@ impl App {
         once: &Once,
         problems: &[Problem],
     ) -> Result<(), Failure> {
-        let about_the_key = problems.iter().any(|problem| {
-            problem.code == Code::IdempotencyKeyReused || problem.code.retryable()
-        });
+        let about_the_key = problems
+            .iter()
+            .any(|problem| problem.code == Code::IdempotencyKeyReused || problem.code.retryable());
         if about_the_key {
             return Ok(());
         }
         let answer = json!({ "refused": problems });
-        self.write(actor, async |tx: &Tx| claim(tx, once, &answer).await.map(|_| ())).await
+        self.write(actor, async |tx: &Tx| {
+            claim(tx, once, &answer).await.map(|_| ())
+        })
+        .await
     }
 
     /// The answer that was saved for a key, if the request was made before.
@@ -229,7 +248,10 @@ impl App {
             return Ok(next.to_string());
         }
         let drawn = counter::Entity::update_many()
-            .col_expr(counter::Column::Value, Expr::col(counter::Column::Value).add(NUMBERS))
+            .col_expr(
+                counter::Column::Value,
+                Expr::col(counter::Column::Value).add(NUMBERS),
+            )
             .filter(counter::Column::Name.eq("order_number"))
             .exec_with_returning(&self.db.write)
             .await?;
@@ -306,7 +328,9 @@ async fn find_saved(
     actor: &str,
     once: &Once,
 ) -> Result<Option<Json>, Failure> {
-    let row = idempotency::Entity::find_by_id((actor.to_owned(), once.key.clone())).one(db).await?;
+    let row = idempotency::Entity::find_by_id((actor.to_owned(), once.key.clone()))
+        .one(db)
+        .await?;
     match row {
         None => Ok(None),
         Some(row) if row.operation != once.operation || row.fingerprint != once.fingerprint => {

@@ -108,9 +108,9 @@ impl Config {
             .collect();
         for (name, text) in vars {
             let variable = format!("OMS__{}", name.to_uppercase());
-            let known = name.split_once("__").and_then(|(section, key)| {
-                settings.get_mut(section)?.as_table_mut()?.get_mut(key)
-            });
+            let known = name
+                .split_once("__")
+                .and_then(|(section, key)| settings.get_mut(section)?.as_table_mut()?.get_mut(key));
             match known {
                 None => mistakes.push(format!("{variable}: there is no such setting")),
                 Some(value) => match parse_like(value, &text) {
@@ -129,7 +129,11 @@ impl Config {
             }
         };
         config.check(&mut mistakes);
-        if mistakes.is_empty() { Ok(config) } else { Err(ConfigError(mistakes)) }
+        if mistakes.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(mistakes))
+        }
     }
 
     fn check(&self, mistakes: &mut Vec<String>) {
@@ -140,12 +144,17 @@ impl Config {
         };
         let url = &self.database.url;
         require(
-            url.starts_with("sqlite:") || url.starts_with("postgres://") || url.starts_with("postgresql://"),
+            url.starts_with("sqlite:")
+                || url.starts_with("postgres://")
+                || url.starts_with("postgresql://"),
             format!("OMS__DATABASE__URL: {url:?} is neither sqlite:PATH nor postgres://…"),
         );
         require(
             self.server.listen.parse::<std::net::SocketAddr>().is_ok(),
-            format!("OMS__SERVER__LISTEN: {:?} is not ADDRESS:PORT", self.server.listen),
+            format!(
+                "OMS__SERVER__LISTEN: {:?} is not ADDRESS:PORT",
+                self.server.listen
+            ),
         );
         require(
             self.database.max_connections > 0,
@@ -160,10 +169,16 @@ impl Config {
         );
         require(
             ["pretty", "json"].contains(&self.log.format.as_str()),
-            format!("OMS__LOG__FORMAT: {:?} is neither pretty nor json", self.log.format),
+            format!(
+                "OMS__LOG__FORMAT: {:?} is neither pretty nor json",
+                self.log.format
+            ),
         );
         require(
-            self.log.filter.parse::<tracing_subscriber::EnvFilter>().is_ok(),
+            self.log
+                .filter
+                .parse::<tracing_subscriber::EnvFilter>()
+                .is_ok(),
             format!("OMS__LOG__FILTER: {:?} is no filter", self.log.filter),
         );
         require(
@@ -172,7 +187,11 @@ impl Config {
         );
         require(
             !self.access.environment.is_empty()
-                && self.access.environment.chars().all(|c| c.is_ascii_alphanumeric()),
+                && self
+                    .access
+                    .environment
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric()),
             "OMS__ACCESS__ENVIRONMENT: letters and digits only".to_owned(),
         );
     }
@@ -189,8 +208,14 @@ impl Config {
 /// Reads text as the type that the default has.
 fn parse_like(default: &Value, text: &str) -> Result<Value, &'static str> {
     match default {
-        Value::Integer(_) => text.parse().map(Value::Integer).map_err(|_| "a whole number"),
-        Value::Boolean(_) => text.parse().map(Value::Boolean).map_err(|_| "true or false"),
+        Value::Integer(_) => text
+            .parse()
+            .map(Value::Integer)
+            .map_err(|_| "a whole number"),
+        Value::Boolean(_) => text
+            .parse()
+            .map(Value::Boolean)
+            .map_err(|_| "true or false"),
         Value::Array(_) => Ok(Value::Array(
             text.split(',')
                 .map(str::trim)
@@ -222,7 +247,10 @@ mod tests {
     fn the_environment_wins_over_the_defaults() {
         let config = load(&[
             ("OMS__SERVER__LISTEN", "0.0.0.0:80"),
-            ("OMS__SERVER__ALLOWED_ORIGINS", "https://a.example, https://b.example"),
+            (
+                "OMS__SERVER__ALLOWED_ORIGINS",
+                "https://a.example, https://b.example",
+            ),
         ])
         .unwrap();
         assert!(config.is_public());

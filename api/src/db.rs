@@ -12,9 +12,7 @@ use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sea_orm::sqlx::{self, Connection, Executor};
-use sea_orm::{
-    DatabaseConnection, DbBackend, DbErr, SqlxPostgresConnector, SqlxSqliteConnector,
-};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 
 use crate::config::DatabaseConfig;
 
@@ -48,7 +46,9 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), DbErr> {
         match self.backend {
             DbBackend::Postgres => {
-                let mut fence = sqlx::PgConnection::connect(&self.url).await.map_err(connection)?;
+                let mut fence = sqlx::PgConnection::connect(&self.url)
+                    .await
+                    .map_err(connection)?;
                 sqlx::query("SELECT pg_advisory_lock($1)")
                     .bind(MIGRATION_LOCK)
                     .execute(&mut fence)

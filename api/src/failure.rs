@@ -237,6 +237,9 @@ impl Failure {
         else {
             return None;
         };
-        error.as_database_error()?.code().map(|code| code.into_owned())
+        error
+            .as_database_error()?
+            .code()
+            .map(|code| code.into_owned())
     }
 }

@@ -13,8 +13,8 @@ use std::sync::Mutex;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{CommonTableExpression, SubQueryStatement, WithClause};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Insert, InsertMany,
-    Iterable, QueryTrait,
+    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Insert,
+    InsertMany, Iterable, QueryTrait,
 };
 use uuid::Uuid;
 
@@ -88,7 +88,10 @@ impl Tx {
 
     /// A new identifier. They rise with time, which keeps indexes dense; nothing else may be read
     /// from their order.
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that makes identifiers")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that makes identifiers"
+    )]
     pub fn id<T: From<Uuid>>(&self) -> T {
         Uuid::now_v7().into()
     }
@@ -120,7 +123,10 @@ impl Tx {
             let part: Vec<A> = rows.by_ref().take((MAX_VALUES / columns).max(1)).collect();
             let values = part.len() * columns;
             let insert = finish(Insert::many(part)).into_query();
-            lock(&self.deferred).push(Deferred { statement: insert.into(), values });
+            lock(&self.deferred).push(Deferred {
+                statement: insert.into(),
+                values,
+            });
         }
     }
 
@@ -132,7 +138,10 @@ impl Tx {
 
     pub(crate) async fn commit(self) -> Result<usize, DbErr> {
         let entries = self.entries.into_inner().unwrap_or_else(|e| e.into_inner());
-        let mut statements = self.deferred.into_inner().unwrap_or_else(|e| e.into_inner());
+        let mut statements = self
+            .deferred
+            .into_inner()
+            .unwrap_or_else(|e| e.into_inner());
         let count = entries.len();
         if !entries.is_empty() {
             for part in entries.chunks(MAX_VALUES / EVENT_COLUMNS) {
@@ -155,7 +164,9 @@ impl Tx {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Runs statements one after another, or on PostgreSQL as many as fit in one.

@@ -12,10 +12,7 @@ use crate::{ChannelId, Currency};
     db_type = "Text",
     rename_all = "SCREAMING_SNAKE_CASE"
 )]
-<<<<<<< HEAD
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-=======
->>>>>>> http
 pub enum TaxMode {
     /// Prices are gross: the tax is taken out of them.
     Inclusive,
@@ -30,10 +27,7 @@ pub enum TaxMode {
     db_type = "Text",
     rename_all = "SCREAMING_SNAKE_CASE"
 )]
-<<<<<<< HEAD
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-=======
->>>>>>> http
 pub enum RoundingMode {
     /// Half a minor unit goes away from zero.
     HalfUp,
@@ -48,10 +42,7 @@ pub enum RoundingMode {
     db_type = "Text",
     rename_all = "SCREAMING_SNAKE_CASE"
 )]
-<<<<<<< HEAD
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-=======
->>>>>>> http
 pub enum RoundingScope {
     /// Once on the whole line.
     PerLine,
@@ -66,10 +57,7 @@ pub enum RoundingScope {
     db_type = "Text",
     rename_all = "SCREAMING_SNAKE_CASE"
 )]
-<<<<<<< HEAD
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-=======
->>>>>>> http
 pub enum FailedCheckPolicy {
     /// The order is kept, with a blocking exception for a person to resolve.
     Review,

@@ -96,7 +96,12 @@ pub async fn find_customer(
     let query = customer::Entity::find();
     match (id, code) {
         (Some(id), _) => query.filter(customer::Column::Id.eq(id)).one(db).await,
-        (None, Some(code)) => query.filter(customer::Column::Code.eq(code.trim())).one(db).await,
+        (None, Some(code)) => {
+            query
+                .filter(customer::Column::Code.eq(code.trim()))
+                .one(db)
+                .await
+        }
         (None, None) => Ok(None),
     }
 }

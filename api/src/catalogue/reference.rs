@@ -50,7 +50,10 @@ impl Reference {
             .all(db)
             .await?
         {
-            serving.entry(row.channel_id).or_default().push(row.warehouse_id);
+            serving
+                .entry(row.channel_id)
+                .or_default()
+                .push(row.warehouse_id);
         }
         let channels: HashMap<ChannelId, ChannelPolicy> = channel::Entity::find()
             .all(db)
@@ -78,7 +81,10 @@ impl Reference {
             .all(db)
             .await?
         {
-            expected.entry(row.variant_id).or_default().push(row.expected_at);
+            expected
+                .entry(row.variant_id)
+                .or_default()
+                .push(row.expected_at);
         }
         Ok(Reference {
             codes: channels
@@ -107,12 +113,19 @@ impl Reference {
 
     /// A channel by its code, in any case.
     pub fn channel_by_code(&self, code: &str) -> Option<&ChannelPolicy> {
-        self.channels.get(self.codes.get(&code.trim().to_lowercase())?)
+        self.channels
+            .get(self.codes.get(&code.trim().to_lowercase())?)
     }
 
     /// The tax rate of a category at a destination: the region's own, else the country's, else
     /// none is charged. A category without a rate of its own is taxed as `STANDARD`.
-    pub fn tax(&self, country: &str, region: Option<&str>, category: &str, at: DateTime<Utc>) -> Rate {
+    pub fn tax(
+        &self,
+        country: &str,
+        region: Option<&str>,
+        category: &str,
+        at: DateTime<Utc>,
+    ) -> Rate {
         let find = |category: &str| {
             self.taxes
                 .iter()
@@ -126,7 +139,9 @@ impl Reference {
                 .max_by_key(|rate| rate.region.is_some())
                 .map(|rate| rate.rate)
         };
-        find(category).or_else(|| find("STANDARD")).unwrap_or_default()
+        find(category)
+            .or_else(|| find("STANDARD"))
+            .unwrap_or_default()
     }
 
     /// What shipping could cost: the rates of the zone that has the country, for a service.
@@ -181,7 +196,10 @@ impl Reference {
             .filter(|list| {
                 list.currency == currency
                     && list.channel_id.is_none_or(|own| own == channel)
-                    && list.group_code.as_deref().is_none_or(|own| group == Some(own))
+                    && list
+                        .group_code
+                        .as_deref()
+                        .is_none_or(|own| group == Some(own))
                     && is_valid(list.valid_from, list.valid_until, at)
             })
             .map(|list| (list.id, i64::from(list.rank)))
@@ -200,7 +218,11 @@ impl Reference {
 
     /// When stock of a variant is expected next; none = honestly unknown.
     pub fn expected(&self, variant: VariantId, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.expected.get(&variant)?.iter().find(|at| **at >= after).copied()
+        self.expected
+            .get(&variant)?
+            .iter()
+            .find(|at| **at >= after)
+            .copied()
     }
 }
 

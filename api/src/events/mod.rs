@@ -268,7 +268,10 @@ pub(crate) async fn append(
     Ok(outbox::Entity::insert_many(rows).into_query())
 }
 
-#[allow(clippy::disallowed_methods, reason = "an event's id belongs to no transaction's caller")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an event's id belongs to no transaction's caller"
+)]
 fn event_id() -> EventId {
     EventId(Uuid::now_v7())
 }

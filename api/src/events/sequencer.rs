@@ -15,11 +15,17 @@ const BATCH: i64 = 500;
 ///
 /// The lock is a statement of its own, so that the next statement's snapshot is taken after the
 /// lock is won. Rows are never skipped: skipping one that is locked would invert an order.
-#[allow(clippy::disallowed_methods, reason = "the sequencer's transaction is no use case's")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the sequencer's transaction is no use case's"
+)]
 pub(super) async fn stamp(db: &DatabaseConnection) -> Result<u64, DbErr> {
     let backend = db.get_database_backend();
     let waiting = db
-        .query_one_raw(Statement::from_string(backend, "SELECT 1 FROM outbox LIMIT 1"))
+        .query_one_raw(Statement::from_string(
+            backend,
+            "SELECT 1 FROM outbox LIMIT 1",
+        ))
         .await?;
     if waiting.is_none() {
         return Ok(0);

@@ -117,10 +117,7 @@ pub fn open(
 }
 
 /// The exceptions of orders that are not settled, oldest first.
-pub async fn open_ones(
-    tx: &Tx,
-    orders: &[OrderId],
-) -> Result<Vec<order_exception::Model>, DbErr> {
+pub async fn open_ones(tx: &Tx, orders: &[OrderId]) -> Result<Vec<order_exception::Model>, DbErr> {
     order_exception::Entity::find()
         .filter(order_exception::Column::OrderId.is_in(orders.iter().copied()))
         .filter(order_exception::Column::Status.is_in([Status::Open, Status::Assigned]))

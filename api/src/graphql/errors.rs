@@ -34,7 +34,9 @@ impl From<Problem> for UserError {
 }
 
 /// Splits an outcome into what a payload shows: the value, or the refusals. Faults are raised.
-pub fn outcome<T>(result: Result<T, Failure>) -> async_graphql::Result<(Option<T>, Vec<UserError>)> {
+pub fn outcome<T>(
+    result: Result<T, Failure>,
+) -> async_graphql::Result<(Option<T>, Vec<UserError>)> {
     match result {
         Ok(value) => Ok((Some(value), Vec::new())),
         Err(Failure::Refused(problems)) => {
@@ -53,12 +55,18 @@ pub fn fault(failure: impl Into<Failure>) -> Error {
         return coded("UNAVAILABLE", "the system is busy; try again");
     }
     tracing::error!(%failure, "a fault");
-    coded("INTERNAL", "something went wrong; quote the request id to support")
+    coded(
+        "INTERNAL",
+        "something went wrong; quote the request id to support",
+    )
 }
 
 /// The caller has shown no valid key.
 pub fn unauthenticated() -> Error {
-    coded("UNAUTHENTICATED", "an API key is needed: Authorization: Bearer oms_…")
+    coded(
+        "UNAUTHENTICATED",
+        "an API key is needed: Authorization: Bearer oms_…",
+    )
 }
 
 /// The caller may not do this.

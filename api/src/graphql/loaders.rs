@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::dataloader::{DataLoader, Loader};
-use sea_orm::{DbErr, EntityTrait, ColumnTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::app::App;
 
@@ -53,41 +53,48 @@ by_id! {
     warehouse by WarehouseId,
 }
 
-/// The rows that belong to something, in an order of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Of<Owner, What>(pub Owner, pub std::marker::PhantomData<What>);
-
-impl<Owner, What> Of<Owner, What> {
-    /// The key for what belongs to `owner`.
-    pub fn new(owner: Owner) -> Self {
-        Of(owner, std::marker::PhantomData)
-    }
+/// Whose a row is.
+macro_rules! owner_of {
+    (event_log, $row:ident) => {
+        $row.order_id
+    };
+    (variant, $row:ident) => {
+        Some($row.product_id)
+    };
+    (variant_code, $row:ident) => {
+        Some($row.variant_id)
+    };
+    (stock, $row:ident) => {
+        Some($row.variant_id)
+    };
+    ($other:ident, $row:ident) => {
+        Some($row.order_id)
+    };
 }
 
-/// Loads the rows that belong to an owner.
+/// Loads the rows that belong to an owner, each in an order of its own.
 macro_rules! belonging {
-    ($($entity:ident of $owner:ident by $column:ident ordered $order:ident),* $(,)?) => {$(
-        impl Loader<Of<entity::$owner, entity::$entity::Entity>> for Loaders {
+    ($($(#[$doc:meta])* $key:ident($owner:ident) => $entity:ident by $column:ident ordered $order:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $key(pub entity::$owner);
+
+        impl Loader<$key> for Loaders {
             type Value = Vec<entity::$entity::Model>;
             type Error = LoadError;
 
-            async fn load(
-                &self,
-                keys: &[Of<entity::$owner, entity::$entity::Entity>],
-            ) -> Result<HashMap<Of<entity::$owner, entity::$entity::Entity>, Self::Value>, LoadError>
-            {
+            async fn load(&self, keys: &[$key]) -> Result<HashMap<$key, Self::Value>, LoadError> {
                 use entity::$entity::{Column, Entity};
                 let rows = Entity::find()
                     .filter(Column::$column.is_in(keys.iter().map(|key| key.0)))
                     .order_by_asc(Column::$order)
                     .all(&self.app.db.read)
                     .await?;
-                let mut found: HashMap<_, Self::Value> =
+                let mut found: HashMap<$key, Self::Value> =
                     keys.iter().map(|key| (*key, Vec::new())).collect();
                 for row in rows {
-                    let owner: Option<entity::$owner> = owner_of!($entity, row);
-                    if let Some(owner) = owner {
-                        found.entry(Of::new(owner)).or_default().push(row);
+                    if let Some(owner) = owner_of!($entity, row) {
+                        found.entry($key(owner)).or_default().push(row);
                     }
                 }
                 Ok(found)
@@ -96,27 +103,29 @@ macro_rules! belonging {
     )*};
 }
 
-/// Whose a row is.
-macro_rules! owner_of {
-    (event_log, $row:ident) => { $row.order_id };
-    (variant, $row:ident) => { Some($row.product_id) };
-    (variant_code, $row:ident) => { Some($row.variant_id) };
-    (stock, $row:ident) => { Some($row.variant_id) };
-    ($other:ident, $row:ident) => { Some($row.order_id) };
-}
-use owner_of;
-
 belonging! {
-    order_line of OrderId by OrderId ordered Position,
-    hold of OrderId by OrderId ordered PlacedAt,
-    order_exception of OrderId by OrderId ordered OpenedAt,
-    note of OrderId by OrderId ordered CreatedAt,
-    payment of OrderId by OrderId ordered CreatedAt,
-    payment_transaction of OrderId by OrderId ordered CreatedAt,
-    reservation of OrderId by OrderId ordered CreatedAt,
-    backorder of OrderId by OrderId ordered Position,
-    event_log of OrderId by OrderId ordered Seq,
-    variant of ProductId by ProductId ordered Sku,
-    variant_code of VariantId by VariantId ordered Code,
-    stock of VariantId by VariantId ordered WarehouseId,
+    /// The lines of an order.
+    LinesOf(OrderId) => order_line by OrderId ordered Position,
+    /// The holds of an order, lifted ones included.
+    HoldsOf(OrderId) => hold by OrderId ordered PlacedAt,
+    /// The exceptions of an order, settled ones included.
+    ExceptionsOf(OrderId) => order_exception by OrderId ordered OpenedAt,
+    /// The notes on an order.
+    NotesOf(OrderId) => note by OrderId ordered CreatedAt,
+    /// The payment of an order.
+    PaymentsOf(OrderId) => payment by OrderId ordered CreatedAt,
+    /// What was asked of the gateway for an order.
+    TransactionsOf(OrderId) => payment_transaction by OrderId ordered CreatedAt,
+    /// The stock held for an order, ended holds included.
+    ReservationsOf(OrderId) => reservation by OrderId ordered CreatedAt,
+    /// The places of an order in queues for stock.
+    BackordersOf(OrderId) => backorder by OrderId ordered Position,
+    /// The events of an order.
+    TimelineOf(OrderId) => event_log by OrderId ordered Seq,
+    /// The variants of a product.
+    VariantsOf(ProductId) => variant by ProductId ordered Sku,
+    /// The codes of a variant.
+    CodesOf(VariantId) => variant_code by VariantId ordered Code,
+    /// The stock of a variant, by warehouse.
+    StockOf(VariantId) => stock by VariantId ordered WarehouseId,
 }

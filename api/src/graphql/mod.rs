@@ -32,14 +32,21 @@ pub type OmsSchema = Schema<Query, Mutation, Subscription>;
 
 /// The schema without an app behind it, for printing it.
 pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        // The transport weighs documents before they come here.
-        .disable_suggestions()
+    Schema::build(
+        Query::default(),
+        Mutation::default(),
+        Subscription::default(),
+    )
+    // The transport weighs documents before they come here.
+    .disable_suggestions()
 }
 
 /// The schema over a running app.
 pub fn schema(app: Arc<App>) -> OmsSchema {
-    builder().data(loaders::loader(app.clone())).data(app).finish()
+    builder()
+        .data(loaders::loader(app.clone()))
+        .data(app)
+        .finish()
 }
 
 /// The running app.
@@ -49,7 +56,8 @@ pub fn app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
 
 /// The caller. The transport lets nobody in without one.
 pub fn principal<'a>(ctx: &Context<'a>) -> async_graphql::Result<&'a Principal> {
-    ctx.data::<Principal>().map_err(|_| errors::unauthenticated())
+    ctx.data::<Principal>()
+        .map_err(|_| errors::unauthenticated())
 }
 
 /// The caller as it is written into the log, with the request that it acts in.
@@ -66,6 +74,10 @@ pub struct Allowed(pub Scope);
 
 impl Guard for Allowed {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
-        if principal(ctx)?.may(self.0) { Ok(()) } else { Err(errors::forbidden(self.0)) }
+        if principal(ctx)?.may(self.0) {
+            Ok(())
+        } else {
+            Err(errors::forbidden(self.0))
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Count {
     /// From a count that stopped at one above the cap.
     pub fn of(counted: u64) -> Count {
         Count {
-            count: counted.min(COUNT_CAP),
+            count: std::cmp::min(counted, COUNT_CAP),
             capped: counted > COUNT_CAP,
         }
     }
@@ -88,7 +88,9 @@ pub fn behind(
 pub fn page_size(first: Option<i32>) -> async_graphql::Result<usize> {
     let first = first.unwrap_or(USUAL_PAGE);
     if !(0..=LARGEST_PAGE).contains(&first) {
-        return Err(bad_input(&format!("first must be between 0 and {LARGEST_PAGE}")));
+        return Err(bad_input(&format!(
+            "first must be between 0 and {LARGEST_PAGE}"
+        )));
     }
     usize::try_from(first).map_err(|_| bad_input("first must not be negative"))
 }

@@ -99,7 +99,10 @@ impl Shelf {
             .into_model::<QueueEnd>()
             .all(tx.db())
             .await?;
-        shelf.queues = ends.into_iter().map(|end| (end.variant_id, end.last)).collect();
+        shelf.queues = ends
+            .into_iter()
+            .map(|end| (end.variant_id, end.last))
+            .collect();
         Ok(shelf)
     }
 
@@ -215,7 +218,10 @@ impl Shelf {
 
     /// Puts a line at the end of its variant's queue.
     pub fn wait(&mut self, tx: &Tx, demand: Demand, expected_at: Option<DateTime<Utc>>) {
-        let position = self.queues.get(&demand.variant_id).map_or(1, |last| last + 1);
+        let position = self
+            .queues
+            .get(&demand.variant_id)
+            .map_or(1, |last| last + 1);
         self.queues.insert(demand.variant_id, position);
         let id: BackorderId = tx.id();
         self.backorders.push(backorder::ActiveModel {

@@ -167,7 +167,9 @@ impl Aggregate {
 
     /// Whether every unit that is still wanted is held.
     pub fn is_covered(&self) -> bool {
-        self.lines.iter().all(|line| missing(line) == 0 && line.backordered == 0)
+        self.lines
+            .iter()
+            .all(|line| missing(line) == 0 && line.backordered == 0)
     }
 
     /// Releases the order to staging if every gate is green: nothing stops it, the money is
@@ -177,7 +179,11 @@ impl Aggregate {
             && !self.is_blocked()
             && self.is_paid_for(authorization_required)
             && self.is_covered();
-        if !green || self.transition(Action::Confirm, Code::OrderStateInvalid).is_err() {
+        if !green
+            || self
+                .transition(Action::Confirm, Code::OrderStateInvalid)
+                .is_err()
+        {
             return;
         }
         self.order.confirmed_at = Some(tx.now);
@@ -216,9 +222,15 @@ impl Aggregate {
             order::Entity::update_many()
                 .col_expr(Column::Status, Expr::value(order.status))
                 .col_expr(Column::PaymentStatus, Expr::value(order.payment_status))
-                .col_expr(Column::FulfillmentStatus, Expr::value(order.fulfillment_status))
+                .col_expr(
+                    Column::FulfillmentStatus,
+                    Expr::value(order.fulfillment_status),
+                )
                 .col_expr(Column::Stage, Expr::value(order.stage))
-                .col_expr(Column::CancelReason, Expr::value(order.cancel_reason.clone()))
+                .col_expr(
+                    Column::CancelReason,
+                    Expr::value(order.cancel_reason.clone()),
+                )
                 .col_expr(Column::ConfirmedAt, Expr::value(order.confirmed_at))
                 .col_expr(Column::ClosedAt, Expr::value(order.closed_at))
                 .col_expr(Column::UpdatedAt, Expr::value(tx.now))
@@ -231,14 +243,21 @@ impl Aggregate {
             tx.defer(
                 reservation::Entity::update_many()
                     .col_expr(Column::Status, Expr::value(reservation::Status::Allocated))
-                    .col_expr(Column::ExpiresAt, Expr::value(None::<chrono::DateTime<chrono::Utc>>))
+                    .col_expr(
+                        Column::ExpiresAt,
+                        Expr::value(None::<chrono::DateTime<chrono::Utc>>),
+                    )
                     .col_expr(Column::UpdatedAt, Expr::value(tx.now))
                     .filter(Column::OrderId.eq(order.id))
                     .filter(Column::Status.eq(reservation::Status::Active))
                     .into_query(),
             );
         }
-        for line in self.lines.iter().filter(|line| self.changed_lines.contains(&line.id)) {
+        for line in self
+            .lines
+            .iter()
+            .filter(|line| self.changed_lines.contains(&line.id))
+        {
             use order_line::Column;
             tx.defer(
                 order_line::Entity::update_many()

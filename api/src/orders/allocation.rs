@@ -50,11 +50,24 @@ impl<'a> Allocation<'a> {
         let shelf = Shelf::lock(tx, variants.iter().copied()).await?;
         let mut waiters = Vec::new();
         for variant in shelf.queued() {
-            waiters.extend(inventory::waiters(tx, variant).await?.into_iter().take(WAITERS));
+            waiters.extend(
+                inventory::waiters(tx, variant)
+                    .await?
+                    .into_iter()
+                    .take(WAITERS),
+            );
         }
-        let concerned = orders.iter().copied().chain(waiters.iter().map(|w| w.order_id));
+        let concerned = orders
+            .iter()
+            .copied()
+            .chain(waiters.iter().map(|w| w.order_id));
         let orders = aggregate::lock(tx, concerned).await?;
-        Ok(Allocation { reference, shelf, orders, waiters })
+        Ok(Allocation {
+            reference,
+            shelf,
+            orders,
+            waiters,
+        })
     }
 
     /// The warehouses that serve an order's channel, first asked first.
@@ -100,7 +113,11 @@ impl<'a> Allocation<'a> {
 
     /// Gives up an order's places in queues.
     pub fn cancel_waiting(&mut self, tx: &Tx, order: OrderId) {
-        for waiter in self.waiters.iter_mut().filter(|waiter| waiter.order_id == order) {
+        for waiter in self
+            .waiters
+            .iter_mut()
+            .filter(|waiter| waiter.order_id == order)
+        {
             waiter.status = backorder::Status::Cancelled;
         }
         use backorder::Column;
@@ -149,7 +166,9 @@ impl<'a> Allocation<'a> {
             })
             .collect();
         for (mut demand, is_waiting) in wanted {
-            let got = self.shelf.hold(tx, demand, warehouses, Strength::Soft(until));
+            let got = self
+                .shelf
+                .hold(tx, demand, warehouses, Strength::Soft(until));
             let line = aggregate.line_mut(demand.line_id);
             demand.quantity -= got;
             held += got;
@@ -165,7 +184,13 @@ impl<'a> Allocation<'a> {
             }
         }
         if held > 0 || waits > 0 {
-            aggregate.record(tx, Event::OrderStockHeld { quantity: held, backordered: waits });
+            aggregate.record(
+                tx,
+                Event::OrderStockHeld {
+                    quantity: held,
+                    backordered: waits,
+                },
+            );
         }
     }
 

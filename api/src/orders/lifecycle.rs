@@ -97,7 +97,10 @@ mod tests {
         for status in Status::iter() {
             // Orders begin as drafts or as received.
             if !matches!(status, Status::Draft | Status::Received) {
-                assert!(reached.contains(&format!("{status:?}")), "{status:?} is never reached");
+                assert!(
+                    reached.contains(&format!("{status:?}")),
+                    "{status:?} is never reached"
+                );
             }
             let left = Action::ALL
                 .into_iter()

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use entity::order::{PaymentMethod, PaymentStatus, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::{
-    ExceptionId, HoldId, Money, NoteId, OrderId, VariantId, customer, note, order,
-    order_exception, payment_transaction, promotion, promotion_use, reservation, stock_movement,
+    ExceptionId, HoldId, Money, NoteId, OrderId, VariantId, customer, note, order, order_exception,
+    payment_transaction, promotion, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
@@ -42,7 +42,10 @@ pub struct Changed {
 
 impl Changed {
     fn only(order_id: OrderId) -> Changed {
-        Changed { order_id, effects: Vec::new() }
+        Changed {
+            order_id,
+            effects: Vec::new(),
+        }
     }
 }
 
@@ -99,14 +102,30 @@ pub struct End {
 pub async fn cancel(tx: &Tx, reference: &Reference, cmd: End) -> Result<Changed, Failure> {
     let reason = text("reason", &cmd.reason)?;
     let event = Event::OrderCancelled { reason };
-    end(tx, reference, &cmd, Action::Cancel, Code::OrderNotCancellable, event).await
+    end(
+        tx,
+        reference,
+        &cmd,
+        Action::Cancel,
+        Code::OrderNotCancellable,
+        event,
+    )
+    .await
 }
 
 /// Refuses an order that failed a check.
 pub async fn reject(tx: &Tx, reference: &Reference, cmd: End) -> Result<Changed, Failure> {
     let reason = text("reason", &cmd.reason)?;
     let event = Event::OrderRejected { reason };
-    end(tx, reference, &cmd, Action::Reject, Code::OrderNotRejectable, event).await
+    end(
+        tx,
+        reference,
+        &cmd,
+        Action::Reject,
+        Code::OrderNotRejectable,
+        event,
+    )
+    .await
 }
 
 async fn end(
@@ -125,7 +144,10 @@ async fn end(
     }
     let effects = wind_up(tx, &mut allocation, cmd.order_id, event).await?;
     allocation.put_back(tx);
-    Ok(Changed { order_id: cmd.order_id, effects })
+    Ok(Changed {
+        order_id: cmd.order_id,
+        effects,
+    })
 }
 
 /// What every end of an order has in common. The status has moved already.
@@ -148,7 +170,10 @@ async fn wind_up(
             line.cancelled = line.quantity;
         }
     }
-    let resolution = format!("the order is {}", aggregate::status_name(aggregate.order.status));
+    let resolution = format!(
+        "the order is {}",
+        aggregate::status_name(aggregate.order.status)
+    );
     for exception in std::mem::take(&mut aggregate.exceptions) {
         exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, &resolution);
     }
@@ -189,7 +214,10 @@ async fn give_back(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effect>, Fa
         {
             use customer::Column;
             customer::Entity::update_many()
-                .col_expr(Column::CreditUsedMinor, Expr::col(Column::CreditUsedMinor).sub(open))
+                .col_expr(
+                    Column::CreditUsedMinor,
+                    Expr::col(Column::CreditUsedMinor).sub(open),
+                )
                 .filter(Column::Id.eq(customer))
                 .exec(tx.db())
                 .await?;
@@ -268,7 +296,13 @@ pub async fn hold(tx: &Tx, cmd: Hold) -> Result<Changed, Failure> {
     aggregate.expect_version(cmd.expected_version)?;
     aggregate.transition(Action::Hold, Code::OrderNotHoldable)?;
     let hold = exceptions::place_hold(tx, cmd.order_id, &reason);
-    aggregate.record(tx, Event::OrderHeld { hold_id: hold.id.0, reason });
+    aggregate.record(
+        tx,
+        Event::OrderHeld {
+            hold_id: hold.id.0,
+            reason,
+        },
+    );
     aggregate.holds.push(hold);
     aggregate.save(tx);
     Ok(Changed::only(cmd.order_id))
@@ -294,14 +328,25 @@ pub async fn release_hold(
     if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
         aggregate.expect_version(cmd.expected_version)?;
         aggregate.transition(Action::ReleaseHold, Code::OrderStateInvalid)?;
-        let Some(place) = aggregate.holds.iter().position(|hold| hold.id == cmd.hold_id) else {
-            return Err(Problem::new(Code::HoldNotActive, "the order has no such hold")
-                .at("input.holdId")
-                .into());
+        let Some(place) = aggregate
+            .holds
+            .iter()
+            .position(|hold| hold.id == cmd.hold_id)
+        else {
+            return Err(
+                Problem::new(Code::HoldNotActive, "the order has no such hold")
+                    .at("input.holdId")
+                    .into(),
+            );
         };
         aggregate.holds.remove(place);
         exceptions::lift_hold(tx, cmd.hold_id);
-        aggregate.record(tx, Event::OrderHoldReleased { hold_id: cmd.hold_id.0 });
+        aggregate.record(
+            tx,
+            Event::OrderHoldReleased {
+                hold_id: cmd.hold_id.0,
+            },
+        );
     }
     allocation.hold_missing(tx, cmd.order_id);
     allocation.put_back(tx);
@@ -334,10 +379,16 @@ pub async fn resolve_exception(
     let mut allocation = lock_with_stock(tx, reference, row.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&row.order_id) {
         aggregate.transition(Action::ResolveException, Code::OrderStateInvalid)?;
-        let Some(place) = aggregate.exceptions.iter().position(|open| open.id == row.id) else {
-            return Err(Problem::new(Code::ExceptionNotOpen, "the exception is settled already")
-                .at("input.id")
-                .into());
+        let Some(place) = aggregate
+            .exceptions
+            .iter()
+            .position(|open| open.id == row.id)
+        else {
+            return Err(
+                Problem::new(Code::ExceptionNotOpen, "the exception is settled already")
+                    .at("input.id")
+                    .into(),
+            );
         };
         let exception = aggregate.exceptions.remove(place);
         let status = if cmd.dismiss {
@@ -476,7 +527,9 @@ pub async fn settle_payment(
 ) -> Result<Changed, Failure> {
     let mut aggregate = lock_one(tx, effect.order_id).await?;
     let Some(payment) = aggregate.payment.as_mut() else {
-        return Err(Failure::Internal("an effect without its payment".to_owned()));
+        return Err(Failure::Internal(
+            "an effect without its payment".to_owned(),
+        ));
     };
     let settled = payments::settle(tx, effect, payment, answer).await?;
     let mut effects = Vec::new();
@@ -530,7 +583,12 @@ pub async fn settle_payment(
         }
         (Settled::Unknown { first: true }, _) => {
             aggregate.order.payment_status = PaymentStatus::Unknown;
-            aggregate.record(tx, Event::OrderPaymentUnknown { transaction_id: effect.id.0 });
+            aggregate.record(
+                tx,
+                Event::OrderPaymentUnknown {
+                    transaction_id: effect.id.0,
+                },
+            );
         }
     }
     let required = reference
@@ -633,8 +691,14 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
             return Ok(Changed::only(id));
         }
     }
-    let quantity =
-        release(tx, &mut allocation, id, reservation::Status::Expired, Some(tx.now)).await?;
+    let quantity = release(
+        tx,
+        &mut allocation,
+        id,
+        reservation::Status::Expired,
+        Some(tx.now),
+    )
+    .await?;
     if quantity == 0 {
         return Ok(Changed::only(id));
     }
@@ -649,7 +713,11 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
                 .exceptions
                 .iter()
                 .all(|exception| !exception.blocking || exception.code == declined);
-        if only_unpaid && aggregate.transition(Action::Expire, Code::OrderStateInvalid).is_ok() {
+        if only_unpaid
+            && aggregate
+                .transition(Action::Expire, Code::OrderStateInvalid)
+                .is_ok()
+        {
             effects = wind_up(tx, &mut allocation, id, Event::OrderExpired {}).await?;
         } else {
             aggregate.record(tx, Event::OrderStockReleased { quantity });
@@ -657,7 +725,10 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
         }
     }
     allocation.put_back(tx);
-    Ok(Changed { order_id: id, effects })
+    Ok(Changed {
+        order_id: id,
+        effects,
+    })
 }
 
 /// What may come next, from the lifecycle's own table: each action, whether it is open now, and

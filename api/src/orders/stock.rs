@@ -72,12 +72,7 @@ pub async fn receive(tx: &Tx, reference: &Reference, cmd: Receive) -> Result<(),
     Ok(())
 }
 
-async fn arrive(
-    tx: &Tx,
-    id: InboundId,
-    variant: VariantId,
-    quantity: i64,
-) -> Result<(), Failure> {
+async fn arrive(tx: &Tx, id: InboundId, variant: VariantId, quantity: i64) -> Result<(), Failure> {
     let row = inbound_supply::Entity::find_by_id(id)
         .one(tx.db())
         .await?
@@ -135,7 +130,12 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: Adjust) -> Result<(), F
         .order_by_desc(reservation::Column::Id);
     // Which orders hold it is read before the lock to know whom to lock, and again under it.
     let concerned: BTreeSet<_> = if cmd.delta < 0 {
-        held.clone().all(tx.db()).await?.into_iter().map(|row| row.order_id).collect()
+        held.clone()
+            .all(tx.db())
+            .await?
+            .into_iter()
+            .map(|row| row.order_id)
+            .collect()
     } else {
         BTreeSet::new()
     };
@@ -197,7 +197,10 @@ impl Allocation<'_> {
         };
         let was_soft = held.status == reservation::Status::Active;
         let changed = reservation::Entity::update_many()
-            .col_expr(reservation::Column::Status, Expr::value(reservation::Status::Released))
+            .col_expr(
+                reservation::Column::Status,
+                Expr::value(reservation::Status::Released),
+            )
             .col_expr(reservation::Column::UpdatedAt, Expr::value(tx.now))
             .filter(reservation::Column::Id.eq(held.id))
             .filter(reservation::Column::Status.eq(held.status))
@@ -216,7 +219,10 @@ impl Allocation<'_> {
             line.backordered += held.quantity;
             line.sku.clone()
         });
-        let place = aggregate.lines.iter().position(|line| line.id == held.line_id);
+        let place = aggregate
+            .lines
+            .iter()
+            .position(|line| line.id == held.line_id);
         let finding = Finding {
             code: Code::InsufficientStock,
             line: place,
@@ -341,12 +347,15 @@ async fn find_bin(
             }
         },
     };
-    Ok(filled.into_iter().find(|bin| bin.bin_id == id).unwrap_or(bin_stock::Model {
-        bin_id: id,
-        variant_id: variant,
-        warehouse_id: warehouse,
-        quantity: 0,
-    }))
+    Ok(filled
+        .into_iter()
+        .find(|bin| bin.bin_id == id)
+        .unwrap_or(bin_stock::Model {
+            bin_id: id,
+            variant_id: variant,
+            warehouse_id: warehouse,
+            quantity: 0,
+        }))
 }
 
 fn operation(tx: &Tx) -> String {

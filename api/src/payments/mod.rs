@@ -44,7 +44,17 @@ pub struct Effect {
 /// Opens the payment of an order that is settled elsewhere or on account: nothing is asked of a
 /// gateway, and the whole amount counts as authorised.
 pub fn open_settled(tx: &Tx, order_id: OrderId, gateway: &str, amount: Money) {
-    tx.defer_rows(vec![new_payment(tx, tx.id(), order_id, gateway, amount, amount.minor)], |i| i);
+    tx.defer_rows(
+        vec![new_payment(
+            tx,
+            tx.id(),
+            order_id,
+            gateway,
+            amount,
+            amount.minor,
+        )],
+        |i| i,
+    );
 }
 
 /// Opens the payment of an order and intends its authorisation. The call is the caller's to
@@ -57,7 +67,10 @@ pub fn open_authorization(
     instrument: String,
 ) -> Effect {
     let payment_id: PaymentId = tx.id();
-    tx.defer_rows(vec![new_payment(tx, payment_id, order_id, gateway, amount, 0)], |i| i);
+    tx.defer_rows(
+        vec![new_payment(tx, payment_id, order_id, gateway, amount, 0)],
+        |i| i,
+    );
     intend(
         tx,
         payment_id,
@@ -164,7 +177,10 @@ pub async fn settle(
         .filter(Column::Id.eq(effect.id))
         .filter(Column::State.is_in(open));
     let settled = match answer {
-        Answer::Succeeded { reference, expires_at } => {
+        Answer::Succeeded {
+            reference,
+            expires_at,
+        } => {
             let changed = update
                 .col_expr(Column::State, Expr::value(State::Succeeded))
                 .col_expr(Column::GatewayReference, Expr::value(reference.clone()))
@@ -179,9 +195,8 @@ pub async fn settle(
                 Kind::Authorization => {
                     payment.authorized_minor += effect.amount.minor;
                     payment.voided = false;
-                    payment.authorization_expires_at = Some(
-                        expires_at.unwrap_or(tx.now + Duration::days(AUTHORIZATION_DAYS)),
-                    );
+                    payment.authorization_expires_at =
+                        Some(expires_at.unwrap_or(tx.now + Duration::days(AUTHORIZATION_DAYS)));
                 }
                 Kind::Void => {
                     payment.authorized_minor = payment.captured_minor;
@@ -202,7 +217,11 @@ pub async fn settle(
                 .exec(tx.db())
                 .await?
                 .rows_affected;
-            if changed == 0 { Settled::Nothing } else { Settled::Declined }
+            if changed == 0 {
+                Settled::Nothing
+            } else {
+                Settled::Declined
+            }
         }
         Answer::Unknown => {
             let wait = CHECKS_SECS[usize::try_from(effect.attempts - 1)
@@ -246,7 +265,10 @@ fn write(tx: &Tx, payment: &mut payment::Model) {
     payment.updated_at = tx.now;
     tx.defer(
         Entity::update_many()
-            .col_expr(Column::AuthorizedMinor, Expr::value(payment.authorized_minor))
+            .col_expr(
+                Column::AuthorizedMinor,
+                Expr::value(payment.authorized_minor),
+            )
             .col_expr(Column::Voided, Expr::value(payment.voided))
             .col_expr(
                 Column::AuthorizationExpiresAt,
@@ -286,7 +308,9 @@ pub async fn due(
     Ok(rows
         .into_iter()
         .filter_map(|row| {
-            let payment = payments.iter().find(|payment| payment.id == row.payment_id)?;
+            let payment = payments
+                .iter()
+                .find(|payment| payment.id == row.payment_id)?;
             Some((row, payment.currency))
         })
         .collect())
@@ -314,10 +338,7 @@ pub fn authorize_settled(tx: &Tx, payment: &mut payment::Model, authorized_minor
 }
 
 /// Whether an order's authorisation is under way.
-pub async fn in_flight(
-    db: &impl sea_orm::ConnectionTrait,
-    order: OrderId,
-) -> Result<bool, DbErr> {
+pub async fn in_flight(db: &impl sea_orm::ConnectionTrait, order: OrderId) -> Result<bool, DbErr> {
     use payment_transaction::{Column, Entity, Kind, State};
     Ok(Entity::find()
         .filter(Column::OrderId.eq(order))

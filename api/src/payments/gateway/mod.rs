@@ -55,11 +55,7 @@ pub trait PaymentGateway: Send + Sync + 'static {
 }
 
 /// Calls a gateway, and takes silence for what it is.
-pub async fn execute(
-    gateway: &dyn PaymentGateway,
-    effect: &Effect,
-    now: DateTime<Utc>,
-) -> Answer {
+pub async fn execute(gateway: &dyn PaymentGateway, effect: &Effect, now: DateTime<Utc>) -> Answer {
     tokio::time::timeout(PATIENCE, gateway.execute(effect, now))
         .await
         .unwrap_or(Answer::Unknown)
@@ -67,11 +63,7 @@ pub async fn execute(
 
 /// Asks a gateway about an effect; asks for it again, under the same key, only if the gateway
 /// positively never saw it.
-pub async fn resolve(
-    gateway: &dyn PaymentGateway,
-    effect: &Effect,
-    now: DateTime<Utc>,
-) -> Answer {
+pub async fn resolve(gateway: &dyn PaymentGateway, effect: &Effect, now: DateTime<Utc>) -> Answer {
     match tokio::time::timeout(PATIENCE, gateway.look_up(effect, now)).await {
         Ok(Known::Answered(answer)) => answer,
         Ok(Known::Absent) => execute(gateway, effect, now).await,

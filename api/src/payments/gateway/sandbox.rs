@@ -35,7 +35,9 @@ fn approved(effect: &Effect, now: DateTime<Utc>) -> Answer {
 }
 
 fn declined(code: &str) -> Answer {
-    Answer::Declined { code: code.to_owned() }
+    Answer::Declined {
+        code: code.to_owned(),
+    }
 }
 
 #[async_trait]
