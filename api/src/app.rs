@@ -13,6 +13,10 @@ use tokio::sync::Mutex;
 
 use entity::{counter, idempotency};
 
+mod intake;
+
+pub use intake::Submitted;
+
 use crate::access::{self, Principal};
 use crate::catalogue::{Reference, ReferenceCache};
 use crate::clock::Clock;

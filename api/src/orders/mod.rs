@@ -630,7 +630,8 @@ pub fn open_exception(tx: &Tx, aggregate: &mut Aggregate, finding: &Finding) {
         .line
         .and_then(|place| aggregate.lines.get(place))
         .map(|line| line.id);
-    let exception = exceptions::open(tx, aggregate.order.id, line, finding);
+    let exception = exceptions::row(tx, aggregate.order.id, line, finding);
+    exceptions::write(tx, vec![exception.clone()]);
     aggregate.record(
         tx,
         Event::OrderExceptionOpened {
