@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use entity::order::{PaymentMethod, PaymentStatus, Status};
+use entity::order::{PaymentMethod, PaymentStatus};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::{
-    ExceptionId, HoldId, Money, NoteId, OrderId, VariantId, customer, note, order, order_exception,
+    ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
     payment_transaction, promotion, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -747,14 +747,3 @@ pub fn available_actions(order: &order::Model) -> Vec<(Action, Option<String>)> 
         .collect()
 }
 
-/// The live orders of a variant's waiters, for [`stock::serve`].
-pub async fn variants_with_waiters(
-    db: &impl sea_orm::ConnectionTrait,
-) -> Result<Vec<VariantId>, sea_orm::DbErr> {
-    stock::servable(db).await
-}
-
-/// Whether an order has ended.
-pub fn has_ended(status: Status) -> bool {
-    lifecycle::is_terminal(status)
-}

@@ -280,12 +280,12 @@ async fn put_at_head(tx: &Tx, held: &reservation::Model) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Gives free stock of a variant to those who wait for it.
-pub async fn serve(tx: &Tx, reference: &Reference, variant: VariantId) -> Result<(), Failure> {
+/// Gives free stock of a variant to those who wait for it. Says how many got some.
+pub async fn serve(tx: &Tx, reference: &Reference, variant: VariantId) -> Result<usize, Failure> {
     let mut allocation = Allocation::lock(tx, reference, BTreeSet::from([variant]), &[]).await?;
-    allocation.serve_waiters(tx);
+    let served = allocation.serve_waiters(tx);
     allocation.put_back(tx);
-    Ok(())
+    Ok(served)
 }
 
 #[derive(FromQueryResult)]
