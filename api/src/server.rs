@@ -83,7 +83,7 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
         ..Limits::default()
     });
     endpoint.sockets = Arc::new(Sockets {
-        allowed_origins: app.config.server.allowed_origins.clone(),
+        origins: app.config.server.allowed_origins.clone(),
         ..Sockets::default()
     });
     endpoint.shutdown = stopped.clone();
@@ -123,9 +123,9 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
 
 /// Ready while the database answers and its schema is ours.
 fn readiness(app: Arc<App>) -> Readiness {
-    Readiness::new(move || {
+    Readiness::asking(move || {
         let app = app.clone();
-        Box::pin(async move {
+        async move {
             match crate::events::position(&app.db.read).await {
                 Ok(_) => Ok(()),
                 Err(error) => {
@@ -133,7 +133,7 @@ fn readiness(app: Arc<App>) -> Readiness {
                     Err(vec!["the database does not answer".to_owned()])
                 }
             }
-        })
+        }
     })
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::orders;
-use crate::tx::{Actor, Tx};
+use crate::tx::Actor;
 
 /// How long saved answers are kept.
 const ANSWERS_HOURS: i64 = 72;
@@ -39,9 +39,10 @@ async fn expire_holds(app: &App) -> Result<usize, Failure> {
     let reference = app.reference().await?;
     let count = due.len();
     for order in due {
+        let reference = &reference;
         let changed = app
-            .write(&Actor::worker("expiry"), async |tx: &Tx| {
-                orders::expire_holds(tx, &reference, order).await
+            .write(&Actor::worker("expiry"), move |tx| async move {
+                orders::expire_holds(&tx, reference, order).await
             })
             .await?;
         app.carry_out(changed).await?;
@@ -56,9 +57,10 @@ async fn serve_waiters(app: &App) -> Result<usize, Failure> {
     let reference = app.reference().await?;
     let mut served = 0;
     for variant in variants {
+        let reference = &reference;
         served += app
-            .write(&Actor::worker("allocation"), async |tx: &Tx| {
-                orders::stock::serve(tx, &reference, variant).await
+            .write(&Actor::worker("allocation"), move |tx| async move {
+                orders::stock::serve(&tx, reference, variant).await
             })
             .await?;
     }
@@ -68,7 +70,7 @@ async fn serve_waiters(app: &App) -> Result<usize, Failure> {
 /// Forgets answers that nobody will ask for again.
 async fn forget_answers(app: &App) -> Result<(), Failure> {
     let old = app.clock.now() - TimeDelta::hours(ANSWERS_HOURS);
-    app.write(&Actor::worker("answers"), async |tx: &Tx| {
+    app.write(&Actor::worker("answers"), move |tx| async move {
         idempotency::Entity::delete_many()
             .filter(idempotency::Column::CreatedAt.lt(old))
             .exec(tx.db())

@@ -11,7 +11,7 @@ use crate::capture::{Submission, check, facts};
 use crate::catalogue::{ChannelPolicy, Reference};
 use crate::failure::{Code, Failure, Problem};
 use crate::orders::Changed;
-use crate::tx::{Actor, Tx};
+use crate::tx::Actor;
 
 /// An order that was taken, now or before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,11 +110,12 @@ impl App {
         )
         .map_err(Failure::Refused)?;
         let number = self.next_order_number().await?;
+        let (number, draft, known) = (&number, &draft, &known);
         let opened = self
-            .write(actor, async |tx: &Tx| {
+            .write(actor, move |tx| async move {
                 let id: OrderId = tx.id();
                 if let Some(once) = once
-                    && let Some(answer) = claim(tx, once, &json!({ "order": id })).await?
+                    && let Some(answer) = claim(&tx, once, &json!({ "order": id })).await?
                 {
                     return Ok(Err(answer));
                 }
@@ -123,12 +124,12 @@ impl App {
                     number: number.clone(),
                     source,
                     submission,
-                    draft: &draft,
-                    facts: &known,
+                    draft,
+                    facts: known,
                     channel,
                     reference,
                 };
-                open(tx, &cmd).await.map(Ok)
+                open(&tx, &cmd).await.map(Ok)
             })
             .await?;
         match opened {
