@@ -116,8 +116,9 @@ impl OrderSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders; none = all that you may see.", name = "where")]
         filter: Option<OrderWhere>,
-        #[graphql(desc = "The cursor to go on from; the snapshot is then left out.")]
-        after: Option<String>,
+        #[graphql(desc = "The cursor to go on from; the snapshot is then left out.")] after: Option<
+            String,
+        >,
         #[graphql(desc = "Whether to begin with the orders as they are.", default = true)]
         snapshot: bool,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<OrderUpdate>>> {
@@ -128,16 +129,15 @@ impl OrderSubscription {
             scope,
             shown: HashSet::new(),
         };
-        let after = after.map(|text| Cursor::read(&text, feed.scope)).transpose()?;
+        let after = after
+            .map(|text| Cursor::read(&text, feed.scope))
+            .transpose()?;
         Ok(feed.run(after, snapshot))
     }
 }
 
 /// A cursor works only for its own filter and channels.
-fn scope_of(
-    principal: &Principal,
-    filter: Option<&OrderWhere>,
-) -> async_graphql::Result<u64> {
+fn scope_of(principal: &Principal, filter: Option<&OrderWhere>) -> async_graphql::Result<u64> {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     format!("{:?} {filter:?}", principal.channels).hash(&mut hasher);
@@ -237,8 +237,13 @@ impl Feed {
         }
     }
 
-    /// A view of the database in which the state and the log's position belong together.
-    #[allow(clippy::disallowed_methods, reason = "a snapshot is read-only and no use case")]
+    /// A view of the database in which the state and the log's position belong together. On
+    /// PostgreSQL it comes from the pool whose connections survive a subscriber that goes away
+    /// while the transaction begins.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a snapshot is read-only and no use case"
+    )]
     async fn snapshot(&self) -> async_graphql::Result<DatabaseTransaction> {
         let options = TransactionOptions {
             isolation_level: (self.app.db.backend == sea_orm::DbBackend::Postgres)
@@ -247,10 +252,12 @@ impl Feed {
                 .then_some(AccessMode::ReadOnly),
             ..Default::default()
         };
-        self.app
-            .db
-            .read
-            .begin_with_options(options)
+        let db = &self.app.db;
+        let pool = match db.backend {
+            sea_orm::DbBackend::Postgres => &db.write,
+            _ => &db.read,
+        };
+        pool.begin_with_options(options)
             .await
             .map_err(|error| fault(Failure::from(error)))
     }
@@ -262,9 +269,7 @@ impl Feed {
     ) -> async_graphql::Result<Vec<order::Model>> {
         order::Entity::find()
             .filter(self.matching.clone())
-            .filter(
-                Condition::all().add_option(after.map(|after| order::Column::Id.gt(after))),
-            )
+            .filter(Condition::all().add_option(after.map(|after| order::Column::Id.gt(after))))
             .order_by_asc(order::Column::Id)
             .limit(SNAPSHOT_PAGE)
             .all(state)
@@ -341,7 +346,12 @@ impl Feed {
     ) -> OrderUpdate {
         OrderUpdate {
             kind,
-            cursor: Cursor { epoch, seq, scope: self.scope }.write(),
+            cursor: Cursor {
+                epoch,
+                seq,
+                scope: self.scope,
+            }
+            .write(),
             seq,
             event: logged.map(|logged| logged.row.event_type.clone()),
             occurred_at: logged.map(|logged| logged.row.occurred_at),
