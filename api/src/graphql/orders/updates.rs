@@ -26,8 +26,8 @@ use crate::graphql::filters::condition;
 use crate::graphql::ids::to_global;
 use crate::graphql::{Allowed, app, principal};
 
-/// How many orders are read at a time for a snapshot.
-const SNAPSHOT_PAGE: u64 = 500;
+/// How many orders a snapshot shows at most; a board that wants more needs a filter.
+const MOST_SHOWN: u64 = 10_000;
 
 /// How long a stream may be quiet before it says that it lives.
 const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);
@@ -179,24 +179,21 @@ impl Feed {
                     yield self.item(UpdateKind::Resync, position.epoch, sent, None, None);
                 }
             }
+            let mut first_view = Vec::new();
             if snapshot {
-                let mut last: Option<OrderId> = None;
-                loop {
-                    let page = self.page(&state, last).await?;
-                    let Some(row) = page.last() else { break };
-                    last = Some(row.id);
-                    for row in page {
-                        self.shown.insert(row.id);
-                        yield self.item(
-                            UpdateKind::Snapshot, position.epoch, sent, None, Some(row),
-                        );
-                    }
-                }
-                yield self.item(UpdateKind::SnapshotEnd, position.epoch, sent, None, None);
+                first_view = self.rows(&state).await?;
             } else if after.is_none() {
                 self.shown = self.ids(&state, sent).await?;
             }
+            // The view ends before anything is sent: a slow reader must not keep it open.
             state.rollback().await.map_err(fault)?;
+            if snapshot {
+                for row in first_view {
+                    self.shown.insert(row.id);
+                    yield self.item(UpdateKind::Snapshot, position.epoch, sent, None, Some(row));
+                }
+                yield self.item(UpdateKind::SnapshotEnd, position.epoch, sent, None, None);
+            }
             // Whatever is in the log behind the state: for a resumed stream, what it missed.
             loop {
                 let page = events::page(&self.app.db.read, sent).await.map_err(fault)?;
@@ -262,16 +259,12 @@ impl Feed {
             .map_err(|error| fault(Failure::from(error)))
     }
 
-    async fn page(
-        &self,
-        state: &DatabaseTransaction,
-        after: Option<OrderId>,
-    ) -> async_graphql::Result<Vec<order::Model>> {
+    /// The orders that match, by id.
+    async fn rows(&self, state: &DatabaseTransaction) -> async_graphql::Result<Vec<order::Model>> {
         order::Entity::find()
             .filter(self.matching.clone())
-            .filter(Condition::all().add_option(after.map(|after| order::Column::Id.gt(after))))
             .order_by_asc(order::Column::Id)
-            .limit(SNAPSHOT_PAGE)
+            .limit(MOST_SHOWN)
             .all(state)
             .await
             .map_err(fault)
