@@ -1,0 +1,132 @@
+//! The rig itself: what every other test takes for granted.
+
+use api::tx::{Actor, Tx};
+use chrono::Duration;
+use entity::api_key::Role;
+
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
+use support::{Backend, Ended, Place, Setup, Socket, TestApp, both_backends};
+
+both_backends!(
+    the_api_answers_those_who_hold_a_key,
+    a_socket_carries_operations,
+    a_test_moves_the_clock_of_the_app,
+    two_apps_share_nothing,
+);
+
+async fn the_api_answers_those_who_hold_a_key(app: &TestApp) {
+    let data = app.gql("{ __typename }", Value::Null).await;
+    assert_eq!(data, json!({ "__typename": "Query" }));
+    let viewer = app.key(Role::Viewer).await;
+    app.gql_as(&viewer, "{ __typename }", json!({})).await;
+    let stranger = app.answer_as(None, "{ __typename }", json!({})).await;
+    assert_eq!((stranger.status, stranger.code()), (401, "UNAUTHENTICATED"));
+}
+
+async fn a_socket_carries_operations(app: &TestApp) {
+    let mut socket = app.socket().await;
+    let (one, two) = ("{ a: __typename }", "{ b: __typename }");
+    let one = socket.subscribe(one, Value::Null).await;
+    let two = socket.subscribe(two, Value::Null).await;
+    assert_eq!(socket.next(&two).await, json!({ "b": "Query" }));
+    assert_eq!(socket.next(&one).await, json!({ "a": "Query" }));
+    assert_eq!(socket.event(&one).await, Err(Ended::Completed));
+    assert_eq!(socket.event(&two).await, Err(Ended::Completed));
+    let wrong = socket.subscribe("{ nothing }", Value::Null).await;
+    assert!(matches!(
+        socket.event(&wrong).await,
+        Ok(_) | Err(Ended::Failed(_))
+    ));
+    socket.close().await;
+
+    let mut stranger = Socket::open(app.address).await;
+    stranger.say(json!({ "type": "connection_init" })).await;
+    let (code, reason) = stranger.close_code().await;
+    assert_eq!(code, Some(4401), "{reason}");
+}
+
+async fn a_test_moves_the_clock_of_the_app(app: &TestApp) {
+    let began = app.app.clock.now();
+    app.clock.advance(Duration::days(7));
+    let seen = app
+        .app
+        .write(&Actor::worker("test"), async |tx: &Tx| Ok(tx.now))
+        .await
+        .unwrap();
+    assert_eq!(seen - began, Duration::days(7));
+}
+
+async fn two_apps_share_nothing(app: &TestApp) {
+    let other = TestApp::start(app.backend).await;
+    let stranger = other.answer_as(Some(&app.admin_key), "{ __typename }", json!({}));
+    assert_eq!(stranger.await.status, 401);
+    other.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "unpublished: catalogue.changed of variant v1")]
+async fn events_that_stay_unpublished_fail_a_test() {
+    let Some(place) = Place::migrated(Backend::Postgres).await else {
+        panic!("unpublished: catalogue.changed of variant v1 would be seen on PostgreSQL");
+    };
+    let app = TestApp::on(place, Setup::default()).await;
+    happen(&app).await;
+    drop(app);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_publishes_what_happened() {
+    let Some(place) = Place::migrated(Backend::Postgres).await else {
+        return;
+    };
+    let app = TestApp::on(place, Setup::default()).await;
+    happen(&app).await;
+    app.settle().await;
+    drop(app);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_app_leaves_nothing_behind() {
+    let Some(place) = Place::migrated(Backend::Postgres).await else {
+        return;
+    };
+    let app = TestApp::on(place, Setup::default()).await;
+    let url = app.app.config.database.url.clone();
+    app.finish().await;
+    let server = support::postgres::server().unwrap();
+    let connection = support::postgres::connect(&server).await;
+    let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+    let rows = connection
+        .query_all_raw(Statement::from_sql_and_values(
+            connection.get_database_backend(),
+            "SELECT 1 FROM pg_database WHERE datname = $1",
+            [name.into()],
+        ))
+        .await
+        .unwrap();
+    assert!(rows.is_empty(), "{name} is still there");
+    connection.close().await.unwrap();
+}
+
+/// Something that leaves an event.
+async fn happen(app: &TestApp) {
+    use api::events::{Entry, Event};
+    app.app
+        .write(&Actor::worker("test"), async |tx: &Tx| {
+            tx.emit(Entry {
+                aggregate_type: "variant",
+                aggregate_id: "v1".to_owned(),
+                version: 1,
+                channel_id: None,
+                order_id: None,
+                event: Event::CatalogueChanged {
+                    kind: "variant".to_owned(),
+                    code: "v1".to_owned(),
+                },
+            });
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
