@@ -13,6 +13,10 @@ use tokio::sync::Mutex;
 
 use entity::{counter, idempotency};
 
+mod intake;
+
+pub use intake::Submitted;
+
 use crate::access::{self, Principal};
 use crate::catalogue::{Reference, ReferenceCache};
 use crate::clock::Clock;
@@ -140,8 +144,12 @@ impl App {
                 ..Default::default()
             };
             let connection = self.db.write.begin_with_options(options).await?;
-            let tx = Tx::new(connection, actor.clone(), self.clock.now());
-            let outcome = match case(&tx).await {
+            let tx = Arc::new(Tx::new(connection, actor.clone(), self.clock.now()));
+            let outcome = case(tx.clone()).await;
+            let tx = Arc::try_unwrap(tx).map_err(|_| {
+                Failure::Internal("a use case kept its transaction".to_owned())
+            })?;
+            let outcome = match outcome {
                 Ok(value) => tx
                     .commit()
                     .await
@@ -273,9 +281,10 @@ impl App {
         while let Some(effect) = owed.pop() {
             let answer = gateway::execute(self.gateway.as_ref(), &effect, self.clock.now()).await;
             let reference = self.reference().await?;
+            let (reference, effect, answer) = (&reference, &effect, &answer);
             let settled = self
-                .write(&Actor::worker("payments"), async |tx: &Tx| {
-                    orders::settle_payment(tx, &reference, &effect, &answer).await
+                .write(&Actor::worker("payments"), move |tx| async move {
+                    orders::settle_payment(&tx, reference, effect, answer).await
                 })
                 .await?;
             owed.extend(settled.effects);
@@ -291,9 +300,10 @@ impl App {
             let effect = crate::payments::Effect::from_row(&row, currency);
             let answer = gateway::resolve(self.gateway.as_ref(), &effect, self.clock.now()).await;
             let reference = self.reference().await?;
+            let (reference, effect, answer) = (&reference, &effect, &answer);
             let settled = self
-                .write(&Actor::worker("payments"), async |tx: &Tx| {
-                    orders::settle_payment(tx, &reference, &effect, &answer).await
+                .write(&Actor::worker("payments"), move |tx| async move {
+                    orders::settle_payment(&tx, reference, effect, answer).await
                 })
                 .await?;
             self.carry_out(settled).await?;

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::tx::Actor;
 
 pub mod errors;
+pub mod filters;
 pub mod ids;
 pub mod loaders;
 pub mod pagination;

@@ -4,16 +4,20 @@
 //! others are written. There is no offset and no page number.
 
 use async_graphql::connection::{Connection, Edge, EmptyFields};
-use async_graphql::{OutputType, SimpleObject};
+use async_graphql::{Context, Object, OutputType, SimpleObject};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef};
-use sea_orm::{Condition, Order, Value};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select, Value,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::errors::bad_input;
+use super::errors::{bad_input, fault};
+use crate::app::App;
 
 /// The most rows that a page has.
 pub const LARGEST_PAGE: i32 = 250;
@@ -115,4 +119,97 @@ where
         Edge::new(cursor, node)
     }));
     connection
+}
+
+/// The number of rows behind a connection, counted only when somebody asks.
+pub struct Total {
+    rows: SelectStatement,
+}
+
+impl Total {
+    /// Counts what a query finds, all pages together.
+    pub fn of<E: EntityTrait>(rows: Select<E>) -> Total {
+        let mut rows = rows.into_query();
+        rows.clear_selects().expr(Expr::val(1)).limit(COUNT_CAP + 1);
+        Total { rows }
+    }
+}
+
+/// What every connection tells besides its page.
+#[Object]
+impl Total {
+    /// How many rows match on all pages together. Costs a query of its own, and only when asked
+    /// for.
+    async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<Count> {
+        let counting = Query::select()
+            .expr_as(Func::count(Expr::col(Asterisk)), "matching")
+            .from_subquery(self.rows.clone(), "matches")
+            .to_owned();
+        let row = super::app(ctx)
+            .db
+            .read
+            .query_one(&counting)
+            .await
+            .map_err(fault)?;
+        let counted: i64 = row
+            .map_or(Ok(0), |row| row.try_get("", "matching"))
+            .map_err(fault)?;
+        Ok(Count::of(u64::try_from(counted).unwrap_or_default()))
+    }
+}
+
+/// The connections of this schema.
+pub type Rows<N> = Connection<String, N, Total, EmptyFields>;
+
+/// The order of a connection: a column, then an identifier as tie-break.
+pub struct Sort<E: EntityTrait, K> {
+    /// The column that is sorted by; never null.
+    pub column: E::Column,
+    /// The column that tells rows with the same key apart.
+    pub id: E::Column,
+    /// Up or down.
+    pub order: Order,
+    /// Reads both from a row.
+    pub key: fn(&E::Model) -> (K, Uuid),
+}
+
+/// Reads a page of a query, and one row more to know whether others follow.
+pub async fn page<E, K, N>(
+    app: &App,
+    rows: Select<E>,
+    sort: Sort<E, K>,
+    first: Option<i32>,
+    after: Option<String>,
+    node: impl Fn(E::Model) -> N,
+) -> async_graphql::Result<Rows<N>>
+where
+    E: EntityTrait,
+    K: Serialize + DeserializeOwned + Into<Value>,
+    N: OutputType,
+{
+    let size = page_size(first)?;
+    let total = Total::of(rows.clone());
+    let follows = after.is_some();
+    let mut rows = rows;
+    if let Some(cursor) = after {
+        let place = Keyset::<K>::decode(&cursor)?;
+        rows = rows.filter(behind(
+            sort.column.as_column_ref(),
+            sort.id.as_column_ref(),
+            &sort.order,
+            place.key,
+            place.id,
+        ));
+    }
+    let found = rows
+        .order_by(sort.column, sort.order.clone())
+        .order_by(sort.id, sort.order)
+        .limit(size as u64 + 1)
+        .all(&app.db.read)
+        .await
+        .map_err(fault)?;
+    Ok(connection(found, size, follows, total, |row| {
+        let (key, id) = (sort.key)(&row);
+        (Keyset { key, id }.encode(), node(row))
+    }))
 }

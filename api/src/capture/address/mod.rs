@@ -15,6 +15,7 @@ pub mod country;
 pub mod reason;
 pub mod reference;
 pub mod rules;
+pub mod store;
 pub mod verify;
 pub mod writing;
 
