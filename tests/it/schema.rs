@@ -53,7 +53,7 @@ fn every_entity_is_in_the_list() {
 
 #[test]
 fn the_schema_file_is_the_schema() {
-    let Some(schema) = support::graphql_sdl() else {
+    let Some(schema) = printed() else {
         return;
     };
     let file = Path::new(ROOT).join("schema.graphql");
@@ -73,6 +73,11 @@ fn the_schema_file_is_the_schema() {
         written.lines().nth(line).unwrap_or("(its end)"),
         schema.lines().nth(line).unwrap_or("(its end)"),
     );
+}
+
+/// SEAM: becomes `Some(api::graphql::sdl())`, and then the caller calls that.
+fn printed() -> Option<String> {
+    None
 }
 
 async fn assert_same(backend: Backend) {

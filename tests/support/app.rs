@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::access::{self, CreateKey};
 use api::app::App;
@@ -10,7 +11,9 @@ use api::config::DatabaseConfig;
 use api::db::Db;
 use api::payments::PaymentGateway;
 use api::payments::gateway::Sandbox;
-use api::tx::{Actor, Tx};
+use api::server::{self, Background, Running};
+use api::tx::Actor;
+use api::{integrity, workers};
 use entity::api_key::Role;
 use reqwest::RequestBuilder;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -18,8 +21,10 @@ use serde_json::{Value, json};
 
 use crate::clock::MockClock;
 use crate::places::{Backend, Place};
-use crate::seams::{self, Running};
 use crate::ws::Socket;
+
+/// How long background work, and a server that stops, may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a journey on an app of its own. Says so and passes if the back end is not there.
 pub async fn journey(backend: Backend, steps: impl AsyncFnOnce(&TestApp)) {
@@ -123,7 +128,7 @@ impl TestApp {
         let clock = Arc::new(MockClock::new());
         let app = App::new(db, clock.clone(), config, setup.gateway);
         let admin_key = key(&app, Role::Admin).await;
-        let running = seams::serve(app.clone()).await;
+        let running = server::start(app.clone(), Background::ByHand).expect("the server");
         TestApp {
             app,
             clock,
@@ -210,7 +215,11 @@ impl TestApp {
     /// Does what is due at the clock's time, and publishes what happened, until there is no more.
     /// Nothing waits: a test moves the clock to make more due.
     pub async fn settle(&self) {
-        seams::settle(&self.app).await;
+        let settled = workers::settle(&self.app);
+        let settled = tokio::time::timeout(PATIENCE, settled).await;
+        settled
+            .expect("background work that comes to an end")
+            .expect("background work without failures");
     }
 
     /// Settles the app, stops it, removes its data, and fails if something is not as it must be.
@@ -234,6 +243,7 @@ impl Drop for TestApp {
             return;
         };
         let failed = std::thread::panicking();
+        let running = self.running.take();
         let config = self.app.config.database.clone();
         // A destructor cannot wait in the test's runtime, so another one looks.
         let looked = std::thread::spawn(move || {
@@ -242,6 +252,10 @@ impl Drop for TestApp {
                 .build()
                 .expect("a runtime")
                 .block_on(async move {
+                    if let Some(running) = running {
+                        // The test's runtime may be too narrow to help with that.
+                        let _ = tokio::time::timeout(Duration::from_secs(2), running.stop()).await;
+                    }
                     let found = match failed {
                         true => Vec::new(),
                         false => complaints_at(&config).await,
@@ -269,8 +283,9 @@ async fn key(app: &App, role: Role) -> String {
         expires_at: None,
     };
     let access = &app.config.access;
-    app.write(&Actor::worker("test"), async |tx: &Tx| {
-        access::create_key(tx, &access.pepper, &access.environment, cmd.clone()).await
+    let cmd = &cmd;
+    app.write(&Actor::worker("test"), move |tx| async move {
+        access::create_key(&tx, &access.pepper, &access.environment, cmd).await
     })
     .await
     .expect("a key")
@@ -286,7 +301,12 @@ async fn complaints_at(config: &DatabaseConfig) -> Vec<String> {
 
 /// Everything about an app's data that is not as it must be at rest.
 async fn complaints(db: &Db) -> Vec<String> {
-    let mut found = seams::differences(db).await;
+    let differences = integrity::verify(&db.read).await;
+    let mut found: Vec<_> = differences
+        .expect("the integrity report")
+        .into_iter()
+        .map(|one| format!("{}, {}: {}", one.invariant, one.rule, one.subject))
+        .collect();
     if db.backend == DbBackend::Postgres {
         let sql = "SELECT id, aggregate_type, aggregate_id, event_type FROM outbox ORDER BY id";
         let rows = db

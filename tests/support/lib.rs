@@ -21,14 +21,12 @@ mod clock;
 mod entities;
 mod places;
 pub mod postgres;
-mod seams;
 mod ws;
 
 pub use app::{Answer, Setup, TestApp, journey};
 pub use clock::MockClock;
 pub use entities::{ExpectedColumn, ExpectedTable, entities};
 pub use places::{Backend, Place};
-pub use seams::graphql_sdl;
 pub use ws::{Ended, Socket};
 
 /// Makes two tests of each journey, `name::sqlite` and `name::postgres`. A journey is an

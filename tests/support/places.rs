@@ -94,6 +94,7 @@ impl Place {
             ("OMS__DATABASE__SQLITE_SYNCHRONOUS", "off"),
             ("OMS__SERVER__LISTEN", "127.0.0.1:0"),
             ("OMS__SERVER__THREADS", "1"),
+            ("OMS__SERVER__SHUTDOWN_SECS", "1"),
             ("OMS__ACCESS__PEPPER", "a pepper for tests"),
             ("OMS__ACCESS__ENVIRONMENT", "test"),
         ];
