@@ -127,15 +127,21 @@ impl App {
 
     /// Runs a use case in one transaction: commits if it succeeds, leaves no trace if it does not,
     /// runs it again if it lost a race, and wakes the event feed.
+    ///
+    /// The case gets the transaction by value, shared, since a future that borrows it from here
+    /// cannot be shown to be `Send`: `move |tx| async move { orders::hold(&tx, cmd).await }`.
     #[allow(
         clippy::disallowed_methods,
         reason = "this is the one place that begins and commits"
     )]
-    pub async fn write<T>(
+    pub async fn write<T, Case>(
         &self,
         actor: &Actor,
-        case: impl AsyncFn(&Tx) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        case: impl Fn(Arc<Tx>) -> Case,
+    ) -> Result<T, Failure>
+    where
+        Case: Future<Output = Result<T, Failure>>,
+    {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -178,29 +184,33 @@ impl App {
     /// Runs a use case once for an idempotency key: the row and the saved answer are in the same
     /// transaction as the effect. A repetition gets the saved answer; the same key with another
     /// input is refused. Refusals are saved too.
-    pub async fn write_once(
+    pub async fn write_once<Case>(
         &self,
         actor: &Actor,
         once: Option<&Once>,
-        case: impl AsyncFn(&Tx) -> Result<Json, Failure>,
-    ) -> Result<Answered, Failure> {
+        case: impl Fn(Arc<Tx>) -> Case,
+    ) -> Result<Answered, Failure>
+    where
+        Case: Future<Output = Result<Json, Failure>>,
+    {
         let Some(once) = once else {
-            let answer = self.write(actor, &case).await?;
+            let answer = self.write(actor, case).await?;
             return Ok(Answered {
                 answer,
                 replayed: false,
             });
         };
+        let case = &case;
         let outcome = self
-            .write(actor, async |tx: &Tx| {
-                if let Some(answer) = claim(tx, once, &Json::Null).await? {
+            .write(actor, move |tx| async move {
+                if let Some(answer) = claim(&tx, once, &Json::Null).await? {
                     return Ok(Answered {
                         answer,
                         replayed: true,
                     });
                 }
-                let answer = case(tx).await?;
-                save(tx, once, &answer);
+                let answer = case(tx.clone()).await?;
+                save(&tx, once, &answer);
                 Ok(Answered {
                     answer,
                     replayed: false,
@@ -234,8 +244,9 @@ impl App {
             return Ok(());
         }
         let answer = json!({ "refused": problems });
-        self.write(actor, async |tx: &Tx| {
-            claim(tx, once, &answer).await.map(|_| ())
+        let answer = &answer;
+        self.write(actor, move |tx| async move {
+            claim(&tx, once, answer).await.map(|_| ())
         })
         .await
     }

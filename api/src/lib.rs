@@ -19,6 +19,8 @@ pub mod capture;
 pub mod integrity;
 pub mod app;
 pub mod workers;
+pub mod demo;
 pub mod graphql;
 pub mod http;
 pub mod server;
+pub mod cli;

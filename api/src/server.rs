@@ -93,6 +93,7 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
         let endpoint = endpoint.clone();
         HttpApp::new().configure(move |cfg| http::configure(cfg, endpoint))
     })
+    .on_connect(http::wire::keep)
     .disable_signals()
     .shutdown_timeout(app.config.server.shutdown_secs);
     if app.config.server.threads > 0 {

@@ -9,27 +9,34 @@ use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::tx::Actor;
 
+pub mod cursor;
+pub mod customers;
 pub mod errors;
 pub mod filters;
 pub mod ids;
 pub mod loaders;
 pub mod pagination;
+pub mod once;
+pub mod orders;
 pub mod scalars;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct Query();
+pub struct Query(orders::OrderQuery);
 
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation();
+pub struct Mutation(orders::OrderMutation);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription();
+pub struct Subscription(orders::OrderSubscription);
 
 /// The schema.
 pub type OmsSchema = Schema<Query, Mutation, Subscription>;
+
+/// What a document may cost: the largest page of orders with lines, payment and holds fits.
+const COMPLEXITY: usize = 50_000;
 
 /// The schema without an app behind it, for printing it.
 pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
@@ -48,6 +55,12 @@ pub fn schema(app: Arc<App>) -> OmsSchema {
         .data(loaders::loader(app.clone()))
         .data(app)
         .finish()
+}
+
+/// The schema as text: `schema.graphql`, the manual that partners read.
+pub fn sdl() -> String {
+    let sdl = builder().finish().sdl();
+    format!("{}\n", sdl.trim_end())
 }
 
 /// The running app.
