@@ -32,9 +32,10 @@ const SHELVES: &[(&str, &[&str])] = &[
         &["capture", "fulfillment", "returns", "reports", "integrity"],
     ),
     ("wiring", &["app"]),
-    ("work", &["workers"]),
+    ("work", &["workers", "demo"]),
     ("surfaces", &["graphql", "http"]),
     ("process", &["server"]),
+    ("commands", &["cli"]),
     ("program", &["main"]),
 ];
 
@@ -179,7 +180,10 @@ fn mistakes(edges: &Edges) -> Vec<String> {
     for ((from, to), place) in edges {
         let (Some(above), Some(below)) = (shelf(from), shelf(to)) else {
             let unknown = if shelf(from).is_none() { from } else { to };
-            mistakes.push(format!("{unknown} is on no shelf ({place})"));
+            let mistake = format!("{unknown} is on no shelf ({place})");
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
             continue;
         };
         let listed = LISTED.iter().any(|(f, t, _)| f == from && t == to);
