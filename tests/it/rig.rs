@@ -11,6 +11,7 @@ use support::{Backend, Ended, Place, Setup, Socket, TestApp, both_backends};
 both_backends!(
     the_api_answers_those_who_hold_a_key,
     a_socket_carries_operations,
+    a_subscriber_hears_of_an_order_when_the_app_is_settled,
     a_test_moves_the_clock_of_the_app,
     two_apps_share_nothing,
     figures_that_do_not_add_up_fail_a_test,
@@ -45,6 +46,62 @@ async fn a_socket_carries_operations(app: &TestApp) {
     stranger.say(json!({ "type": "connection_init" })).await;
     let (code, reason) = stranger.close_code().await;
     assert_eq!(code, Some(4401), "{reason}");
+}
+
+async fn a_subscriber_hears_of_an_order_when_the_app_is_settled(app: &TestApp) {
+    api::demo::seed(&app.app).await.unwrap();
+    let taken = submit(app).await;
+    assert_eq!(taken["status"], "CONFIRMED", "{taken:#}");
+    app.settle().await;
+
+    let mut socket = app.socket().await;
+    let feed = "subscription { orderUpdates { kind event order { number lines { sku } } } }";
+    let feed = socket.subscribe(feed, Value::Null).await;
+    let first = socket.next(&feed).await;
+    let first = &first["orderUpdates"];
+    assert_eq!(first["kind"], "SNAPSHOT", "{first:#}");
+    assert_eq!(first["order"]["number"], taken["number"]);
+    assert_eq!(first["order"]["lines"][0]["sku"], "MUG-BLUE", "{first:#}");
+    let end = socket.next(&feed).await;
+    assert_eq!(end["orderUpdates"]["kind"], "SNAPSHOT_END");
+
+    let taken = submit(app).await;
+    assert!(
+        socket
+            .silent(&feed, std::time::Duration::from_millis(50))
+            .await
+    );
+    app.settle().await;
+    let heard = socket.next(&feed).await;
+    let heard = &heard["orderUpdates"];
+    assert_eq!(heard["event"], "order.received", "{heard:#}");
+    assert_eq!(heard["order"]["number"], taken["number"]);
+    socket.complete(&feed).await;
+    socket.close().await;
+}
+
+/// Takes an order for a mug, and returns it.
+async fn submit(app: &TestApp) -> Value {
+    let submit = "mutation ($input: OrderSubmitInput!) {
+        orderSubmit(input: $input) { order { number status } userErrors { code message } }
+    }";
+    let input = json!({
+        "channel": "web",
+        "customer": { "name": "Anna Leitner", "email": "anna.leitner@mail.example" },
+        "shippingAddress": {
+            "name": "Anna Leitner",
+            "line1": "Mariahilfer Straße 1",
+            "city": "Wien",
+            "postalCode": "1060",
+            "country": "AT",
+        },
+        "lines": [{ "sku": "MUG-BLUE", "quantity": 1 }],
+        "payment": { "method": "CARD", "token": "tok_approve" },
+    });
+    let mut data = app.gql(submit, json!({ "input": input })).await;
+    let order = data["orderSubmit"]["order"].take();
+    assert!(order.is_object(), "{data:#}");
+    order
 }
 
 async fn a_test_moves_the_clock_of_the_app(app: &TestApp) {
