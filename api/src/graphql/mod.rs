@@ -47,6 +47,8 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     )
     // The transport weighs documents before they come here.
     .disable_suggestions()
+    .limit_complexity(COMPLEXITY)
+    .limit_complexity(COMPLEXITY)
 }
 
 /// The schema over a running app.
