@@ -64,6 +64,13 @@ impl App {
         source: Source,
         once: Option<&Once>,
     ) -> Result<Submitted, Failure> {
+        if let Some(place) = submission.null_character() {
+            return Err(
+                Problem::new(Code::InvalidInput, "a text holds a null character")
+                    .at(&place)
+                    .into(),
+            );
+        }
         let reference = self.reference().await?;
         let channel = find_channel(&reference, principal, &submission.channel)?;
         let mut judgements = 0;

@@ -130,6 +130,35 @@ impl Submission {
     pub fn fingerprint(&self) -> String {
         fingerprint(self)
     }
+
+    /// Where a text holds a null character, which PostgreSQL cannot keep: dots between the parts.
+    pub fn null_character(&self) -> Option<String> {
+        let submission = serde_json::to_value(self).ok()?;
+        let mut path = vec!["input".to_owned()];
+        find_null(&submission, &mut path).then(|| path.join("."))
+    }
+}
+
+/// Walks to the first null character; `path` is then where it stands.
+fn find_null(value: &Json, path: &mut Vec<String>) -> bool {
+    let mut inside = |key: String, value: &Json| {
+        path.push(key);
+        let found = find_null(value, path);
+        if !found {
+            path.pop();
+        }
+        found
+    };
+    match value {
+        Json::String(text) => text.contains('\0'),
+        Json::Array(items) => (0_usize..)
+            .zip(items)
+            .any(|(place, item)| inside(place.to_string(), item)),
+        Json::Object(fields) => fields
+            .iter()
+            .any(|(key, value)| key.contains('\0') || inside(key.clone(), value)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
+    }
 }
 
 /// SHA-256 of a value's JSON, in hexadecimal. Fields stand in the order of the type.

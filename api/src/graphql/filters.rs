@@ -132,12 +132,20 @@ impl StringFilter {
             let text = Func::lower(Expr::col(column.as_column_ref()));
             Expr::from(text).like(LikeExpr::new(pattern.to_lowercase()).escape('\\'))
         };
+        // No text that is kept has a null character, and PostgreSQL cannot be asked about one.
+        let kept = |text: &&String| !text.contains('\0');
+        let mut asked = [&self.eq, &self.contains, &self.starts_with]
+            .into_iter()
+            .flatten();
+        if !asked.all(|text| kept(&text)) {
+            return Condition::any().add(Expr::val(1).eq(0));
+        }
         Condition::all()
             .add_option(self.eq.as_ref().map(|text| column.eq(text.as_str())))
             .add_option(
                 self.one_of
                     .as_ref()
-                    .map(|texts| column.is_in(texts.iter().map(String::as_str))),
+                    .map(|texts| column.is_in(texts.iter().filter(kept).map(String::as_str))),
             )
             .add_option(
                 self.contains

@@ -55,10 +55,10 @@ pub const LONGEST_TEXT: usize = 4_000;
 /// Takes a text that a person wrote: not blank, not endless.
 fn text(field: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim();
-    if text.is_empty() || text.chars().count() > LONGEST_TEXT {
+    if text.is_empty() || text.chars().count() > LONGEST_TEXT || text.contains('\0') {
         return Err(Problem::new(
             Code::InvalidInput,
-            format!("{field} must have 1 to {LONGEST_TEXT} characters"),
+            format!("{field} must have 1 to {LONGEST_TEXT} characters, none of them null"),
         )
         .at(&format!("input.{field}")));
     }

@@ -252,6 +252,11 @@ impl OrderQuery {
                 Ok(id) => order::Column::Id.eq(id),
                 Err(_) => return Ok(None),
             },
+            // PostgreSQL cannot be asked about a null character, and no text that is kept has one.
+            OrderIdentity::Number(number) if number.contains('\0') => return Ok(None),
+            OrderIdentity::ExternalReference(name) if name.reference.contains('\0') => {
+                return Ok(None);
+            }
             OrderIdentity::Number(number) => order::Column::Number.eq(number),
             OrderIdentity::ExternalReference(name) => {
                 match from_global::<entity::ChannelId>(&name.channel_id, "by.channelId") {
