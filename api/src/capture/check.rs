@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use entity::order::PaymentMethod;
-use entity::{Currency, channel};
+use entity::{Currency, VariantId, channel};
 use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
 
@@ -174,9 +174,12 @@ pub fn check(
         .and_then(|customer| customer.group_code.as_deref());
     let lists = reference.price_lists(channel.row.id, currency, group, placed_at);
     let tolerance = channel.row.price_tolerance_minor;
-    let mut units: BTreeMap<String, i64> = BTreeMap::new();
+    // Lines of one variant are counted together, by whichever of its codes they name it.
+    let mut units: BTreeMap<VariantId, i64> = BTreeMap::new();
     for line in &submission.lines {
-        *units.entry(code_key(&line.sku)).or_default() += line.quantity;
+        if let Some(offered) = facts.offered.get(&code_key(&line.sku)) {
+            *units.entry(offered.variant.id).or_default() += line.quantity;
+        }
     }
     let mut problems = Vec::new();
     let mut lines = Vec::with_capacity(submission.lines.len());
@@ -199,11 +202,14 @@ pub fn check(
         };
         let key = code_key(&line.sku);
         let offered = facts.offered.get(&key).cloned();
-        let ordered = units.get(&key).copied().unwrap_or(line.quantity);
         let (known, list_price) = judge_sku(place, line, offered.as_ref(), |offered| {
-            unit_price(&offered.candidates(&lists), ordered)
-                .ok()
-                .map(|price| price.unit_price_minor)
+            let ordered = units.get(&offered.variant.id).copied();
+            unit_price(
+                &offered.candidates(&lists),
+                ordered.unwrap_or(line.quantity),
+            )
+            .ok()
+            .map(|price| price.unit_price_minor)
         });
         findings.extend(known);
         if let (Some(ours), Some(theirs)) = (list_price, submitted_price)
@@ -325,7 +331,8 @@ pub fn check(
                 entity::Money::new(quote.total_minor, currency),
             ),
             details: json!({ "ours": difference.ours_minor, "theirs": difference.theirs_minor,
-                "currency": currency, "breakdown": quote }),
+                "currency": currency, "breakdown": quote,
+                "submitted": submitted_breakdown(submission, currency) }),
         });
     }
     Ok(Draft {
@@ -571,6 +578,21 @@ fn judge_sku(
         findings.push(finding(Code::TitleMismatch, "title", message, details));
     }
     (findings, list_price)
+}
+
+/// What the channel says the order comes to, in minor units, as far as it says so.
+fn submitted_breakdown(submission: &Submission, currency: Currency) -> Json {
+    let known = |amount: Option<Decimal>| optional_minor(amount, currency, "").ok().flatten();
+    let lines: Vec<Json> = submission
+        .lines
+        .iter()
+        .map(|line| {
+            json!({ "sku": line.sku, "quantity": line.quantity,
+                "unitPrice": known(line.unit_price), "discount": known(line.discount) })
+        })
+        .collect();
+    json!({ "lines": lines, "shippingCharge": known(submission.shipping_charge),
+        "total": known(submission.total) })
 }
 
 fn service_level(submission: &Submission) -> String {
