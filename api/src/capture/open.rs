@@ -102,7 +102,7 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
     aggregate.payment = settled_payment(tx, cmd, credit.is_none());
     aggregate.confirm_if_green(tx, cmd.channel.row.requires_authorization);
     if aggregate.order.status == Status::Confirmed {
-        shelf.firm_up();
+        shelf.firm_up(cmd.id);
     }
     aggregate.derive();
 

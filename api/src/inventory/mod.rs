@@ -250,9 +250,11 @@ impl Shelf {
         self.take(tx, demand, warehouses, Strength::Firm)
     }
 
-    /// Makes the soft holds of this shelf firm: their order was confirmed in the same transaction.
-    pub fn firm_up(&mut self) {
-        for reservation in &mut self.reservations {
+    /// Makes the soft holds that this shelf has taken for an order firm: the order was confirmed in
+    /// the same transaction.
+    pub fn firm_up(&mut self, order: OrderId) {
+        let its = |held: &&mut reservation::ActiveModel| held.order_id == Set(order);
+        for reservation in self.reservations.iter_mut().filter(its) {
             reservation.status = Set(reservation::Status::Allocated);
             reservation.expires_at = Set(None);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use entity::order::Status;
 use entity::{OrderId, VariantId, WarehouseId, backorder, order_line};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
@@ -221,6 +222,9 @@ impl<'a> Allocation<'a> {
         self.shelf.put_back(tx);
     }
 }
+                if aggregate.order.status == Status::Confirmed {
+                    self.shelf.firm_up(order);
+                }
 
 /// Writes what a waiter still waits for; with nothing left, the place ends as `end`.
 fn write_waiter(tx: &Tx, waiter: &backorder::Model, end: backorder::Status) {
