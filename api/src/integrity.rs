@@ -204,9 +204,9 @@ const INVARIANTS: &[Invariant] = &[
                         WHERE h.order_id = o.id AND h.released_at IS NULL)
                     OR EXISTS (SELECT 1 FROM order_exception x WHERE x.order_id = o.id
                         AND x.blocking AND x.status IN ('OPEN', 'ASSIGNED')) THEN 'ON_HOLD'
-                WHEN o.status = 'CONFIRMED' THEN 'STAGED'
                 WHEN EXISTS (SELECT 1 FROM order_line l
                         WHERE l.order_id = o.id AND l.backordered > 0) THEN 'BACKORDERED'
+                WHEN o.status = 'CONFIRMED' THEN 'STAGED'
                 ELSE 'VALIDATING' END AS afresh
             FROM \"order\" o) derived WHERE stage <> afresh",
     },

@@ -289,8 +289,9 @@ pub fn stage(status: Status, blocked: bool, waits_for_stock: bool) -> Stage {
         Status::Cancelled | Status::Rejected | Status::Expired => Stage::Cancelled,
         Status::Completed => Stage::Completed,
         _ if blocked => Stage::OnHold,
+        // A confirmed order waits again where a count has found too little.
+        _ if waits_for_stock => Stage::Backordered,
         Status::Confirmed => Stage::Staged,
-        Status::Draft | Status::Received if waits_for_stock => Stage::Backordered,
         Status::Draft | Status::Received => Stage::Validating,
     }
 }

@@ -71,6 +71,14 @@ impl<'a> Allocation<'a> {
         })
     }
 
+    /// Reads a variant's queue again, after its head has changed. Whoever has come to it is locked.
+    pub async fn read_queue_again(&mut self, tx: &Tx, variant: VariantId) -> Result<(), Failure> {
+        self.waiters.retain(|waiter| waiter.variant_id != variant);
+        let waiters = inventory::waiters(tx, variant).await?;
+        self.waiters.extend(waiters.into_iter().take(WAITERS));
+        Ok(())
+    }
+
     /// The warehouses that serve an order's channel, first asked first.
     fn warehouses(&self, order: OrderId) -> &'a [WarehouseId] {
         self.orders
@@ -214,6 +222,9 @@ impl<'a> Allocation<'a> {
             let required = self.authorization_required(order);
             if let Some(aggregate) = self.orders.get_mut(&order) {
                 aggregate.confirm_if_green(tx, required);
+                if aggregate.order.status == Status::Confirmed {
+                    self.shelf.firm_up(order);
+                }
             }
         }
         for aggregate in self.orders.into_values() {
@@ -222,9 +233,6 @@ impl<'a> Allocation<'a> {
         self.shelf.put_back(tx);
     }
 }
-                if aggregate.order.status == Status::Confirmed {
-                    self.shelf.firm_up(order);
-                }
 
 /// Writes what a waiter still waits for; with nothing left, the place ends as `end`.
 fn write_waiter(tx: &Tx, waiter: &backorder::Model, end: backorder::Status) {

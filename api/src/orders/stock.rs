@@ -165,6 +165,8 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
             }
             short -= allocation.take_back(tx, &row).await?;
         }
+        // What is left over goes to those who lost theirs, before those who waited behind them.
+        allocation.read_queue_again(tx, cmd.variant_id).await?;
     }
     bin.quantity += cmd.delta;
     allocation.shelf.change(
