@@ -63,7 +63,7 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         (Received, Expire) => Expired,
         (Draft | Received | Confirmed, Cancel) => Cancelled,
         (Received | Confirmed, Hold | ReleaseHold | ResolveException) => from,
-        (Received, RetryPayment) => from,
+        (Received | Confirmed, RetryPayment) => from,
         (Confirmed, Complete) => Completed,
         (_, AddNote) => from,
         _ => return Err(IllegalTransition { from, action }),

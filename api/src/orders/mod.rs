@@ -501,8 +501,16 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
         cmd.order_id,
         payment_transaction::Kind::Authorization,
         Money::new(due - payment.authorized_minor, aggregate.order.currency),
-        Some(cmd.instrument.clone()),
+        Some(instrument.to_owned()),
     );
+    let instrument = cmd.instrument.trim();
+    if instrument.is_empty() || instrument.contains('\0') {
+        let problem = Problem::new(
+            Code::PaymentInvalid,
+            "a card payment needs the card's token",
+        );
+        return Err(problem.at("input.token").into());
+    }
     aggregate.record(
         tx,
         Event::OrderPaymentRequested {

@@ -35,7 +35,7 @@ pub struct Effect {
     pub amount: Money,
     /// The card's token.
     pub instrument: Option<String>,
-    /// How often the gateway was called before.
+    /// How often the gateway has been called for it, this time included.
     pub attempts: i32,
     /// When it was first called.
     pub first_sent_at: Option<DateTime<Utc>>,
@@ -165,6 +165,7 @@ pub async fn settle(
     let open = [State::Ready, State::Sent, State::Unknown];
     let update = Entity::update_many()
         .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+        .col_expr(Column::Attempts, Expr::value(effect.attempts))
         .filter(Column::Id.eq(effect.id))
         .filter(Column::State.is_in(open));
     let settled = match answer {
@@ -232,7 +233,6 @@ pub async fn settle(
                 > 0;
             if !first {
                 let changed = update
-                    .col_expr(Column::Attempts, Expr::value(effect.attempts + 1))
                     .col_expr(
                         Column::NextCheckAt,
                         Expr::value(Some(tx.now + Duration::seconds(wait))),
@@ -316,7 +316,7 @@ impl Effect {
             kind: row.kind,
             amount: Money::new(row.amount_minor, currency),
             instrument: row.instrument.clone(),
-            attempts: row.attempts,
+            attempts: row.attempts + 1,
             first_sent_at: row.first_sent_at,
         }
     }
