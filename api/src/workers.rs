@@ -19,7 +19,10 @@ const ANSWERS_HOURS: i64 = 72;
 
 /// One round of everything that is due. Returns how much was done.
 pub async fn round(app: &App) -> Result<usize, Failure> {
-    Ok(app.reconcile_payments().await? + expire_holds(app).await? + serve_waiters(app).await?)
+    Ok(app.reconcile_payments().await?
+        + expire_holds(app).await?
+        + ask_again(app).await?
+        + serve_waiters(app).await?)
 }
 
 /// Rounds until nothing is due and every event has gone out.
@@ -46,6 +49,21 @@ async fn expire_holds(app: &App) -> Result<usize, Failure> {
             })
             .await?;
         app.carry_out(changed).await?;
+    }
+    Ok(count)
+}
+
+/// Asks for stock for orders whose money came after their hold had run out.
+async fn ask_again(app: &App) -> Result<usize, Failure> {
+    let due = orders::paid_without_stock(&app.db.read).await?;
+    let reference = app.reference().await?;
+    let count = due.len();
+    for order in due {
+        let reference = &reference;
+        app.write(&Actor::worker("allocation"), move |tx| async move {
+            orders::ask_again(&tx, reference, order).await
+        })
+        .await?;
     }
     Ok(count)
 }

@@ -39,7 +39,8 @@ impl Finding {
             actions,
         };
         match self.code {
-            Code::SkuUnknown | Code::SkuNotListed | Code::SkuDiscontinued | Code::PriceMissing => {
+            Code::SkuUnknown => policy(High, true, "catalogue", &["CANCEL"]),
+            Code::SkuNotListed | Code::SkuDiscontinued | Code::PriceMissing => {
                 policy(High, true, "catalogue", &["OVERRIDE", "CANCEL"])
             }
             Code::InsufficientStock => policy(High, true, "stock", &["OVERRIDE", "CANCEL"]),
@@ -50,9 +51,8 @@ impl Finding {
             Code::PromotionRejected | Code::PromotionLimitReached => {
                 policy(Medium, true, "pricing", &["OVERRIDE", "CANCEL"])
             }
-            Code::CreditLimitExceeded | Code::CreditNotGranted => {
-                policy(High, true, "credit", &["OVERRIDE", "CANCEL"])
-            }
+            Code::CreditLimitExceeded => policy(High, true, "credit", &["OVERRIDE", "CANCEL"]),
+            Code::CreditNotGranted => policy(High, true, "credit", &["CANCEL"]),
             Code::PaymentDeclined | Code::PaymentInvalid => {
                 policy(High, true, "payments", &["RETRY_PAYMENT", "CANCEL"])
             }

@@ -14,7 +14,7 @@ use entity::{
     payment_transaction, promotion, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set};
 
 use crate::catalogue::Reference;
 use crate::events::Event;
@@ -377,6 +377,7 @@ pub async fn resolve_exception(
         .await?
         .ok_or_else(|| Problem::not_found("exception").at("input.id"))?;
     let mut allocation = lock_with_stock(tx, reference, row.order_id).await?;
+    let required = allocation.authorization_required(row.order_id);
     if let Some(aggregate) = allocation.orders.get_mut(&row.order_id) {
         aggregate.transition(Action::ResolveException, Code::OrderStateInvalid)?;
         let Some(place) = aggregate
@@ -390,6 +391,10 @@ pub async fn resolve_exception(
                     .into(),
             );
         };
+        refuse_a_mere_word(
+            &aggregate.exceptions[place],
+            aggregate.is_paid_for(required),
+        )?;
         let exception = aggregate.exceptions.remove(place);
         let status = if cmd.dismiss {
             ExceptionStatus::Dismissed
@@ -413,6 +418,26 @@ pub async fn resolve_exception(
     allocation.hold_missing(tx, row.order_id);
     allocation.put_back(tx);
     Ok(Changed::only(row.order_id))
+}
+
+/// Refuses to settle an exception by somebody's word if the order could not go on after it.
+fn refuse_a_mere_word(exception: &order_exception::Model, paid: bool) -> Result<(), Problem> {
+    if !needs_more_than_a_word(&exception.code, paid) {
+        return Ok(());
+    }
+    let (code, message) = if exception.code == Code::SkuUnknown.as_str() {
+        (
+            Code::SkuUnknown,
+            "nobody knows what to send: cancel the order",
+        )
+    } else if exception.code == Code::PaymentDeclined.as_str() {
+        let message = "nobody has paid: try another card, or cancel the order";
+        (Code::PaymentDeclined, message)
+    } else {
+        let message = "nobody has paid, and there is no account: cancel the order";
+        (Code::CreditNotGranted, message)
+    };
+    Err(Problem::new(code, message).at("input.id"))
 }
 
 /// Takes an order on account whatever the limit says: a person has overridden it.
@@ -478,6 +503,14 @@ pub struct RetryPayment {
 
 /// Tries another card for an order whose payment was declined.
 pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failure> {
+    let instrument = cmd.instrument.trim();
+    if instrument.is_empty() || instrument.contains('\0') {
+        let problem = Problem::new(
+            Code::PaymentInvalid,
+            "a card payment needs the card's token",
+        );
+        return Err(problem.at("input.token").into());
+    }
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     aggregate.expect_version(cmd.expected_version)?;
     aggregate.transition(Action::RetryPayment, Code::OrderStateInvalid)?;
@@ -503,14 +536,6 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
         Money::new(due - payment.authorized_minor, aggregate.order.currency),
         Some(instrument.to_owned()),
     );
-    let instrument = cmd.instrument.trim();
-    if instrument.is_empty() || instrument.contains('\0') {
-        let problem = Problem::new(
-            Code::PaymentInvalid,
-            "a card payment needs the card's token",
-        );
-        return Err(problem.at("input.token").into());
-    }
     aggregate.record(
         tx,
         Event::OrderPaymentRequested {
@@ -700,6 +725,10 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
             return Ok(Changed::only(id));
         }
     }
+    if keep_what_is_paid_for(tx, &mut allocation, id).await? {
+        allocation.put_back(tx);
+        return Ok(Changed::only(id));
+    }
     let quantity = release(
         tx,
         &mut allocation,
@@ -740,16 +769,190 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     })
 }
 
+/// Makes the holds of an order firm that only waits for the rest of its stock: it is paid for and
+/// nothing stops it, so what it has is its own. Says whether there were any.
+async fn keep_what_is_paid_for(
+    tx: &Tx,
+    allocation: &mut Allocation<'_>,
+    id: OrderId,
+) -> Result<bool, Failure> {
+    let required = allocation.authorization_required(id);
+    let Some(aggregate) = allocation.orders.get_mut(&id) else {
+        return Ok(false);
+    };
+    let waits_for_stock_alone = aggregate.order.status == order::Status::Received
+        && aggregate.is_paid_for(required)
+        && !aggregate.is_blocked();
+    if !waits_for_stock_alone {
+        return Ok(false);
+    }
+    use reservation::Column;
+    let kept = reservation::Entity::update_many()
+        .col_expr(Column::Status, Expr::value(reservation::Status::Allocated))
+        .col_expr(
+            Column::ExpiresAt,
+            Expr::value(None::<chrono::DateTime<chrono::Utc>>),
+        )
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+        .filter(Column::OrderId.eq(id))
+        .filter(Column::Status.eq(reservation::Status::Active))
+        .exec_with_returning(tx.db())
+        .await?;
+    for held in &kept {
+        if let Some(line) = aggregate.line_mut(held.line_id) {
+            line.reserved -= held.quantity;
+            line.allocated += held.quantity;
+        }
+    }
+    if !kept.is_empty() {
+        let waiting = aggregate.lines.iter().map(|line| line.backordered).sum();
+        aggregate.record(
+            tx,
+            Event::OrderStockHeld {
+                quantity: 0,
+                backordered: waiting,
+            },
+        );
+    }
+    Ok(!kept.is_empty())
+}
+
+/// The orders whose money came after their hold had run out: nothing stops them, and nothing is
+/// held for them.
+pub async fn paid_without_stock(
+    db: &impl sea_orm::ConnectionTrait,
+) -> Result<Vec<OrderId>, sea_orm::DbErr> {
+    use entity::{order_line, payment};
+    use order_line::Column as Line;
+    let wanted = Expr::col((order_line::Entity, Line::Quantity))
+        .sub(Expr::col((order_line::Entity, Line::Cancelled)))
+        .sub(Expr::col((order_line::Entity, Line::Reserved)))
+        .sub(Expr::col((order_line::Entity, Line::Allocated)))
+        .sub(Expr::col((order_line::Entity, Line::Backordered)));
+    let lines = order_line::Entity::find()
+        .select_only()
+        .column(Line::OrderId)
+        .filter(Line::VariantId.is_not_null())
+        .filter(wanted.gt(0))
+        .filter(
+            Expr::col((order_line::Entity, Line::OrderId))
+                .equals((order::Entity, order::Column::Id)),
+        )
+        .into_query();
+    let paid = payment::Entity::find()
+        .select_only()
+        .column(payment::Column::OrderId)
+        .filter(
+            Expr::col((payment::Entity, payment::Column::OrderId))
+                .equals((order::Entity, order::Column::Id)),
+        )
+        .filter(
+            Expr::col((payment::Entity, payment::Column::AuthorizedMinor))
+                .gte(Expr::col((order::Entity, order::Column::TotalMinor))),
+        )
+        .into_query();
+    order::Entity::find()
+        .select_only()
+        .column(order::Column::Id)
+        .filter(order::Column::Stage.eq(order::Stage::Validating))
+        .filter(order::Column::Status.eq(order::Status::Received))
+        .filter(Expr::exists(lines))
+        .filter(Expr::exists(paid))
+        .order_by_asc(order::Column::ReceivedAt)
+        .limit(200)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// Asks for an order's stock again, or puts it in the queue for it.
+pub async fn ask_again(tx: &Tx, reference: &Reference, id: OrderId) -> Result<(), Failure> {
+    let mut allocation = lock_with_stock(tx, reference, id).await?;
+    let live = allocation
+        .orders
+        .get(&id)
+        .is_some_and(|aggregate| aggregate.order.status == order::Status::Received);
+    if live {
+        allocation.hold_missing(tx, id);
+    }
+    allocation.put_back(tx);
+    Ok(())
+}
+
+/// What [`available_actions`] follows from, besides the order itself.
+pub struct Open<'a> {
+    /// Its holds, lifted ones included.
+    pub holds: &'a [entity::hold::Model],
+    /// Its exceptions, settled ones included.
+    pub exceptions: &'a [order_exception::Model],
+    /// Its payment.
+    pub payment: Option<&'a entity::payment::Model>,
+    /// What was asked of its gateway.
+    pub transactions: &'a [payment_transaction::Model],
+    /// Whether its channel asks for the money before staging.
+    pub authorization_required: bool,
+}
+
+impl Open<'_> {
+    /// Why an action that the order's status allows finds nothing to act on.
+    fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
+        use payment_transaction::{Kind, State};
+        let paid = self
+            .payment
+            .is_some_and(|payment| payment.authorized_minor >= order.total_minor);
+        match action {
+            Action::ReleaseHold => self
+                .holds
+                .iter()
+                .all(|hold| hold.released_at.is_some())
+                .then_some("no hold stands"),
+            Action::ResolveException => {
+                let mut open = self.exceptions.iter().filter(|exception| {
+                    matches!(
+                        exception.status,
+                        ExceptionStatus::Open | ExceptionStatus::Assigned
+                    )
+                });
+                let paid = paid || !self.authorization_required;
+                (!open.any(|exception| !needs_more_than_a_word(&exception.code, paid)))
+                    .then_some("no exception is open that a word settles")
+            }
+            Action::RetryPayment => {
+                let in_flight = self.transactions.iter().any(|one| {
+                    one.kind == Kind::Authorization
+                        && matches!(one.state, State::Ready | State::Sent | State::Unknown)
+                });
+                if order.payment_method != PaymentMethod::Card || self.payment.is_none() {
+                    Some("the order is not paid by card")
+                } else if in_flight {
+                    Some("the last payment has no answer yet")
+                } else {
+                    paid.then_some("the order is paid for already")
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether an exception cannot be settled by somebody's word, because the order could not go on
+/// after it: nobody knows what to send, or nobody has paid.
+fn needs_more_than_a_word(code: &str, paid: bool) -> bool {
+    let is = |one: Code| code == one.as_str();
+    is(Code::SkuUnknown) || !paid && (is(Code::PaymentDeclined) || is(Code::CreditNotGranted))
+}
+
 /// What may come next, from the lifecycle's own table: each action, whether it is open now, and
 /// if not, why.
-pub fn available_actions(order: &order::Model) -> Vec<(Action, Option<String>)> {
+pub fn available_actions(order: &order::Model, open: &Open<'_>) -> Vec<(Action, Option<String>)> {
     Action::ALL
         .into_iter()
         .filter(|action| !matches!(action, Action::Confirm | Action::Expire | Action::Complete))
         .map(|action| {
             let reason = lifecycle::next(order.status, action)
                 .err()
-                .map(|illegal| format!("the order is {}", aggregate::status_name(illegal.from)));
+                .map(|illegal| format!("the order is {}", aggregate::status_name(illegal.from)))
+                .or_else(|| open.closed(order, action).map(str::to_owned));
             (action, reason)
         })
         .collect()

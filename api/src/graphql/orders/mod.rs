@@ -350,15 +350,34 @@ impl Order {
     }
 
     /// What may come next, from the lifecycle's own table.
-    async fn available_actions(&self) -> Vec<AvailableAction> {
-        crate::orders::available_actions(&self.0)
+    async fn available_actions(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Vec<AvailableAction>> {
+        let holds: Vec<hold::Model> = load!(ctx, HoldsOf(self.0.id));
+        let exceptions: Vec<order_exception::Model> = load!(ctx, ExceptionsOf(self.0.id));
+        let payments: Vec<payment::Model> = load!(ctx, PaymentsOf(self.0.id));
+        let transactions: Vec<payment_transaction::Model> = load!(ctx, TransactionsOf(self.0.id));
+        let open = crate::orders::Open {
+            holds: &holds,
+            exceptions: &exceptions,
+            payment: payments.first(),
+            transactions: &transactions,
+            authorization_required: super::app(ctx)
+                .reference()
+                .await
+                .map_err(fault)?
+                .channel(self.0.channel_id)
+                .is_none_or(|channel| channel.row.requires_authorization),
+        };
+        Ok(crate::orders::available_actions(&self.0, &open)
             .into_iter()
             .map(|(action, disabled_reason)| AvailableAction {
                 action: action.into(),
                 enabled: disabled_reason.is_none(),
                 disabled_reason,
             })
-            .collect()
+            .collect())
     }
 }
 

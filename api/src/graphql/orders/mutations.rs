@@ -510,8 +510,10 @@ impl OrderMutation {
     }
 
     /// Settles an exception by your word: the order goes on if that was the last thing that
-    /// stopped it. Errors: EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID. Needs
-    /// the scope ORDERS_MANAGE.
+    /// stopped it. SKU_UNKNOWN, PAYMENT_DECLINED and CREDIT_NOT_GRANTED are refused with their own
+    /// code as long as the order could not go on. Errors: CREDIT_NOT_GRANTED, EXCEPTION_NOT_OPEN,
+    /// INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID, PAYMENT_DECLINED, SKU_UNKNOWN. Needs the
+    /// scope ORDERS_MANAGE.
     #[graphql(guard = "Allowed(Scope::OrdersManage)")]
     async fn exception_resolve(
         &self,
