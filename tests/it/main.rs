@@ -6,9 +6,13 @@
     reason = "tests make what the app is not to make for itself"
 )]
 
+mod access;
 mod cancelled_begin;
+mod capture;
 mod dependencies;
+mod lifecycle;
 mod migrating;
 mod races;
 mod rig;
 mod schema;
+mod verify;

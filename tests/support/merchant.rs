@@ -1,14 +1,20 @@
 //! A merchant to trade with: the demo's, and variants that a test stocks as it needs them.
 
+use std::collections::BTreeSet;
+
+use api::access::{self, CreateKey, NewKey};
 use api::capture::Submission;
 use api::orders::stock::{Adjust, Receive};
 use api::tx::Actor;
 use api::{catalogue, demo, orders};
+use chrono::{DateTime, Utc};
+use entity::api_key::Role;
 use entity::{
-    PriceListId, ProductId, VariantId, WarehouseId, channel, listing, price, price_list, product,
-    stock, variant, variant_code, warehouse,
+    ChannelId, PriceListId, ProductId, PromotionId, VariantId, WarehouseId, channel,
+    channel_warehouse, listing, price, price_list, product, promotion, stock, variant,
+    variant_code, warehouse,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
 use serde_json::{Value, json};
 
 use crate::TestApp;
@@ -161,6 +167,136 @@ impl TestApp {
             self.receive(&stocked, units).await;
         }
         stocked
+    }
+
+    /// A channel by its code.
+    pub async fn channel(&self, code: &str) -> channel::Model {
+        channel::Entity::find()
+            .filter(channel::Column::Code.eq(code))
+            .one(&self.app.db.read)
+            .await
+            .expect("channels")
+            .unwrap_or_else(|| panic!("no channel {code}"))
+    }
+
+    /// Changes a channel's policy: `|channel| channel.price_tolerance_minor = Set(5)`.
+    pub async fn change_channel(&self, code: &str, change: impl FnOnce(&mut channel::ActiveModel)) {
+        let mut row = self.channel(code).await.into_active_model();
+        change(&mut row);
+        row.update(&self.app.db.write).await.expect("the channel");
+        self.app.invalidate_reference();
+    }
+
+    /// A channel of its own, like the web shop but for what `change` says. It lists a variant at
+    /// a price in its currency's minor units; nobody has shipping rates in it.
+    pub async fn other_channel(
+        &self,
+        code: &str,
+        of: &Stocked,
+        unit_price_minor: i64,
+        change: impl FnOnce(&mut channel::ActiveModel),
+    ) {
+        let db = &self.app.db.write;
+        let web = self.channel("web").await;
+        let serving = channel_warehouse::Entity::find()
+            .filter(channel_warehouse::Column::ChannelId.eq(web.id))
+            .all(db)
+            .await
+            .expect("its warehouses");
+        let id = ChannelId(uuid::Uuid::now_v7());
+        let mut row = web.into_active_model();
+        (row.id, row.code) = (Set(id), Set(code.to_owned()));
+        change(&mut row);
+        let row = row.insert(db).await.expect("a channel");
+        for mut served in serving.into_iter().map(IntoActiveModel::into_active_model) {
+            served.channel_id = Set(id);
+            served.insert(db).await.expect("its warehouse");
+        }
+        let listed = listing::ActiveModel {
+            channel_id: Set(id),
+            variant_id: Set(of.id),
+        };
+        listed.insert(db).await.expect("a listing");
+        let list = PriceListId(uuid::Uuid::now_v7());
+        price_list::ActiveModel {
+            id: Set(list),
+            code: Set(format!("of {code}")),
+            currency: Set(row.currency),
+            channel_id: Set(Some(id)),
+            group_code: Set(None),
+            rank: Set(0),
+            valid_from: Set(None),
+            valid_until: Set(None),
+        }
+        .insert(db)
+        .await
+        .expect("a price list");
+        self.price(list, of.id, 1, unit_price_minor).await;
+        self.app.invalidate_reference();
+    }
+
+    /// A price.
+    pub async fn price(&self, list: PriceListId, of: VariantId, from: i64, unit_price_minor: i64) {
+        price::ActiveModel {
+            price_list_id: Set(list),
+            variant_id: Set(of),
+            min_quantity: Set(from),
+            unit_price_minor: Set(unit_price_minor),
+        }
+        .insert(&self.app.db.write)
+        .await
+        .expect("a price");
+    }
+
+    /// A promotion of the demo's under another code, changed as a test needs it.
+    pub async fn promotion_like(
+        &self,
+        like: &str,
+        code: &str,
+        change: impl FnOnce(&mut promotion::ActiveModel),
+    ) -> PromotionId {
+        let db = &self.app.db.write;
+        let mut row = promotion::Entity::find()
+            .filter(promotion::Column::Code.eq(like))
+            .one(db)
+            .await
+            .expect("promotions")
+            .unwrap_or_else(|| panic!("no promotion {like}"))
+            .into_active_model();
+        let id = PromotionId(uuid::Uuid::now_v7());
+        (row.id, row.code) = (Set(id), Set(Some(code.to_owned())));
+        row.usage_count = Set(0);
+        change(&mut row);
+        row.insert(db).await.expect("a promotion");
+        self.app.invalidate_reference();
+        id
+    }
+
+    /// A key for a role, confined to channels unless there are none, until a moment if there is
+    /// one.
+    pub async fn key_for(
+        &self,
+        role: Role,
+        channels: &[&str],
+        expires_at: Option<DateTime<Utc>>,
+    ) -> NewKey {
+        let mut ids = BTreeSet::new();
+        for code in channels {
+            ids.insert(self.channel(code).await.id);
+        }
+        let cmd = &CreateKey {
+            name: format!("{role:?} of a test"),
+            role,
+            channels: (!ids.is_empty()).then_some(ids),
+            expires_at,
+        };
+        let access = &self.app.config.access;
+        self.app
+            .write(&Actor::worker("test"), move |tx| async move {
+                access::create_key(&tx, &access.pepper, &access.environment, cmd).await
+            })
+            .await
+            .expect("a key")
     }
 
     /// Books units in.

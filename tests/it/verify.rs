@@ -1,0 +1,289 @@
+//! Every invariant is seen red once: a fault is made by hand, the report names exactly that
+//! invariant, and after the repair it is silent again.
+
+use std::collections::BTreeSet;
+
+use api::integrity;
+use sea_orm::{ConnectionTrait, DbBackend};
+use serde_json::json;
+use support::merchant::basket_with;
+use support::{TestApp, both_backends};
+
+both_backends!(
+    a3_every_invariant_is_seen_red_by_a_fault_of_its_own,
+    a3_the_report_over_the_api_names_what_disagrees,
+);
+
+/// A fault, what makes it good again, and the invariant that must report it.
+struct Fault {
+    name: &'static str,
+    rule: &'static str,
+    /// The constraints that forbid it, as `table.constraint`. SQLite says in its own check of the
+    /// file, too, that they are broken.
+    forbidden_by: &'static [&'static str],
+    made: &'static [&'static str],
+    repaired: &'static [&'static str],
+}
+
+const NONE: &[&str] = &[];
+
+/// Faults on: a confirmed order by card (`web-1`), one on account (`b2b-1`), one that waits for
+/// 2 units of WAITED (`wait-1`), and one of a SKU that nobody knows (`odd-1`).
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "I1",
+        rule: "0 <= reserved <= on hand, safety >= 0",
+        forbidden_by: &["stock.stock_safety_check"],
+        made: &["UPDATE stock SET safety = -1 WHERE reserved > 0"],
+        repaired: &["UPDATE stock SET safety = 0"],
+    },
+    Fault {
+        name: "I2",
+        rule: "a stock row is the sum of its movements",
+        forbidden_by: NONE,
+        made: &["UPDATE stock_movement SET delta_on_hand = delta_on_hand + 1 WHERE kind = 'RECEIVE'"],
+        repaired: &[
+            "UPDATE stock_movement SET delta_on_hand = delta_on_hand - 1 WHERE kind = 'RECEIVE'",
+        ],
+    },
+    Fault {
+        name: "I2",
+        rule: "the bins of a warehouse add up to its stock on hand",
+        forbidden_by: NONE,
+        made: &["UPDATE bin_stock SET quantity = quantity + 1"],
+        repaired: &["UPDATE bin_stock SET quantity = quantity - 1"],
+    },
+    Fault {
+        name: "I3",
+        rule: "reserved is the sum of live reservations",
+        forbidden_by: NONE,
+        made: &["UPDATE reservation SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'BER')"],
+        repaired: &[
+            "UPDATE reservation SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'VIE')",
+        ],
+    },
+    Fault {
+        name: "I3",
+        rule: "a line's reserved and allocated units are its live reservations",
+        forbidden_by: NONE,
+        made: &["UPDATE order_line SET allocated = 0, reserved = 1 WHERE allocated = 1"],
+        repaired: &["UPDATE order_line SET allocated = 1, reserved = 0 WHERE reserved = 1"],
+    },
+    Fault {
+        name: "I3",
+        rule: "a line's backordered units are its live place in the queue",
+        forbidden_by: NONE,
+        made: &["UPDATE backorder SET quantity = quantity + 1 WHERE status = 'WAITING'"],
+        repaired: &["UPDATE backorder SET quantity = quantity - 1 WHERE status = 'WAITING'"],
+    },
+    Fault {
+        name: "I4",
+        rule: "captured <= authorised, refunded <= captured",
+        forbidden_by: &["payment.payment_refunded_is_captured"],
+        made: &["UPDATE payment SET refunded_minor = 1"],
+        repaired: &["UPDATE payment SET refunded_minor = 0"],
+    },
+    Fault {
+        name: "I4",
+        rule: "a card's authorised amount is what the gateway approved and did not take back",
+        forbidden_by: NONE,
+        made: &["UPDATE payment SET authorized_minor = authorized_minor - 1 WHERE gateway = 'sandbox'"],
+        repaired: &[
+            "UPDATE payment SET authorized_minor = authorized_minor + 1 WHERE gateway = 'sandbox'",
+        ],
+    },
+    Fault {
+        name: "I4",
+        rule: "a customer's used credit is what its live orders on account come to",
+        forbidden_by: NONE,
+        made: &["UPDATE customer SET credit_used_minor = credit_used_minor + 1 WHERE code = 'B-2001'"],
+        repaired: &[
+            "UPDATE customer SET credit_used_minor = credit_used_minor - 1 WHERE code = 'B-2001'",
+        ],
+    },
+    Fault {
+        name: "I5",
+        rule: "lines + shipping + tax - discounts = total",
+        forbidden_by: NONE,
+        made: &["UPDATE \"order\" SET total_minor = total_minor + 1 WHERE external_reference = 'web-1'"],
+        repaired: &[
+            "UPDATE \"order\" SET total_minor = total_minor - 1 WHERE external_reference = 'web-1'",
+        ],
+    },
+    Fault {
+        name: "I5",
+        rule: "a promotion's count is the number of its uses, within its limit",
+        forbidden_by: NONE,
+        made: &["UPDATE promotion SET usage_count = 3 WHERE code = 'FIRST100'"],
+        repaired: &["UPDATE promotion SET usage_count = 0 WHERE code = 'FIRST100'"],
+    },
+    Fault {
+        name: "I6",
+        rule: "the log has no holes",
+        forbidden_by: NONE,
+        made: &["UPDATE sequencer SET last_seq = last_seq + 1"],
+        repaired: &["UPDATE sequencer SET last_seq = last_seq - 1"],
+    },
+    Fault {
+        name: "I6",
+        rule: "an aggregate's versions are 1, 2, 3 … in the order of the log",
+        forbidden_by: NONE,
+        made: SWAPPED,
+        repaired: SWAPPED,
+    },
+    Fault {
+        name: "I7",
+        rule: "an order's version is its newest event's",
+        forbidden_by: NONE,
+        made: &["UPDATE \"order\" SET version = version + 1 WHERE external_reference = 'web-1'"],
+        repaired: &["UPDATE \"order\" SET version = version - 1 WHERE external_reference = 'web-1'"],
+    },
+    Fault {
+        name: "I8",
+        rule: "a saved answer's order is there",
+        forbidden_by: NONE,
+        made: &["INSERT INTO idempotency (actor, key, operation, fingerprint, response, created_at)
+            VALUES ('key:lost', 'lost', 'orderSubmit', 'f',
+                '{\"order\": \"01990000-0000-7000-8000-000000000000\"}', '2026-12-01T09:00:00+00:00')"],
+        repaired: &["DELETE FROM idempotency WHERE key = 'lost'"],
+    },
+    Fault {
+        name: "I9",
+        rule: "nothing is stuck: a live order has something or somebody that moves it on",
+        forbidden_by: NONE,
+        made: &[
+            "UPDATE order_exception SET status = 'RESOLVED' WHERE code = 'SKU_UNKNOWN'",
+            "UPDATE \"order\" SET stage = 'VALIDATING' WHERE external_reference = 'odd-1'",
+        ],
+        repaired: &[
+            "UPDATE order_exception SET status = 'OPEN' WHERE code = 'SKU_UNKNOWN'",
+            "UPDATE \"order\" SET stage = 'ON_HOLD' WHERE external_reference = 'odd-1'",
+        ],
+    },
+    Fault {
+        name: "I10",
+        rule: "an order's stage is what follows from its state",
+        forbidden_by: NONE,
+        made: &["UPDATE \"order\" SET stage = 'SHIPPED' WHERE external_reference = 'web-1'"],
+        repaired: &["UPDATE \"order\" SET stage = 'STAGED' WHERE external_reference = 'web-1'"],
+    },
+];
+
+/// Exchanges the first two versions of one order.
+const SWAPPED: &[&str] = &[
+    "UPDATE event_log SET aggregate_version = -aggregate_version WHERE aggregate_version IN (1, 2)
+        AND order_id = (SELECT id FROM \"order\" WHERE external_reference = 'web-1')",
+    "UPDATE event_log SET aggregate_version = 3 + aggregate_version WHERE aggregate_version < 0",
+];
+
+async fn run(app: &TestApp, statements: &[&str]) {
+    for sql in statements {
+        let done = app.app.db.write.execute_unprepared(sql).await;
+        let done = done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert!(done.rows_affected() > 0, "{sql} changes nothing");
+    }
+}
+
+/// Lets a constraint be broken on this database.
+async fn allow(app: &TestApp, constraint: &str) {
+    let (table, name) = constraint.split_once('.').unwrap();
+    let sql = match app.app.db.backend {
+        DbBackend::Sqlite => "PRAGMA ignore_check_constraints = ON".to_owned(),
+        _ => format!("ALTER TABLE {table} DROP CONSTRAINT {name}"),
+    };
+    app.app.db.write.execute_unprepared(&sql).await.unwrap();
+}
+
+async fn reported(app: &TestApp) -> BTreeSet<(&'static str, &'static str)> {
+    let differences = integrity::verify(&app.app.db.read).await.unwrap();
+    differences
+        .into_iter()
+        .map(|one| (one.invariant, one.rule))
+        .collect()
+}
+
+/// The orders that the faults are made on.
+async fn trade(app: &TestApp) {
+    app.open_shop().await;
+    let waited = app.stocked("WAITED", 0, true).await;
+    let order = |reference: &str, changes: serde_json::Value| {
+        let mut basket = basket_with(changes);
+        basket["externalReference"] = json!(reference);
+        app.place(basket)
+    };
+    order("web-1", json!({})).await;
+    order(
+        "b2b-1",
+        json!({ "channel": "b2b", "customer": { "code": "B-2001" }, "payment": { "method": "ACCOUNT" } }),
+    )
+    .await;
+    let lines = json!([{ "sku": waited.sku, "quantity": 2 }]);
+    order("wait-1", json!({ "lines": lines })).await;
+    let lines = json!([{ "sku": "NOBODY-KNOWS", "quantity": 1, "unitPrice": "5.00" }]);
+    let outside = json!({ "method": "EXTERNAL" });
+    order(
+        "odd-1",
+        json!({ "channel": "marketplace", "lines": lines, "payment": outside }),
+    )
+    .await;
+    app.settle().await;
+}
+
+async fn a3_every_invariant_is_seen_red_by_a_fault_of_its_own(app: &TestApp) {
+    trade(app).await;
+    assert_eq!(reported(app).await, BTreeSet::new());
+    let mut seen = BTreeSet::new();
+    for fault in FAULTS {
+        for constraint in fault.forbidden_by {
+            allow(app, constraint).await;
+        }
+        run(app, fault.made).await;
+        let mut expected = BTreeSet::from([(fault.name, fault.rule)]);
+        if !fault.forbidden_by.is_empty() && app.app.db.backend == DbBackend::Sqlite {
+            expected.insert(("I1", "the database file is sound"));
+        }
+        assert_eq!(reported(app).await, expected, "{}", fault.rule);
+        run(app, fault.repaired).await;
+        assert_eq!(
+            reported(app).await,
+            BTreeSet::new(),
+            "{}, repaired",
+            fault.rule
+        );
+        seen.extend(expected);
+    }
+    let all: BTreeSet<_> = integrity::rules(app.app.db.backend).collect();
+    assert_eq!(
+        seen, all,
+        "an invariant has no fault here, or a fault no invariant"
+    );
+}
+
+async fn a3_the_report_over_the_api_names_what_disagrees(app: &TestApp) {
+    trade(app).await;
+    let report = "{ integrityReport { checks differences { invariant rule subject } } }";
+    let clean = app.gql(report, json!({})).await;
+    let clean = &clean["integrityReport"];
+    assert_eq!(clean["differences"], json!([]));
+    assert_eq!(
+        clean["checks"].as_u64().unwrap() as usize,
+        integrity::rules(DbBackend::Postgres).count(),
+        "every query counts as a check"
+    );
+    run(
+        app,
+        &["UPDATE promotion SET usage_count = 3 WHERE code = 'FIRST100'"],
+    )
+    .await;
+    let found = app.gql(report, json!({})).await;
+    let found = &found["integrityReport"]["differences"];
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found:#}");
+    assert_eq!(found[0]["invariant"], "I5");
+    let subject = found[0]["subject"].as_str().unwrap();
+    assert!(subject.ends_with(": counted 3 but used 0"), "{subject}");
+    run(
+        app,
+        &["UPDATE promotion SET usage_count = 0 WHERE code = 'FIRST100'"],
+    )
+    .await;
+}
