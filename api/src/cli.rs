@@ -17,6 +17,9 @@ use crate::server::{self, Background};
 use crate::tx::Actor;
 use crate::{demo, graphql, integrity};
 
+mod import;
+mod progress;
+
 /// OMS, an order management system.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -41,6 +44,11 @@ enum Command {
         /// What it is for.
         #[arg(long)]
         name: String,
+    },
+    /// Bring data in from files.
+    Import {
+        #[command(subcommand)]
+        what: import::Import,
     },
     /// Check every invariant of the data; fails if something disagrees.
     Verify,
@@ -73,6 +81,7 @@ pub async fn run(cli: Cli, config: Config) -> Result<ExitCode, Box<dyn Error>> {
             println!("{}", administrator_key(&app, &name).await?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Import { what } => import::run(open(config).await?, what).await,
         Command::Verify => verify(config).await,
     }
 }
