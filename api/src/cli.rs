@@ -19,6 +19,7 @@ use crate::{demo, graphql, integrity};
 
 mod import;
 mod progress;
+mod simulate;
 
 /// OMS, an order management system.
 #[derive(Debug, Parser)]
@@ -50,6 +51,8 @@ enum Command {
         #[command(subcommand)]
         what: import::Import,
     },
+    /// Send a believable stream of orders to a running server.
+    Simulate(simulate::Simulate),
     /// Check every invariant of the data; fails if something disagrees.
     Verify,
 }
@@ -82,6 +85,7 @@ pub async fn run(cli: Cli, config: Config) -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Import { what } => import::run(open(config).await?, what).await,
+        Command::Simulate(asked) => simulate::run(asked).await,
         Command::Verify => verify(config).await,
     }
 }

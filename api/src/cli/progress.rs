@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a line is written where there is no terminal.
+/// How often a line is written where there is no terminal, unless told.
 const LINE: Duration = Duration::from_secs(3);
 
 /// Work under way.
@@ -14,6 +14,7 @@ pub(super) struct Progress {
     what: &'static str,
     started: Instant,
     said: Instant,
+    line: Duration,
 }
 
 impl Progress {
@@ -31,7 +32,12 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Progress { bar, what, started: now, said: now }
+        Progress { bar, what, started: now, said: now, line: LINE }
+    }
+
+    /// The same with a line as often as this.
+    pub(super) fn every(self, line: Duration) -> Progress {
+        Progress { line, ..self }
     }
 
     /// Says how far it has come, and more in words.
@@ -41,7 +47,7 @@ impl Progress {
             bar.set_message(format!("{}: {}", self.what, words()));
             return;
         }
-        if self.said.elapsed() >= LINE {
+        if self.said.elapsed() >= self.line {
             self.said = Instant::now();
             let seconds = self.started.elapsed().as_secs();
             eprintln!("{count} {} after {seconds} s: {}", self.what, words());
