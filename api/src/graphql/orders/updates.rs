@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::events::{self, Logged};
 use crate::failure::Failure;
 use crate::graphql::cursor::Cursor;
-use crate::graphql::errors::fault;
+use crate::graphql::errors::{bad_input, fault};
 use crate::graphql::filters::condition;
 use crate::graphql::ids::to_global;
 use crate::graphql::{Allowed, app, principal};
@@ -259,15 +259,21 @@ impl Feed {
             .map_err(|error| fault(Failure::from(error)))
     }
 
-    /// The orders that match, by id.
+    /// The orders that match, by id. Refused if they are too many: nothing is left out silently.
     async fn rows(&self, state: &DatabaseTransaction) -> async_graphql::Result<Vec<order::Model>> {
-        order::Entity::find()
+        let rows = order::Entity::find()
             .filter(self.matching.clone())
             .order_by_asc(order::Column::Id)
-            .limit(MOST_SHOWN)
+            .limit(MOST_SHOWN + 1)
             .all(state)
             .await
-            .map_err(fault)
+            .map_err(fault)?;
+        if rows.len() as u64 > MOST_SHOWN {
+            return Err(bad_input(&format!(
+                "more than {MOST_SHOWN} orders match: narrow the filter, or leave out the snapshot"
+            )));
+        }
+        Ok(rows)
     }
 
     /// The orders that match now, and those that matched at a position and have changed since:
