@@ -9,5 +9,6 @@
 mod cancelled_begin;
 mod dependencies;
 mod migrating;
+mod races;
 mod rig;
 mod schema;
