@@ -9,20 +9,23 @@ use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::tx::Actor;
 
+pub mod catalogue;
+pub mod command;
 pub mod errors;
 pub mod filters;
 pub mod ids;
 pub mod loaders;
+pub mod once;
 pub mod pagination;
 pub mod scalars;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct Query();
+pub struct Query(pub catalogue::CatalogueQuery);
 
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation();
+pub struct Mutation(pub catalogue::CatalogueMutation);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
