@@ -178,7 +178,7 @@ pub async fn create_key(
     tx: &Tx,
     pepper: &str,
     environment: &str,
-    cmd: CreateKey,
+    cmd: &CreateKey,
 ) -> Result<NewKey, Failure> {
     if cmd.role == Role::Partner && cmd.channels.is_none() {
         return Err(
@@ -194,9 +194,9 @@ pub async fn create_key(
         id,
         lookup: lookup.clone(),
         secret_hash: hash(pepper, &secret),
-        name: cmd.name,
+        name: cmd.name.clone(),
         role: cmd.role,
-        channels: cmd.channels.map(|channels| serde_json::json!(channels)),
+        channels: cmd.channels.as_ref().map(|channels| serde_json::json!(channels)),
         expires_at: cmd.expires_at,
         revoked_at: None,
         created_at: tx.now,

@@ -13,6 +13,10 @@ use tokio::sync::Mutex;
 
 use entity::{counter, idempotency};
 
+mod intake;
+
+pub use intake::Submitted;
+
 use crate::access::{self, Principal};
 use crate::catalogue::{Reference, ReferenceCache};
 use crate::clock::Clock;
@@ -123,15 +127,21 @@ impl App {
 
     /// Runs a use case in one transaction: commits if it succeeds, leaves no trace if it does not,
     /// runs it again if it lost a race, and wakes the event feed.
+    ///
+    /// The case gets the transaction by value, shared, since a future that borrows it from here
+    /// cannot be shown to be `Send`: `move |tx| async move { orders::hold(&tx, cmd).await }`.
     #[allow(
         clippy::disallowed_methods,
         reason = "this is the one place that begins and commits"
     )]
-    pub async fn write<T>(
+    pub async fn write<T, Case>(
         &self,
         actor: &Actor,
-        case: impl AsyncFn(&Tx) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        case: impl Fn(Arc<Tx>) -> Case,
+    ) -> Result<T, Failure>
+    where
+        Case: Future<Output = Result<T, Failure>>,
+    {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -140,8 +150,12 @@ impl App {
                 ..Default::default()
             };
             let connection = self.db.write.begin_with_options(options).await?;
-            let tx = Tx::new(connection, actor.clone(), self.clock.now());
-            let outcome = match case(&tx).await {
+            let tx = Arc::new(Tx::new(connection, actor.clone(), self.clock.now()));
+            let outcome = case(tx.clone()).await;
+            let tx = Arc::try_unwrap(tx).map_err(|_| {
+                Failure::Internal("a use case kept its transaction".to_owned())
+            })?;
+            let outcome = match outcome {
                 Ok(value) => tx
                     .commit()
                     .await
@@ -170,29 +184,33 @@ impl App {
     /// Runs a use case once for an idempotency key: the row and the saved answer are in the same
     /// transaction as the effect. A repetition gets the saved answer; the same key with another
     /// input is refused. Refusals are saved too.
-    pub async fn write_once(
+    pub async fn write_once<Case>(
         &self,
         actor: &Actor,
         once: Option<&Once>,
-        case: impl AsyncFn(&Tx) -> Result<Json, Failure>,
-    ) -> Result<Answered, Failure> {
+        case: impl Fn(Arc<Tx>) -> Case,
+    ) -> Result<Answered, Failure>
+    where
+        Case: Future<Output = Result<Json, Failure>>,
+    {
         let Some(once) = once else {
-            let answer = self.write(actor, &case).await?;
+            let answer = self.write(actor, case).await?;
             return Ok(Answered {
                 answer,
                 replayed: false,
             });
         };
+        let case = &case;
         let outcome = self
-            .write(actor, async |tx: &Tx| {
-                if let Some(answer) = claim(tx, once, &Json::Null).await? {
+            .write(actor, move |tx| async move {
+                if let Some(answer) = claim(&tx, once, &Json::Null).await? {
                     return Ok(Answered {
                         answer,
                         replayed: true,
                     });
                 }
-                let answer = case(tx).await?;
-                save(tx, once, &answer);
+                let answer = case(tx.clone()).await?;
+                save(&tx, once, &answer);
                 Ok(Answered {
                     answer,
                     replayed: false,
@@ -226,8 +244,9 @@ impl App {
             return Ok(());
         }
         let answer = json!({ "refused": problems });
-        self.write(actor, async |tx: &Tx| {
-            claim(tx, once, &answer).await.map(|_| ())
+        let answer = &answer;
+        self.write(actor, move |tx| async move {
+            claim(&tx, once, answer).await.map(|_| ())
         })
         .await
     }
@@ -273,9 +292,10 @@ impl App {
         while let Some(effect) = owed.pop() {
             let answer = gateway::execute(self.gateway.as_ref(), &effect, self.clock.now()).await;
             let reference = self.reference().await?;
+            let (reference, effect, answer) = (&reference, &effect, &answer);
             let settled = self
-                .write(&Actor::worker("payments"), async |tx: &Tx| {
-                    orders::settle_payment(tx, &reference, &effect, &answer).await
+                .write(&Actor::worker("payments"), move |tx| async move {
+                    orders::settle_payment(&tx, reference, effect, answer).await
                 })
                 .await?;
             owed.extend(settled.effects);
@@ -291,9 +311,10 @@ impl App {
             let effect = crate::payments::Effect::from_row(&row, currency);
             let answer = gateway::resolve(self.gateway.as_ref(), &effect, self.clock.now()).await;
             let reference = self.reference().await?;
+            let (reference, effect, answer) = (&reference, &effect, &answer);
             let settled = self
-                .write(&Actor::worker("payments"), async |tx: &Tx| {
-                    orders::settle_payment(tx, &reference, &effect, &answer).await
+                .write(&Actor::worker("payments"), move |tx| async move {
+                    orders::settle_payment(&tx, reference, effect, answer).await
                 })
                 .await?;
             self.carry_out(settled).await?;

@@ -1,4 +1,18 @@
-//! Intake of orders from every channel.
+//! Intake from every channel: one pipeline behind the API, batches and files.
+//!
+//! A [`Submission`] is what a channel sent. [`facts::gather`] reads what is known about it,
+//! [`check::check`] decides in memory what it comes to and what is wrong with it, and
+//! [`open::open`] takes it in one transaction: stock held, money intended, order written. What a
+//! check finds stops the order for a person or refuses it, by the channel's policy; nothing that
+//! was taken is lost.
 
 pub mod address;
 pub mod contact;
+
+pub mod submission;
+pub mod facts;
+pub mod check;
+pub mod open;
+
+pub use check::Draft;
+pub use submission::Submission;

@@ -84,15 +84,15 @@ fn time_to_settle(severity: Severity) -> Duration {
     }
 }
 
-/// The row of a new exception; the caller emits its event.
-pub fn open(
+/// A new exception; the caller emits its event and writes it.
+pub fn row(
     tx: &Tx,
     order_id: OrderId,
     line_id: Option<LineId>,
     finding: &Finding,
 ) -> order_exception::Model {
     let policy = finding.policy();
-    let row = order_exception::Model {
+    order_exception::Model {
         id: tx.id::<ExceptionId>(),
         order_id,
         line_id,
@@ -110,10 +110,13 @@ pub fn open(
         resolved_at: None,
         resolved_by: None,
         resolution: None,
-    };
-    let active: order_exception::ActiveModel = row.clone().into();
-    tx.defer_rows(vec![active], |insert| insert);
-    row
+    }
+}
+
+/// Writes new exceptions.
+pub fn write(tx: &Tx, exceptions: Vec<order_exception::Model>) {
+    let rows: Vec<order_exception::ActiveModel> = exceptions.into_iter().map(Into::into).collect();
+    tx.defer_rows(rows, |insert| insert);
 }
 
 /// The exceptions of orders that are not settled, oldest first.

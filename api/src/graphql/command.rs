@@ -14,14 +14,18 @@ pub type Outcome<T> = (Option<T>, Vec<UserError>);
 pub async fn run<C: Clone, T>(
     ctx: &Context<'_>,
     cmd: Result<C, Problem>,
-    case: impl AsyncFn(&Tx, C) -> Result<T, Failure>,
+    case: impl AsyncFn(&Tx, C) -> Result<T, Failure> + Copy,
 ) -> async_graphql::Result<Outcome<T>> {
     let actor = actor(ctx)?;
     outcome(match cmd {
         Err(problem) => Err(problem.into()),
         Ok(cmd) => {
-            let case = async move |tx: &Tx| case(tx, cmd.clone()).await;
-            app(ctx).write(&actor, case).await
+            app(ctx)
+                .write(&actor, move |tx| {
+                    let cmd = cmd.clone();
+                    async move { case(&tx, cmd).await }
+                })
+                .await
         }
     })
 }
@@ -30,7 +34,7 @@ pub async fn run<C: Clone, T>(
 pub async fn run_on_reference<C: Clone, T>(
     ctx: &Context<'_>,
     cmd: Result<C, Problem>,
-    case: impl AsyncFn(&Tx, C) -> Result<T, Failure>,
+    case: impl AsyncFn(&Tx, C) -> Result<T, Failure> + Copy,
 ) -> async_graphql::Result<Outcome<T>> {
     let outcome = run(ctx, cmd, case).await;
     // Whatever came of it: a commit whose answer was lost is a commit all the same.

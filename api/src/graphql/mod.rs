@@ -11,28 +11,34 @@ use crate::tx::Actor;
 
 pub mod catalogue;
 pub mod command;
+pub mod cursor;
+pub mod customers;
 pub mod errors;
 pub mod filters;
 pub mod ids;
 pub mod loaders;
-pub mod once;
 pub mod pagination;
+pub mod once;
+pub mod orders;
 pub mod scalars;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(pub catalogue::CatalogueQuery);
+pub struct Query(orders::OrderQuery, catalogue::CatalogueQuery);
 
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(pub catalogue::CatalogueMutation);
+pub struct Mutation(orders::OrderMutation, catalogue::CatalogueMutation);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription();
+pub struct Subscription(orders::OrderSubscription);
 
 /// The schema.
 pub type OmsSchema = Schema<Query, Mutation, Subscription>;
+
+/// What a document may cost: the largest page of orders with lines, payment and holds fits.
+const COMPLEXITY: usize = 50_000;
 
 /// The schema without an app behind it, for printing it.
 pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
@@ -43,6 +49,7 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     )
     // The transport weighs documents before they come here.
     .disable_suggestions()
+    .extension(once::Replays)
 }
 
 /// The schema over a running app.
@@ -51,6 +58,12 @@ pub fn schema(app: Arc<App>) -> OmsSchema {
         .data(loaders::loader(app.clone()))
         .data(app)
         .finish()
+}
+
+/// The schema as text: `schema.graphql`, the manual that partners read.
+pub fn sdl() -> String {
+    let sdl = builder().finish().sdl();
+    format!("{}\n", sdl.trim_end())
 }
 
 /// The running app.

@@ -4,7 +4,7 @@
 //! others are written. There is no offset and no page number.
 
 use async_graphql::connection::{Connection, Edge, EmptyFields};
-use async_graphql::{Context, Enum, Object, OutputType, SimpleObject};
+use async_graphql::{Context, Object, OutputType, SimpleObject};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement};
@@ -27,25 +27,6 @@ pub const USUAL_PAGE: i32 = 50;
 
 /// Counts stop here: `10000+` is all that anyone needs to know.
 pub const COUNT_CAP: u64 = 10_000;
-
-/// Which end of a list comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
-pub enum OrderDirection {
-    /// The smallest, the first of the alphabet, the oldest.
-    #[default]
-    Asc,
-    /// The largest, the last of the alphabet, the newest.
-    Desc,
-}
-
-impl From<OrderDirection> for Order {
-    fn from(direction: OrderDirection) -> Self {
-        match direction {
-            OrderDirection::Asc => Order::Asc,
-            OrderDirection::Desc => Order::Desc,
-        }
-    }
-}
 
 /// How many rows match.
 #[derive(Clone, Copy, Debug, SimpleObject)]
@@ -231,4 +212,11 @@ where
         let (key, id) = (sort.key)(&row);
         (Keyset { key, id }.encode(), node(row))
     }))
+}
+
+/// What a page costs in the measure that the schema limits: its rows, each with what is asked of
+/// it.
+pub fn cost(first: Option<i32>, of_a_row: usize) -> usize {
+    let rows = first.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE).unsigned_abs() as usize;
+    1 + rows * of_a_row
 }

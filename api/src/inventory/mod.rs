@@ -255,6 +255,14 @@ impl Shelf {
         self.take(tx, demand, warehouses, Strength::Firm)
     }
 
+    /// Makes the soft holds of this shelf firm: their order was confirmed in the same transaction.
+    pub fn firm_up(&mut self) {
+        for reservation in &mut self.reservations {
+            reservation.status = Set(reservation::Status::Allocated);
+            reservation.expires_at = Set(None);
+        }
+    }
+
     /// Lets a reservation's units go. The caller has moved the reservation to its end by a
     /// compare-and-set; the movement says which end.
     pub fn let_go(&mut self, tx: &Tx, held: &reservation::Model, kind: stock_movement::Kind) {

@@ -79,8 +79,10 @@ impl<'a> Allocation<'a> {
     }
 
     /// Gives what is available to those who wait, oldest first. The head of a queue takes what
-    /// there is, even if it wants more; nobody overtakes it.
-    pub fn serve_waiters(&mut self, tx: &Tx) {
+    /// there is, even if it wants more; nobody overtakes it. Returns
+    /// how many got some.
+    pub fn serve_waiters(&mut self, tx: &Tx) -> usize {
+        let mut served = 0;
         for mut waiter in std::mem::take(&mut self.waiters) {
             let warehouses = self.warehouses(waiter.order_id);
             let Some(aggregate) = self.orders.get_mut(&waiter.order_id) else {
@@ -93,6 +95,7 @@ impl<'a> Allocation<'a> {
             if got == 0 {
                 continue;
             }
+            served += 1;
             waiter.quantity -= got;
             write_waiter(tx, &waiter, backorder::Status::Allocated);
             if let Some(line) = aggregate.line_mut(waiter.line_id) {
@@ -109,6 +112,7 @@ impl<'a> Allocation<'a> {
                 },
             );
         }
+        served
     }
 
     /// Gives up an order's places in queues.

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use entity::order::{PaymentMethod, PaymentStatus, Status};
+use entity::order::{PaymentMethod, PaymentStatus};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::{
-    ExceptionId, HoldId, Money, NoteId, OrderId, VariantId, customer, note, order, order_exception,
+    ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
     payment_transaction, promotion, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -99,7 +99,7 @@ pub struct End {
 }
 
 /// Cancels an order that has not shipped yet and lets its stock go.
-pub async fn cancel(tx: &Tx, reference: &Reference, cmd: End) -> Result<Changed, Failure> {
+pub async fn cancel(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed, Failure> {
     let reason = text("reason", &cmd.reason)?;
     let event = Event::OrderCancelled { reason };
     end(
@@ -114,7 +114,7 @@ pub async fn cancel(tx: &Tx, reference: &Reference, cmd: End) -> Result<Changed,
 }
 
 /// Refuses an order that failed a check.
-pub async fn reject(tx: &Tx, reference: &Reference, cmd: End) -> Result<Changed, Failure> {
+pub async fn reject(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed, Failure> {
     let reason = text("reason", &cmd.reason)?;
     let event = Event::OrderRejected { reason };
     end(
@@ -290,7 +290,7 @@ pub struct Hold {
 }
 
 /// Stops an order until somebody lifts the hold.
-pub async fn hold(tx: &Tx, cmd: Hold) -> Result<Changed, Failure> {
+pub async fn hold(tx: &Tx, cmd: &Hold) -> Result<Changed, Failure> {
     let reason = text("reason", &cmd.reason)?;
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     aggregate.expect_version(cmd.expected_version)?;
@@ -322,7 +322,7 @@ pub struct ReleaseHold {
 pub async fn release_hold(
     tx: &Tx,
     reference: &Reference,
-    cmd: ReleaseHold,
+    cmd: &ReleaseHold,
 ) -> Result<Changed, Failure> {
     let mut allocation = lock_with_stock(tx, reference, cmd.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
@@ -369,7 +369,7 @@ pub struct ResolveException {
 pub async fn resolve_exception(
     tx: &Tx,
     reference: &Reference,
-    cmd: ResolveException,
+    cmd: &ResolveException,
 ) -> Result<Changed, Failure> {
     let resolution = text("resolution", &cmd.resolution)?;
     let row = order_exception::Entity::find_by_id(cmd.exception_id)
@@ -447,7 +447,7 @@ pub struct AddNote {
 }
 
 /// Writes a note on an order, whatever its state.
-pub async fn add_note(tx: &Tx, cmd: AddNote) -> Result<NoteId, Failure> {
+pub async fn add_note(tx: &Tx, cmd: &AddNote) -> Result<NoteId, Failure> {
     let body = text("body", &cmd.body)?;
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     let id: NoteId = tx.id();
@@ -477,7 +477,7 @@ pub struct RetryPayment {
 }
 
 /// Tries another card for an order whose payment was declined.
-pub async fn retry_payment(tx: &Tx, cmd: RetryPayment) -> Result<Changed, Failure> {
+pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failure> {
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     aggregate.expect_version(cmd.expected_version)?;
     aggregate.transition(Action::RetryPayment, Code::OrderStateInvalid)?;
@@ -501,7 +501,7 @@ pub async fn retry_payment(tx: &Tx, cmd: RetryPayment) -> Result<Changed, Failur
         cmd.order_id,
         payment_transaction::Kind::Authorization,
         Money::new(due - payment.authorized_minor, aggregate.order.currency),
-        Some(cmd.instrument),
+        Some(cmd.instrument.clone()),
     );
     aggregate.record(
         tx,
@@ -630,7 +630,8 @@ pub fn open_exception(tx: &Tx, aggregate: &mut Aggregate, finding: &Finding) {
         .line
         .and_then(|place| aggregate.lines.get(place))
         .map(|line| line.id);
-    let exception = exceptions::open(tx, aggregate.order.id, line, finding);
+    let exception = exceptions::row(tx, aggregate.order.id, line, finding);
+    exceptions::write(tx, vec![exception.clone()]);
     aggregate.record(
         tx,
         Event::OrderExceptionOpened {
@@ -746,14 +747,3 @@ pub fn available_actions(order: &order::Model) -> Vec<(Action, Option<String>)> 
         .collect()
 }
 
-/// The live orders of a variant's waiters, for [`stock::serve`].
-pub async fn variants_with_waiters(
-    db: &impl sea_orm::ConnectionTrait,
-) -> Result<Vec<VariantId>, sea_orm::DbErr> {
-    stock::servable(db).await
-}
-
-/// Whether an order has ended.
-pub fn has_ended(status: Status) -> bool {
-    lifecycle::is_terminal(status)
-}

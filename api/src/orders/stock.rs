@@ -40,7 +40,7 @@ pub struct Receive {
 }
 
 /// Books goods in and gives them to those who wait.
-pub async fn receive(tx: &Tx, reference: &Reference, cmd: Receive) -> Result<(), Failure> {
+pub async fn receive(tx: &Tx, reference: &Reference, cmd: &Receive) -> Result<(), Failure> {
     if !(1..=MOST_UNITS).contains(&cmd.quantity) {
         return Err(quantity_invalid("input.quantity").into());
     }
@@ -58,7 +58,7 @@ pub async fn receive(tx: &Tx, reference: &Reference, cmd: Receive) -> Result<(),
             on_hand: cmd.quantity,
             reserved: 0,
             reason: None,
-            document: cmd.document,
+            document: cmd.document.clone(),
             order_id: None,
             operation_key: operation(tx),
         },
@@ -114,7 +114,7 @@ pub struct Adjust {
 /// Corrects a stock figure by a count. A count is never falsified: where it falls below what is
 /// held, the youngest holds go back to the head of the queue, and each of their orders gets an
 /// exception.
-pub async fn adjust(tx: &Tx, reference: &Reference, cmd: Adjust) -> Result<(), Failure> {
+pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), Failure> {
     let reason = super::text("reason", &cmd.reason)?;
     if cmd.delta == 0 || cmd.delta.abs() > MOST_UNITS {
         return Err(quantity_invalid("input.delta").into());
@@ -177,7 +177,7 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: Adjust) -> Result<(), F
             on_hand: cmd.delta,
             reserved: 0,
             reason: Some(reason),
-            document: cmd.document,
+            document: cmd.document.clone(),
             order_id: None,
             operation_key: operation(tx),
         },
@@ -280,12 +280,12 @@ async fn put_at_head(tx: &Tx, held: &reservation::Model) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Gives free stock of a variant to those who wait for it.
-pub async fn serve(tx: &Tx, reference: &Reference, variant: VariantId) -> Result<(), Failure> {
+/// Gives free stock of a variant to those who wait for it. Says how many got some.
+pub async fn serve(tx: &Tx, reference: &Reference, variant: VariantId) -> Result<usize, Failure> {
     let mut allocation = Allocation::lock(tx, reference, BTreeSet::from([variant]), &[]).await?;
-    allocation.serve_waiters(tx);
+    let served = allocation.serve_waiters(tx);
     allocation.put_back(tx);
-    Ok(())
+    Ok(served)
 }
 
 #[derive(FromQueryResult)]

@@ -41,20 +41,10 @@ pub struct Effect {
     pub first_sent_at: Option<DateTime<Utc>>,
 }
 
-/// Opens the payment of an order that is settled elsewhere or on account: nothing is asked of a
-/// gateway, and the whole amount counts as authorised.
-pub fn open_settled(tx: &Tx, order_id: OrderId, gateway: &str, amount: Money) {
-    tx.defer_rows(
-        vec![new_payment(
-            tx,
-            tx.id(),
-            order_id,
-            gateway,
-            amount,
-            amount.minor,
-        )],
-        |i| i,
-    );
+/// Opens the payment of an order that no gateway is asked about.
+pub fn open(tx: &Tx, payment: payment::Model) {
+    let row: payment::ActiveModel = payment.into();
+    tx.defer_rows(vec![row], |insert| insert);
 }
 
 /// Opens the payment of an order and intends its authorisation. The call is the caller's to
@@ -67,10 +57,7 @@ pub fn open_authorization(
     instrument: String,
 ) -> Effect {
     let payment_id: PaymentId = tx.id();
-    tx.defer_rows(
-        vec![new_payment(tx, payment_id, order_id, gateway, amount, 0)],
-        |i| i,
-    );
+    open(tx, new_payment(tx, payment_id, order_id, gateway, amount.currency, 0));
     intend(
         tx,
         payment_id,
@@ -121,28 +108,29 @@ pub fn intend(
     }
 }
 
-fn new_payment(
+/// A payment of which so much counts as authorised, not written yet.
+pub fn new_payment(
     tx: &Tx,
     id: PaymentId,
     order_id: OrderId,
     gateway: &str,
-    amount: Money,
+    currency: Currency,
     authorized_minor: i64,
-) -> payment::ActiveModel {
-    payment::ActiveModel {
-        id: Set(id),
-        order_id: Set(order_id),
-        gateway: Set(gateway.to_owned()),
-        currency: Set(amount.currency),
-        authorized_minor: Set(authorized_minor),
-        capture_pending_minor: Set(0),
-        captured_minor: Set(0),
-        refund_pending_minor: Set(0),
-        refunded_minor: Set(0),
-        voided: Set(false),
-        authorization_expires_at: Set(None),
-        created_at: Set(tx.now),
-        updated_at: Set(tx.now),
+) -> payment::Model {
+    payment::Model {
+        id,
+        order_id,
+        gateway: gateway.to_owned(),
+        currency,
+        authorized_minor,
+        capture_pending_minor: 0,
+        captured_minor: 0,
+        refund_pending_minor: 0,
+        refunded_minor: 0,
+        voided: false,
+        authorization_expires_at: None,
+        created_at: tx.now,
+        updated_at: tx.now,
     }
 }
 

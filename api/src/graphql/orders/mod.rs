@@ -1,0 +1,849 @@
+//! Orders as clients see them: what they are, how they are found, what is done to them, and how
+//! they are followed.
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{ComplexObject, Context, ID, Json, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use entity::{
+    backorder, event_log, hold, note, order, order_exception, order_line, payment,
+    payment_transaction, reservation,
+};
+use rust_decimal::Decimal;
+
+use super::errors::fault;
+use super::ids::to_global;
+use super::loaders::{
+    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, Loaders, NotesOf, PaymentsOf, ReservationsOf,
+    TimelineOf, TransactionsOf,
+};
+use super::principal;
+use super::scalars::{CurrencyCode, Money, money};
+use crate::access::Scope;
+use crate::orders::lifecycle::Action;
+
+pub mod enums;
+pub mod mutations;
+pub mod queries;
+pub mod updates;
+
+use enums::*;
+
+pub use mutations::OrderMutation;
+pub use queries::OrderQuery;
+pub use updates::OrderSubscription;
+
+fn loaders<'a>(ctx: &Context<'a>) -> &'a DataLoader<Loaders> {
+    ctx.data_unchecked::<DataLoader<Loaders>>()
+}
+
+/// Loads what belongs to an order.
+macro_rules! load {
+    ($ctx:expr, $key:expr) => {
+        loaders($ctx)
+            .load_one($key)
+            .await
+            .map_err(|error| fault((*error).clone()))?
+            .unwrap_or_default()
+    };
+}
+
+/// An order.
+pub struct Order(pub order::Model);
+
+/// An order: who bought what, where it stands on every axis, and what may be done with it.
+#[Object]
+impl Order {
+    /// Its identifier.
+    async fn id(&self) -> ID {
+        to_global(self.0.id)
+    }
+
+    /// What people call it; unique.
+    async fn number(&self) -> &str {
+        &self.0.number
+    }
+
+    /// The channel that it came from.
+    async fn channel_id(&self) -> ID {
+        to_global(self.0.channel_id)
+    }
+
+    /// Its name at the channel; unique there.
+    async fn external_reference(&self) -> Option<&str> {
+        self.0.external_reference.as_deref()
+    }
+
+    /// How it came in.
+    async fn source(&self) -> OrderSource {
+        self.0.source.into()
+    }
+
+    /// The order's own decision.
+    async fn status(&self) -> OrderStatus {
+        self.0.status.into()
+    }
+
+    /// What its payment's amounts say.
+    async fn payment_status(&self) -> PaymentStatus {
+        self.0.payment_status.into()
+    }
+
+    /// What its shipments say.
+    async fn fulfillment_status(&self) -> FulfillmentStatus {
+        self.0.fulfillment_status.into()
+    }
+
+    /// What its returns say.
+    async fn return_status(&self) -> ReturnStatus {
+        self.0.return_status.into()
+    }
+
+    /// Where it stands on the live board.
+    async fn stage(&self) -> OrderStage {
+        self.0.stage.into()
+    }
+
+    /// How it is paid.
+    async fn payment_method(&self) -> PaymentMethod {
+        self.0.payment_method.into()
+    }
+
+    /// The shipping service that was asked for: `STANDARD`, `EXPRESS` …
+    async fn service_level(&self) -> &str {
+        &self.0.service_level
+    }
+
+    /// Its customer's identifier; null for a guest, or without the scope CUSTOMERS_READ.
+    async fn customer_id(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<ID>> {
+        Ok(if principal(ctx)?.may(Scope::CustomersRead) {
+            self.0.customer_id.map(to_global)
+        } else {
+            None
+        })
+    }
+
+    /// Its customer; null for a guest, or without the scope CUSTOMERS_READ.
+    async fn customer(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Option<super::customers::Customer>> {
+        let Some(id) = self.0.customer_id else {
+            return Ok(None);
+        };
+        if !principal(ctx)?.may(Scope::CustomersRead) {
+            return Ok(None);
+        }
+        let row = loaders(ctx).load_one(id).await.map_err(|error| fault((*error).clone()))?;
+        Ok(row.map(super::customers::Customer))
+    }
+
+    /// Who ordered; null without the scope PERSONAL_DATA_READ.
+    async fn customer_name(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
+        Ok(personal(ctx)?.then_some(self.0.customer_name.as_str()))
+    }
+
+    /// Where its notices go; null without the scope PERSONAL_DATA_READ.
+    async fn email(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
+        Ok(self.0.email.as_deref().filter(|_| personal(ctx).unwrap_or(false)))
+    }
+
+    /// The customer's telephone number, E.164; null without the scope PERSONAL_DATA_READ.
+    async fn phone(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
+        Ok(self.0.phone.as_deref().filter(|_| personal(ctx).unwrap_or(false)))
+    }
+
+    /// Where it goes, with the verdict of its verification; null without the scope
+    /// PERSONAL_DATA_READ.
+    async fn shipping_address(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Option<super::customers::Address>> {
+        address(ctx, Some(self.0.shipping_address_id)).await
+    }
+
+    /// Where the bill goes; null where it goes to the shipping address, or without the scope
+    /// PERSONAL_DATA_READ.
+    async fn billing_address(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Option<super::customers::Address>> {
+        address(ctx, self.0.billing_address_id).await
+    }
+
+    /// The currency of every amount of it.
+    async fn currency(&self) -> CurrencyCode {
+        CurrencyCode(self.0.currency)
+    }
+
+    /// Whether its prices contain the tax.
+    async fn tax_included(&self) -> bool {
+        self.0.tax_included
+    }
+
+    /// Sum of the lines before discounts.
+    async fn subtotal(&self) -> Money {
+        self.money(self.0.subtotal_minor)
+    }
+
+    /// Discounts on the lines.
+    async fn discount(&self) -> Money {
+        self.money(self.0.discount_minor)
+    }
+
+    /// Shipping charge before its discount.
+    async fn shipping_charge(&self) -> Money {
+        self.money(self.0.shipping_minor)
+    }
+
+    /// Discount on shipping.
+    async fn shipping_discount(&self) -> Money {
+        self.money(self.0.shipping_discount_minor)
+    }
+
+    /// All tax, that on shipping included. Contained in the prices where `taxIncluded`.
+    async fn tax(&self) -> Money {
+        self.money(self.0.tax_minor)
+    }
+
+    /// Tax taken out of tax-inclusive prices because the customer is exempt.
+    async fn tax_exempted(&self) -> Money {
+        self.money(self.0.exempted_minor)
+    }
+
+    /// What is due in all: subtotal − discount + shippingCharge − shippingDiscount − taxExempted,
+    /// plus tax where it is not included.
+    async fn total(&self) -> Money {
+        self.money(self.0.total_minor)
+    }
+
+    /// What the channel said the total is.
+    async fn submitted_total(&self) -> Option<Money> {
+        self.0.submitted_total_minor.map(|minor| self.money(minor))
+    }
+
+    /// The promotion codes that were given, each with its verdict, and the automatic promotions
+    /// that applied: `[{code, promotion_id, outcome}]`, amounts in minor units.
+    async fn promotion_verdicts(&self) -> Json<serde_json::Value> {
+        Json(self.0.promotion_codes.clone())
+    }
+
+    /// Key-values that everyone who sees the order sees.
+    async fn metadata(&self) -> Json<serde_json::Value> {
+        Json(self.0.metadata.clone())
+    }
+
+    /// Key-values for staff; null without the scope ORDERS_MANAGE.
+    async fn private_metadata(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Option<Json<serde_json::Value>>> {
+        Ok(principal(ctx)?
+            .may(Scope::OrdersManage)
+            .then(|| Json(self.0.private_metadata.clone())))
+    }
+
+    /// Why it was called off.
+    async fn cancel_reason(&self) -> Option<&str> {
+        self.0.cancel_reason.as_deref()
+    }
+
+    /// When the customer ordered.
+    async fn placed_at(&self) -> DateTime<Utc> {
+        self.0.placed_at
+    }
+
+    /// When it came in.
+    async fn received_at(&self) -> DateTime<Utc> {
+        self.0.received_at
+    }
+
+    /// When it was released to staging.
+    async fn confirmed_at(&self) -> Option<DateTime<Utc>> {
+        self.0.confirmed_at
+    }
+
+    /// When it was cancelled, rejected or expired.
+    async fn closed_at(&self) -> Option<DateTime<Utc>> {
+        self.0.closed_at
+    }
+
+    /// When it last changed.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+
+    /// +1 with every change; give it as `expectedVersion` to act on what you saw.
+    async fn version(&self) -> i64 {
+        self.0.version
+    }
+
+    /// Its lines, in their order.
+    async fn lines(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<OrderLine>> {
+        let rows: Vec<order_line::Model> = load!(ctx, LinesOf(self.0.id));
+        Ok(rows
+            .into_iter()
+            .map(|row| OrderLine { currency: self.0.currency, row })
+            .collect())
+    }
+
+    /// Its payment; null before there is one, or without the scope PAYMENTS_READ.
+    async fn payment(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Payment>> {
+        if !principal(ctx)?.may(Scope::PaymentsRead) {
+            return Ok(None);
+        }
+        let rows: Vec<payment::Model> = load!(ctx, PaymentsOf(self.0.id));
+        Ok(rows.into_iter().next().map(Payment))
+    }
+
+    /// What stops it: the holds that people placed, lifted ones included, oldest first.
+    async fn holds(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Hold>> {
+        let rows: Vec<hold::Model> = load!(ctx, HoldsOf(self.0.id));
+        Ok(rows.into_iter().map(Hold::from).collect())
+    }
+
+    /// What is or was wrong with it, oldest first.
+    async fn exceptions(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<OrderException>> {
+        let rows: Vec<order_exception::Model> = load!(ctx, ExceptionsOf(self.0.id));
+        Ok(rows.into_iter().map(OrderException::from).collect())
+    }
+
+    /// The stock that is or was held for it.
+    async fn reservations(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
+        let rows: Vec<reservation::Model> = load!(ctx, ReservationsOf(self.0.id));
+        Ok(rows.into_iter().map(Reservation::from).collect())
+    }
+
+    /// Its places in the queues for stock.
+    async fn backorders(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Backorder>> {
+        let rows: Vec<backorder::Model> = load!(ctx, BackordersOf(self.0.id));
+        Ok(rows.into_iter().map(Backorder::from).collect())
+    }
+
+    /// The notes that people wrote on it; null without the scope ORDERS_MANAGE.
+    async fn notes(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Note>>> {
+        if !principal(ctx)?.may(Scope::OrdersManage) {
+            return Ok(None);
+        }
+        let rows: Vec<note::Model> = load!(ctx, NotesOf(self.0.id));
+        Ok(Some(rows.into_iter().map(Note::from).collect()))
+    }
+
+    /// Everything that happened to it, oldest first: who, when, what. An event appears here a few
+    /// milliseconds after its mutation was answered.
+    async fn timeline(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TimelineEntry>> {
+        let rows: Vec<event_log::Model> = load!(ctx, TimelineOf(self.0.id));
+        Ok(rows.into_iter().map(TimelineEntry::from).collect())
+    }
+
+    /// What may come next, from the lifecycle's own table.
+    async fn available_actions(&self) -> Vec<AvailableAction> {
+        crate::orders::available_actions(&self.0)
+            .into_iter()
+            .map(|(action, disabled_reason)| AvailableAction {
+                action: action.into(),
+                enabled: disabled_reason.is_none(),
+                disabled_reason,
+            })
+            .collect()
+    }
+}
+
+impl Order {
+    fn money(&self, minor: i64) -> Money {
+        money(minor, self.0.currency)
+    }
+}
+
+fn personal(ctx: &Context<'_>) -> async_graphql::Result<bool> {
+    Ok(principal(ctx)?.may(Scope::PersonalDataRead))
+}
+
+async fn address(
+    ctx: &Context<'_>,
+    id: Option<entity::AddressId>,
+) -> async_graphql::Result<Option<super::customers::Address>> {
+    let Some(id) = id.filter(|_| personal(ctx).unwrap_or(false)) else {
+        return Ok(None);
+    };
+    let row = loaders(ctx).load_one(id).await.map_err(|error| fault((*error).clone()))?;
+    Ok(row.map(super::customers::Address))
+}
+
+/// A line of an order.
+pub struct OrderLine {
+    row: order_line::Model,
+    currency: entity::Currency,
+}
+
+/// A line of an order: some units of a SKU, with their price and where they stand.
+#[Object]
+impl OrderLine {
+    /// Its identifier.
+    async fn id(&self) -> ID {
+        to_global(self.row.id)
+    }
+
+    /// Its place on the order, from 0.
+    async fn position(&self) -> i32 {
+        self.row.position
+    }
+
+    /// The variant that was ordered; null if the SKU is not known.
+    async fn variant_id(&self) -> Option<ID> {
+        self.row.variant_id.map(to_global)
+    }
+
+    /// Our SKU, or the submitted one if it is not known.
+    async fn sku(&self) -> &str {
+        &self.row.sku
+    }
+
+    /// Our title when it was ordered, or the submitted one.
+    async fn title(&self) -> &str {
+        &self.row.title
+    }
+
+    /// The channel's title.
+    async fn submitted_title(&self) -> Option<&str> {
+        self.row.submitted_title.as_deref()
+    }
+
+    /// How many units were ordered.
+    async fn quantity(&self) -> i64 {
+        self.row.quantity
+    }
+
+    /// Units held softly: the hold expires unless the order is confirmed.
+    async fn reserved(&self) -> i64 {
+        self.row.reserved
+    }
+
+    /// Units held for good.
+    async fn allocated(&self) -> i64 {
+        self.row.allocated
+    }
+
+    /// Units that wait for stock.
+    async fn backordered(&self) -> i64 {
+        self.row.backordered
+    }
+
+    /// Units called off.
+    async fn cancelled(&self) -> i64 {
+        self.row.cancelled
+    }
+
+    /// What a unit is charged at: the submitted price if there is one, else ours.
+    async fn unit_price(&self) -> Money {
+        money(self.row.unit_price_minor, self.currency)
+    }
+
+    /// What our price list said when it was ordered.
+    async fn list_price(&self) -> Option<Money> {
+        self.row.list_price_minor.map(|minor| money(minor, self.currency))
+    }
+
+    /// How it is taxed.
+    async fn tax_category(&self) -> &str {
+        &self.row.tax_category
+    }
+
+    /// The tax rate: `0.19` is 19 %.
+    async fn tax_rate(&self) -> Decimal {
+        self.row.tax_rate.0
+    }
+
+    /// Unit price × quantity.
+    async fn subtotal(&self) -> Money {
+        money(self.row.subtotal_minor, self.currency)
+    }
+
+    /// Discounts on it.
+    async fn discount(&self) -> Money {
+        money(self.row.discount_minor, self.currency)
+    }
+
+    /// Where the discounts come from: `[{promotionId, amount}]`, amounts in minor units; no
+    /// promotion means that the channel and its customer agreed on it.
+    async fn discounts(&self) -> Json<serde_json::Value> {
+        Json(self.row.discounts.clone())
+    }
+
+    /// After discounts, without tax.
+    async fn net(&self) -> Money {
+        money(self.row.net_minor, self.currency)
+    }
+
+    /// The tax.
+    async fn tax(&self) -> Money {
+        money(self.row.tax_minor, self.currency)
+    }
+
+    /// After discounts, with tax.
+    async fn gross(&self) -> Money {
+        money(self.row.gross_minor, self.currency)
+    }
+}
+
+/// The payment of an order.
+pub struct Payment(payment::Model);
+
+/// What an order's money has come to.
+#[Object]
+impl Payment {
+    /// Its identifier.
+    async fn id(&self) -> ID {
+        to_global(self.0.id)
+    }
+
+    /// Who moves the money: `sandbox`, `account`, `external`.
+    async fn gateway(&self) -> &str {
+        &self.0.gateway
+    }
+
+    /// What may be captured.
+    async fn authorized(&self) -> Money {
+        money(self.0.authorized_minor, self.0.currency)
+    }
+
+    /// What was captured.
+    async fn captured(&self) -> Money {
+        money(self.0.captured_minor, self.0.currency)
+    }
+
+    /// What was refunded.
+    async fn refunded(&self) -> Money {
+        money(self.0.refunded_minor, self.0.currency)
+    }
+
+    /// Whether the authorisation was given back.
+    async fn voided(&self) -> bool {
+        self.0.voided
+    }
+
+    /// When the authorisation runs out.
+    async fn authorization_expires_at(&self) -> Option<DateTime<Utc>> {
+        self.0.authorization_expires_at
+    }
+
+    /// What was asked of the gateway, oldest first.
+    async fn transactions(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Vec<PaymentTransaction>> {
+        let rows: Vec<payment_transaction::Model> = load!(ctx, TransactionsOf(self.0.order_id));
+        Ok(rows
+            .into_iter()
+            .map(|row| PaymentTransaction {
+                id: to_global(row.id),
+                kind: row.kind.into(),
+                state: row.state.into(),
+                amount: money(row.amount_minor, self.0.currency),
+                attempts: row.attempts,
+                decline_code: row.decline_code,
+                gateway_reference: row.gateway_reference,
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+            })
+            .collect())
+    }
+}
+
+/// One effect at a payment gateway.
+#[derive(SimpleObject)]
+pub struct PaymentTransaction {
+    /// Its identifier; the idempotency key at the gateway.
+    id: ID,
+    /// What was asked.
+    kind: PaymentTransactionKind,
+    /// What is known of the answer.
+    state: PaymentTransactionState,
+    /// How much.
+    amount: Money,
+    /// How often the gateway was called.
+    attempts: i32,
+    /// Why it was refused.
+    decline_code: Option<String>,
+    /// The gateway's name for it.
+    gateway_reference: Option<String>,
+    /// When it was intended.
+    created_at: DateTime<Utc>,
+    /// When it last changed.
+    updated_at: DateTime<Utc>,
+}
+
+/// A hold: it stops its order until somebody lifts it.
+#[derive(SimpleObject)]
+pub struct Hold {
+    /// Its identifier.
+    id: ID,
+    /// Why.
+    reason: String,
+    /// Who placed it: `key:…`, `worker:…`, `cli:…`.
+    placed_by: String,
+    /// When.
+    placed_at: DateTime<Utc>,
+    /// Who lifted it.
+    released_by: Option<String>,
+    /// When; null while it stands.
+    released_at: Option<DateTime<Utc>>,
+}
+
+impl From<hold::Model> for Hold {
+    fn from(row: hold::Model) -> Self {
+        Hold {
+            id: to_global(row.id),
+            reason: row.reason,
+            placed_by: row.placed_by,
+            placed_at: row.placed_at,
+            released_by: row.released_by,
+            released_at: row.released_at,
+        }
+    }
+}
+
+/// Something that is wrong with an order and waits for a person. A blocking one stops its order,
+/// and only its order.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct OrderException {
+    /// Its identifier.
+    id: ID,
+    /// The line that it is about.
+    line_id: Option<ID>,
+    /// What is wrong: an ErrorCode, such as `PRICE_MISMATCH`.
+    code: String,
+    /// How bad it is.
+    severity: ExceptionSeverity,
+    /// Whether it stops the order.
+    blocking: bool,
+    /// Where it stands.
+    status: ExceptionStatus,
+    /// The team whose it is.
+    queue: String,
+    /// Who has taken it.
+    owner: Option<String>,
+    /// What is wrong, in a sentence.
+    summary: String,
+    /// The facts: both values, what is available. Amounts in minor units.
+    details: Json<serde_json::Value>,
+    /// What may be done about it.
+    suggested_actions: Json<serde_json::Value>,
+    /// When it was found.
+    opened_at: DateTime<Utc>,
+    /// When it should be settled.
+    due_at: DateTime<Utc>,
+    /// When it was settled.
+    resolved_at: Option<DateTime<Utc>>,
+    /// Who settled it.
+    resolved_by: Option<String>,
+    /// How.
+    resolution: Option<String>,
+    #[graphql(skip)]
+    order: entity::OrderId,
+}
+
+#[ComplexObject]
+impl OrderException {
+    /// The order that it is on.
+    async fn order(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Order>> {
+        let row = loaders(ctx)
+            .load_one(self.order)
+            .await
+            .map_err(|error| fault((*error).clone()))?;
+        Ok(row.map(Order))
+    }
+}
+
+impl From<order_exception::Model> for OrderException {
+    fn from(row: order_exception::Model) -> Self {
+        OrderException {
+            id: to_global(row.id),
+            line_id: row.line_id.map(to_global),
+            code: row.code,
+            severity: row.severity.into(),
+            blocking: row.blocking,
+            status: row.status.into(),
+            queue: row.queue,
+            owner: row.owner,
+            summary: row.summary,
+            details: Json(row.details),
+            suggested_actions: Json(row.suggested_actions),
+            opened_at: row.opened_at,
+            due_at: row.due_at,
+            resolved_at: row.resolved_at,
+            resolved_by: row.resolved_by,
+            resolution: row.resolution,
+            order: row.order_id,
+        }
+    }
+}
+
+/// Units of a variant in a warehouse that are held for a line.
+#[derive(SimpleObject)]
+pub struct Reservation {
+    /// Its identifier.
+    id: ID,
+    /// The line that it is for.
+    line_id: ID,
+    /// What is held.
+    variant_id: ID,
+    /// Where.
+    warehouse_id: ID,
+    /// How many units.
+    quantity: i64,
+    /// Where it stands.
+    status: ReservationStatus,
+    /// When a soft hold runs out.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl From<reservation::Model> for Reservation {
+    fn from(row: reservation::Model) -> Self {
+        Reservation {
+            id: to_global(row.id),
+            line_id: to_global(row.line_id),
+            variant_id: to_global(row.variant_id),
+            warehouse_id: to_global(row.warehouse_id),
+            quantity: row.quantity,
+            status: row.status.into(),
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+/// A line's place in the queue for a variant. Oldest first; nobody overtakes.
+#[derive(SimpleObject)]
+pub struct Backorder {
+    /// Its identifier.
+    id: ID,
+    /// The line that waits.
+    line_id: ID,
+    /// What it waits for.
+    variant_id: ID,
+    /// Its place: lower is served first.
+    position: i64,
+    /// How many units it waits for.
+    quantity: i64,
+    /// Where it stands.
+    status: BackorderStatus,
+    /// What the customer said.
+    answer: BackorderAnswer,
+    /// When stock is expected; null = honestly unknown.
+    expected_at: Option<DateTime<Utc>>,
+    /// Since when it waits.
+    created_at: DateTime<Utc>,
+}
+
+impl From<backorder::Model> for Backorder {
+    fn from(row: backorder::Model) -> Self {
+        Backorder {
+            id: to_global(row.id),
+            line_id: to_global(row.line_id),
+            variant_id: to_global(row.variant_id),
+            position: row.position,
+            quantity: row.quantity,
+            status: row.status.into(),
+            answer: row.answer.into(),
+            expected_at: row.expected_at,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// A note that a person wrote.
+#[derive(SimpleObject)]
+pub struct Note {
+    /// Its identifier.
+    id: ID,
+    /// What it says.
+    body: String,
+    /// Who wrote it.
+    author: String,
+    /// When.
+    created_at: DateTime<Utc>,
+}
+
+impl From<note::Model> for Note {
+    fn from(row: note::Model) -> Self {
+        Note {
+            id: to_global(row.id),
+            body: row.body,
+            author: row.author,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// One thing that happened to an order.
+#[derive(SimpleObject)]
+pub struct TimelineEntry {
+    /// The event's identifier, the same wherever it is delivered.
+    id: ID,
+    /// Its position in the log.
+    seq: i64,
+    /// What happened: `order.received`, `order.confirmed` …
+    event: String,
+    /// The order's version after it.
+    version: i64,
+    /// Who did it: `key:…`, `worker:…`, `cli:…`.
+    actor: String,
+    /// The request or tick that it came from.
+    correlation_id: String,
+    /// The changed facts.
+    details: Json<serde_json::Value>,
+    /// When.
+    occurred_at: DateTime<Utc>,
+}
+
+impl From<event_log::Model> for TimelineEntry {
+    fn from(row: event_log::Model) -> Self {
+        TimelineEntry {
+            id: to_global(row.id),
+            seq: row.seq,
+            event: row.event_type,
+            version: row.aggregate_version,
+            actor: row.actor,
+            correlation_id: row.correlation_id,
+            details: Json(row.payload),
+            occurred_at: row.occurred_at,
+        }
+    }
+}
+
+/// What can be done to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(remote = "Action")]
+pub enum OrderAction {
+    /// Released to staging by the system when every gate is green.
+    Confirm,
+    /// `orderCancel`.
+    Cancel,
+    /// `orderReject`.
+    Reject,
+    /// Ended by the system when its hold ran out unpaid.
+    Expire,
+    /// `orderHold`.
+    Hold,
+    /// `orderReleaseHold`.
+    ReleaseHold,
+    /// `exceptionResolve` and `exceptionDismiss`.
+    ResolveException,
+    /// `orderRetryPayment`.
+    RetryPayment,
+    /// `orderAddNote`.
+    AddNote,
+    /// Ended by the system when everything is delivered and settled.
+    Complete,
+}
+
+/// Whether an action is open in the present state.
+#[derive(SimpleObject)]
+pub struct AvailableAction {
+    /// The action.
+    action: OrderAction,
+    /// Whether it is open now.
+    enabled: bool,
+    /// Why not.
+    disabled_reason: Option<String>,
+}

@@ -1,0 +1,638 @@
+//! What can be done to orders: one field a business verb, each with one input and a payload of
+//! the node and its refusals.
+
+use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use entity::order::Source;
+use entity::{ExceptionId, HoldId, OrderId, order, order_exception};
+use rust_decimal::Decimal;
+use sea_orm::EntityTrait;
+
+use super::Order;
+use super::enums::PaymentMethod;
+use crate::access::Scope;
+use crate::capture::Submission;
+use crate::capture::submission::{
+    SubmittedAddress, SubmittedCustomer, SubmittedLine, SubmittedPayment,
+};
+use crate::failure::{Code, Failure, Problem};
+use crate::graphql::errors::{UserError, fault, outcome};
+use crate::graphql::ids::from_global;
+use crate::graphql::once::once;
+use crate::graphql::{Allowed, actor, app, principal};
+use crate::orders::{self, Changed};
+
+/// The most orders that one bulk request has.
+const MOST_ORDERS: usize = 100;
+
+/// An order to take.
+#[derive(Clone, Debug, InputObject)]
+pub struct OrderSubmitInput {
+    /// The channel's code.
+    pub channel: String,
+    /// The order's name at the channel; unique there. Submitting it again with the same contents
+    /// gives the same order; with others, EXTERNAL_REFERENCE_TAKEN.
+    pub external_reference: Option<String>,
+    /// When the customer ordered; now if not given. Prices and tax are those of that moment.
+    pub placed_at: Option<DateTime<Utc>>,
+    /// ISO 4217; must be the channel's, which it is if not given.
+    pub currency: Option<String>,
+    /// Who orders.
+    pub customer: CustomerInput,
+    /// Where it goes.
+    pub shipping_address: AddressInput,
+    /// Where the bill goes; where the order goes if not given.
+    pub billing_address: Option<AddressInput>,
+    /// What is ordered: 1 to 5,000 lines.
+    pub lines: Vec<OrderLineInput>,
+    /// The promotion codes that the customer typed, in any case.
+    #[graphql(default)]
+    pub promotion_codes: Vec<String>,
+    /// The shipping service; `STANDARD` if not given.
+    pub service_level: Option<String>,
+    /// What the channel charged for shipping, in the order's currency. It is what the order is
+    /// charged; a difference to our rate is an exception.
+    pub shipping_charge: Option<Decimal>,
+    /// What the channel says the total is, in the order's currency. A difference to ours is an
+    /// exception with both breakdowns.
+    pub total: Option<Decimal>,
+    /// How it is paid.
+    pub payment: PaymentInput,
+    /// Key-values to keep with the order, as an object.
+    pub metadata: Option<Json<serde_json::Value>>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    pub idempotency_key: Option<String>,
+}
+
+/// Who orders: a known customer by code, or a guest by name.
+#[derive(Clone, Debug, InputObject)]
+pub struct CustomerInput {
+    /// The customer's code; a guest if not given.
+    pub code: Option<String>,
+    /// The name, at most 300 characters; a known customer's own if not given.
+    pub name: Option<String>,
+    /// Where notices go.
+    pub email: Option<String>,
+    /// A telephone number, national to the shipping country or international.
+    pub phone: Option<String>,
+}
+
+/// A postal address.
+#[derive(Clone, Debug, InputObject)]
+pub struct AddressInput {
+    /// Who receives; who orders if not given.
+    pub name: Option<String>,
+    /// The company.
+    pub organisation: Option<String>,
+    /// Street and number.
+    pub line1: String,
+    /// Floor, flat, building.
+    pub line2: Option<String>,
+    /// The place.
+    pub city: String,
+    /// State, province or county.
+    pub region: Option<String>,
+    /// The postal code.
+    pub postal_code: Option<String>,
+    /// ISO 3166-1 alpha-2, or the country's English name.
+    pub country: String,
+}
+
+/// Some units of a SKU.
+#[derive(Clone, Debug, InputObject)]
+pub struct OrderLineInput {
+    /// Our SKU, an alias or a barcode; case, blanks and separators do not matter.
+    pub sku: String,
+    /// How many units: 1 to 1,000,000.
+    pub quantity: i64,
+    /// What the channel charged for a unit, in the order's currency. It is what the line is
+    /// charged; a difference to our price is an exception.
+    pub unit_price: Option<Decimal>,
+    /// What the channel took off the whole line, in the order's currency.
+    pub discount: Option<Decimal>,
+    /// The channel's title; a difference to ours is flagged.
+    pub title: Option<String>,
+}
+
+/// How an order is paid.
+#[derive(Clone, Debug, InputObject)]
+pub struct PaymentInput {
+    /// By card, on account, or outside.
+    pub method: PaymentMethod,
+    /// The card's token at the gateway; needed for CARD. The sandbox knows `tok_approve`,
+    /// `tok_decline`, `tok_insufficient_funds`, `tok_timeout_before`, `tok_timeout_after`,
+    /// `tok_late` and `tok_silent`.
+    pub token: Option<String>,
+}
+
+impl From<AddressInput> for SubmittedAddress {
+    fn from(input: AddressInput) -> Self {
+        SubmittedAddress {
+            name: input.name,
+            organisation: input.organisation,
+            line1: input.line1,
+            line2: input.line2,
+            city: input.city,
+            region: input.region,
+            postal_code: input.postal_code,
+            country: input.country,
+        }
+    }
+}
+
+impl From<OrderSubmitInput> for Submission {
+    fn from(input: OrderSubmitInput) -> Self {
+        Submission {
+            channel: input.channel,
+            external_reference: input.external_reference,
+            placed_at: input.placed_at,
+            currency: input.currency,
+            customer: SubmittedCustomer {
+                code: input.customer.code,
+                name: input.customer.name,
+                email: input.customer.email,
+                phone: input.customer.phone,
+            },
+            shipping_address: input.shipping_address.into(),
+            billing_address: input.billing_address.map(Into::into),
+            lines: input
+                .lines
+                .into_iter()
+                .map(|line| SubmittedLine {
+                    sku: line.sku,
+                    quantity: line.quantity,
+                    unit_price: line.unit_price,
+                    discount: line.discount,
+                    title: line.title,
+                })
+                .collect(),
+            promotion_codes: input.promotion_codes,
+            service_level: input.service_level,
+            shipping_charge: input.shipping_charge,
+            total: input.total,
+            payment: SubmittedPayment {
+                method: input.payment.method.into(),
+                token: input.payment.token,
+            },
+            metadata: input.metadata.map(|Json(metadata)| metadata),
+        }
+    }
+}
+
+/// What a command did to an order.
+#[derive(SimpleObject)]
+pub struct OrderPayload {
+    /// The order as it is now; null if the command was refused.
+    order: Option<Order>,
+    /// Why it was refused; empty if it was not.
+    user_errors: Vec<UserError>,
+    /// Whether this is the answer to an earlier request with the same key or reference.
+    replayed: bool,
+}
+
+/// What a batch should do when some of its orders are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum BulkErrorPolicy {
+    /// Take the others.
+    RejectFailedRows,
+    /// Stop at the first; those before it stay taken.
+    StopAtFirstError,
+}
+
+/// Orders to take together.
+#[derive(InputObject)]
+pub struct OrderBulkSubmitInput {
+    /// The orders: 1 to 100. Each is taken or refused by itself.
+    pub orders: Vec<OrderSubmitInput>,
+    /// What to do when some are refused.
+    #[graphql(default_with = "BulkErrorPolicy::RejectFailedRows")]
+    pub error_policy: BulkErrorPolicy,
+}
+
+/// What became of a batch, row by row in the order of the input.
+#[derive(SimpleObject)]
+pub struct OrderBulkPayload {
+    /// What became of each order; those after a stop are missing.
+    rows: Vec<OrderPayload>,
+    /// How many were taken, replays included.
+    accepted: usize,
+    /// How many were refused.
+    refused: usize,
+    /// Why the batch as a whole was refused; empty if it was not.
+    user_errors: Vec<UserError>,
+}
+
+/// Ends an order.
+#[derive(InputObject)]
+pub struct OrderEndInput {
+    /// The order.
+    pub id: ID,
+    /// Why: 1 to 4,000 characters.
+    pub reason: String,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+}
+
+/// Stops an order.
+#[derive(InputObject)]
+pub struct OrderHoldInput {
+    /// The order.
+    pub id: ID,
+    /// Why: 1 to 4,000 characters.
+    pub reason: String,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+}
+
+/// Lifts a hold.
+#[derive(InputObject)]
+pub struct OrderReleaseHoldInput {
+    /// The order.
+    pub id: ID,
+    /// Which of its holds.
+    pub hold_id: ID,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+}
+
+/// Writes a note.
+#[derive(InputObject)]
+pub struct OrderAddNoteInput {
+    /// The order.
+    pub id: ID,
+    /// What it says: 1 to 4,000 characters.
+    pub body: String,
+}
+
+/// Tries another card.
+#[derive(InputObject)]
+pub struct OrderRetryPaymentInput {
+    /// The order.
+    pub id: ID,
+    /// The card's token at the gateway.
+    pub token: String,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+}
+
+/// Settles an exception.
+#[derive(InputObject)]
+pub struct ExceptionSettleInput {
+    /// The exception.
+    pub id: ID,
+    /// How it was settled, in words: 1 to 4,000 characters.
+    pub resolution: String,
+}
+
+/// Changing orders.
+#[derive(Default)]
+pub struct OrderMutation;
+
+#[Object]
+impl OrderMutation {
+    /// Takes an order: checks customer, address, SKUs, prices, promotions, tax and shipping, holds
+    /// stock, asks for the money, and releases it to staging if everything is green. What a check
+    /// finds stops the order for a person or refuses it, by the channel's policy.
+    ///
+    /// Errors: ADDRESS_INVALID, AMOUNT_INVALID, CHANNEL_INACTIVE, CHANNEL_NOT_FOUND,
+    /// CREDIT_LIMIT_EXCEEDED, CREDIT_NOT_GRANTED, CURRENCY_MISMATCH, CURRENCY_UNKNOWN,
+    /// CUSTOMER_NOT_FOUND, EMAIL_INVALID, EXTERNAL_REFERENCE_TAKEN, IDEMPOTENCY_KEY_REUSED,
+    /// INSUFFICIENT_STOCK, INVALID_INPUT, LINES_MISSING, NAME_INVALID, PAYMENT_INVALID,
+    /// PHONE_INVALID, PRICE_MISMATCH, PRICE_MISSING, PROMOTION_LIMIT_REACHED, PROMOTION_REJECTED,
+    /// QUANTITY_INVALID, SHIPPING_MISMATCH, SHIPPING_UNAVAILABLE, SKU_DISCONTINUED,
+    /// SKU_NOT_LISTED, SKU_UNKNOWN, TOO_MANY, TOTAL_MISMATCH. Needs the scope ORDERS_SUBMIT.
+    #[graphql(guard = "Allowed(Scope::OrdersSubmit)")]
+    async fn order_submit(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order.")] input: OrderSubmitInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        submit(ctx, input, Source::Api).await
+    }
+
+    /// Takes up to 100 orders, each by itself: the answer says row by row what became of them.
+    /// Error paths begin at the row's own input. Needs the scope ORDERS_SUBMIT.
+    #[graphql(guard = "Allowed(Scope::OrdersSubmit)")]
+    async fn order_bulk_submit(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The orders.")] input: OrderBulkSubmitInput,
+    ) -> async_graphql::Result<OrderBulkPayload> {
+        if !(1..=MOST_ORDERS).contains(&input.orders.len()) {
+            let problem = Problem::new(Code::TooMany, "a batch has 1 to 100 orders")
+                .at("input.orders");
+            return Ok(OrderBulkPayload {
+                rows: Vec::new(),
+                accepted: 0,
+                refused: input.orders.len(),
+                user_errors: vec![problem.into()],
+            });
+        }
+        let mut rows = Vec::with_capacity(input.orders.len());
+        for order in input.orders {
+            let row = submit(ctx, order, Source::Bulk).await?;
+            let failed = row.order.is_none();
+            rows.push(row);
+            if failed && input.error_policy == BulkErrorPolicy::StopAtFirstError {
+                break;
+            }
+        }
+        let accepted = rows.iter().filter(|row| row.order.is_some()).count();
+        Ok(OrderBulkPayload {
+            refused: rows.len() - accepted,
+            accepted,
+            rows,
+            user_errors: Vec::new(),
+        })
+    }
+
+    /// Cancels an order that has not shipped yet: its stock goes to those who wait, and its money,
+    /// credit and promotion uses go back. Errors: INVALID_INPUT, NOT_FOUND,
+    /// ORDER_NOT_CANCELLABLE, STALE_VERSION. Needs the scope ORDERS_SUBMIT.
+    #[graphql(guard = "Allowed(Scope::OrdersSubmit)")]
+    async fn order_cancel(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order, and why.")] input: OrderEndInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let order = match visible(ctx, &input.id).await? {
+            Ok(order) => order,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let cmd = &orders::End {
+            order_id: order.id,
+            expected_version: input.expected_version,
+            reason: input.reason,
+        };
+        let reference = &app(ctx).reference().await.map_err(fault)?;
+        let changed = app(ctx)
+            .write(&actor(ctx)?, move |tx| async move { orders::cancel(&tx, reference, cmd).await })
+            .await;
+        answer(ctx, changed).await
+    }
+
+    /// Refuses an order that failed a check; otherwise as `orderCancel`. Errors: INVALID_INPUT,
+    /// NOT_FOUND, ORDER_NOT_REJECTABLE, STALE_VERSION. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_reject(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order, and why.")] input: OrderEndInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let order = match visible(ctx, &input.id).await? {
+            Ok(order) => order,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let cmd = &orders::End {
+            order_id: order.id,
+            expected_version: input.expected_version,
+            reason: input.reason,
+        };
+        let reference = &app(ctx).reference().await.map_err(fault)?;
+        let changed = app(ctx)
+            .write(&actor(ctx)?, move |tx| async move { orders::reject(&tx, reference, cmd).await })
+            .await;
+        answer(ctx, changed).await
+    }
+
+    /// Stops an order until `orderReleaseHold`. Errors: INVALID_INPUT, NOT_FOUND,
+    /// ORDER_NOT_HOLDABLE, STALE_VERSION. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_hold(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order, and why.")] input: OrderHoldInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let order = match visible(ctx, &input.id).await? {
+            Ok(order) => order,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let cmd = &orders::Hold {
+            order_id: order.id,
+            expected_version: input.expected_version,
+            reason: input.reason,
+        };
+        let changed = app(ctx)
+            .write(&actor(ctx)?, move |tx| async move { orders::hold(&tx, cmd).await })
+            .await;
+        answer(ctx, changed).await
+    }
+
+    /// Lifts a hold; the order goes on if that was the last thing that stopped it. Errors:
+    /// HOLD_NOT_ACTIVE, NOT_FOUND, ORDER_STATE_INVALID, STALE_VERSION. Needs the scope
+    /// ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_release_hold(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which hold of which order.")] input: OrderReleaseHoldInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let order = match visible(ctx, &input.id).await? {
+            Ok(order) => order,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let hold_id = match from_global::<HoldId>(&input.hold_id, "input.holdId") {
+            Ok(id) => id,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let cmd = &orders::ReleaseHold {
+            order_id: order.id,
+            hold_id,
+            expected_version: input.expected_version,
+        };
+        let reference = &app(ctx).reference().await.map_err(fault)?;
+        let changed = app(ctx)
+            .write(&actor(ctx)?, move |tx| async move {
+                orders::release_hold(&tx, reference, cmd).await
+            })
+            .await;
+        answer(ctx, changed).await
+    }
+
+    /// Writes a note on an order, whatever its state. Errors: INVALID_INPUT, NOT_FOUND. Needs the
+    /// scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_add_note(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order, and what to write.")] input: OrderAddNoteInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let order = match visible(ctx, &input.id).await? {
+            Ok(order) => order,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let cmd = &orders::AddNote {
+            order_id: order.id,
+            body: input.body,
+        };
+        let changed = app(ctx)
+            .write(&actor(ctx)?, move |tx| async move {
+                orders::add_note(&tx, cmd).await?;
+                Ok(Changed {
+                    order_id: cmd.order_id,
+                    effects: Vec::new(),
+                })
+            })
+            .await;
+        answer(ctx, changed).await
+    }
+
+    /// Tries another card for an order whose payment was declined. Errors: IN_PROGRESS, NOT_FOUND,
+    /// ORDER_STATE_INVALID, PAYMENT_INVALID, STALE_VERSION. Needs the scope ORDERS_SUBMIT.
+    #[graphql(guard = "Allowed(Scope::OrdersSubmit)")]
+    async fn order_retry_payment(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order, and which card.")] input: OrderRetryPaymentInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let order = match visible(ctx, &input.id).await? {
+            Ok(order) => order,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let cmd = &orders::RetryPayment {
+            order_id: order.id,
+            expected_version: input.expected_version,
+            instrument: input.token,
+        };
+        let changed = app(ctx)
+            .write(&actor(ctx)?, move |tx| async move { orders::retry_payment(&tx, cmd).await })
+            .await;
+        answer(ctx, changed).await
+    }
+
+    /// Settles an exception by your word: the order goes on if that was the last thing that
+    /// stopped it. Errors: EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID. Needs
+    /// the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn exception_resolve(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which exception, and how it was settled.")] input: ExceptionSettleInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        settle_exception(ctx, input, false).await
+    }
+
+    /// Says that it was no exception; otherwise as `exceptionResolve`. Needs the scope
+    /// ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn exception_dismiss(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which exception, and why it is none.")] input: ExceptionSettleInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        settle_exception(ctx, input, true).await
+    }
+}
+
+async fn submit(
+    ctx: &Context<'_>,
+    mut input: OrderSubmitInput,
+    source: Source,
+) -> async_graphql::Result<OrderPayload> {
+    let key = input.idempotency_key.take();
+    let submission = Submission::from(input);
+    let claim = match once(ctx, "orderSubmit", &submission, key.as_deref()) {
+        Ok(claim) => claim,
+        Err(problem) => return Ok(refused(problem)),
+    };
+    let taken = app(ctx)
+        .submit_order(principal(ctx)?, &actor(ctx)?, &submission, source, claim.as_ref())
+        .await;
+    let (taken, user_errors) = outcome(taken)?;
+    Ok(OrderPayload {
+        order: match taken {
+            Some(taken) => read(ctx, taken.order_id).await?,
+            None => None,
+        },
+        user_errors,
+        replayed: taken.is_some_and(|taken| taken.replayed),
+    })
+}
+
+async fn settle_exception(
+    ctx: &Context<'_>,
+    input: ExceptionSettleInput,
+    dismiss: bool,
+) -> async_graphql::Result<OrderPayload> {
+    let exception = match from_global::<ExceptionId>(&input.id, "input.id") {
+        Ok(id) => order_exception::Entity::find_by_id(id)
+            .one(&app(ctx).db.read)
+            .await
+            .map_err(fault)?,
+        Err(problem) => return Ok(refused(problem)),
+    };
+    let order = match &exception {
+        Some(exception) => order::Entity::find_by_id(exception.order_id)
+            .one(&app(ctx).db.read)
+            .await
+            .map_err(fault)?,
+        None => None,
+    };
+    let caller = principal(ctx)?;
+    let (Some(exception), Some(_)) = (exception, order.filter(|o| caller.sees(o.channel_id)))
+    else {
+        return Ok(refused(Problem::not_found("exception").at("input.id")));
+    };
+    let cmd = &orders::ResolveException {
+        exception_id: exception.id,
+        resolution: input.resolution,
+        dismiss,
+    };
+    let reference = &app(ctx).reference().await.map_err(fault)?;
+    let changed = app(ctx)
+        .write(&actor(ctx)?, move |tx| async move {
+            orders::resolve_exception(&tx, reference, cmd).await
+        })
+        .await;
+    answer(ctx, changed).await
+}
+
+/// The order that the caller means, if it is one that the caller may see.
+async fn visible(
+    ctx: &Context<'_>,
+    id: &ID,
+) -> async_graphql::Result<Result<order::Model, Problem>> {
+    let id = match from_global::<OrderId>(id, "input.id") {
+        Ok(id) => id,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let row = order::Entity::find_by_id(id).one(&app(ctx).db.read).await.map_err(fault)?;
+    let caller = principal(ctx)?;
+    Ok(row
+        .filter(|order| caller.sees(order.channel_id))
+        .ok_or_else(|| Problem::not_found("Order").at("input.id")))
+}
+
+fn refused(problem: Problem) -> OrderPayload {
+    OrderPayload {
+        order: None,
+        user_errors: vec![problem.into()],
+        replayed: false,
+    }
+}
+
+/// Makes the calls that a command owes, and shows the order as it is then.
+async fn answer(
+    ctx: &Context<'_>,
+    changed: Result<Changed, Failure>,
+) -> async_graphql::Result<OrderPayload> {
+    let (changed, user_errors) = outcome(changed)?;
+    let order = match changed {
+        Some(changed) => {
+            let id = changed.order_id;
+            if let Err(failure) = app(ctx).carry_out(changed).await {
+                // The command is done; what is owed to the gateway is left to the reconciler.
+                tracing::error!(order_id = %id, %failure, "a gateway call will be made later");
+            }
+            read(ctx, id).await?
+        }
+        None => None,
+    };
+    Ok(OrderPayload { order, user_errors, replayed: false })
+}
+
+async fn read(ctx: &Context<'_>, id: OrderId) -> async_graphql::Result<Option<Order>> {
+    let row = order::Entity::find_by_id(id).one(&app(ctx).db.read).await.map_err(fault)?;
+    Ok(row.map(Order))
+}

@@ -1,0 +1,355 @@
+//! Finding orders and exceptions.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject};
+use chrono::{DateTime, Utc};
+use entity::{OrderId, order, order_exception};
+use sea_orm::sea_query::{Expr, ExprTrait, Query as Sql};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, Order as Direction, QueryFilter};
+
+use super::enums::*;
+use super::{Order, OrderException};
+use crate::access::{Principal, Scope};
+use crate::graphql::errors::fault;
+use crate::graphql::filters::{
+    DateTimeFilter, IdFilter, StringFilter, condition, enum_filter, filter,
+};
+use crate::graphql::ids::from_global;
+use crate::graphql::pagination::{Rows, Sort, cost, page};
+use crate::graphql::{Allowed, app, principal};
+
+enum_filter! {
+    /// What an order's status must be.
+    OrderStatusFilter of OrderStatus as order::Status
+}
+enum_filter! {
+    /// What an order's stage must be.
+    OrderStageFilter of OrderStage as order::Stage
+}
+enum_filter! {
+    /// What an order's payment status must be.
+    PaymentStatusFilter of PaymentStatus as order::PaymentStatus
+}
+enum_filter! {
+    /// What an exception's status must be.
+    ExceptionStatusFilter of ExceptionStatus as order_exception::Status
+}
+enum_filter! {
+    /// What an exception's severity must be.
+    ExceptionSeverityFilter of ExceptionSeverity as order_exception::Severity
+}
+
+/// Which orders. Fields of one input must all match.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct OrderWhere {
+    /// By identifier.
+    pub id: Option<IdFilter>,
+    /// By number.
+    pub number: Option<StringFilter>,
+    /// By the channel's reference.
+    pub external_reference: Option<StringFilter>,
+    /// By channel.
+    pub channel_id: Option<IdFilter>,
+    /// By customer.
+    pub customer_id: Option<IdFilter>,
+    /// By status.
+    pub status: Option<OrderStatusFilter>,
+    /// By stage.
+    pub stage: Option<OrderStageFilter>,
+    /// By payment status.
+    pub payment_status: Option<PaymentStatusFilter>,
+    /// By when the customer ordered.
+    pub placed_at: Option<DateTimeFilter>,
+    /// By when it came in.
+    pub received_at: Option<DateTimeFilter>,
+    /// By when it last changed.
+    pub updated_at: Option<DateTimeFilter>,
+    /// By a SKU on one of its lines.
+    pub sku: Option<StringFilter>,
+    /// All of these must match.
+    #[graphql(validator(max_items = 20))]
+    pub and: Option<Vec<OrderWhere>>,
+    /// One of these must match.
+    #[graphql(validator(max_items = 20))]
+    pub or: Option<Vec<OrderWhere>>,
+    /// This must not match.
+    pub not: Option<Box<OrderWhere>>,
+}
+
+filter!(OrderWhere, |it| [
+    it.id.as_ref().map(|f| f.on::<OrderId>(order::Column::Id)),
+    it.number.as_ref().map(|f| f.on(order::Column::Number)),
+    it.external_reference.as_ref().map(|f| f.on(order::Column::ExternalReference)),
+    it.channel_id.as_ref().map(|f| f.on::<entity::ChannelId>(order::Column::ChannelId)),
+    it.customer_id.as_ref().map(|f| f.on::<entity::CustomerId>(order::Column::CustomerId)),
+    it.status.as_ref().map(|f| f.on(order::Column::Status)),
+    it.stage.as_ref().map(|f| f.on(order::Column::Stage)),
+    it.payment_status.as_ref().map(|f| f.on(order::Column::PaymentStatus)),
+    it.placed_at.as_ref().map(|f| f.on(order::Column::PlacedAt)),
+    it.received_at.as_ref().map(|f| f.on(order::Column::ReceivedAt)),
+    it.updated_at.as_ref().map(|f| f.on(order::Column::UpdatedAt)),
+    it.sku.as_ref().map(with_sku),
+]);
+
+fn with_sku(sku: &StringFilter) -> Condition {
+    let orders = Sql::select()
+        .column(entity::order_line::Column::OrderId)
+        .from(entity::order_line::Entity)
+        .cond_where(sku.on(entity::order_line::Column::Sku))
+        .to_owned();
+    Condition::all().add(order::Column::Id.in_subquery(orders))
+}
+
+/// What orders are sorted by; the identifier breaks ties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum OrderSortField {
+    /// When it came in.
+    ReceivedAt,
+    /// When the customer ordered.
+    PlacedAt,
+    /// When it last changed.
+    UpdatedAt,
+}
+
+/// Up or down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum SortDirection {
+    /// Smallest first, oldest first.
+    Asc,
+    /// Largest first, newest first.
+    Desc,
+}
+
+/// The order of a list of orders.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub struct OrderSort {
+    /// What is sorted by.
+    pub field: OrderSortField,
+    /// Up or down.
+    pub direction: SortDirection,
+}
+
+/// How one order is named: exactly one of these.
+#[derive(Clone, Debug, OneofObject)]
+pub enum OrderIdentity {
+    /// By identifier.
+    Id(ID),
+    /// By number.
+    Number(String),
+    /// By its name at a channel.
+    ExternalReference(ExternalReference),
+}
+
+/// An order's name at a channel.
+#[derive(Clone, Debug, InputObject)]
+pub struct ExternalReference {
+    /// The channel.
+    pub channel_id: ID,
+    /// The name there.
+    pub reference: String,
+}
+
+/// Which exceptions. Fields of one input must all match.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct ExceptionWhere {
+    /// By code, such as `PRICE_MISMATCH`.
+    pub code: Option<StringFilter>,
+    /// By status.
+    pub status: Option<ExceptionStatusFilter>,
+    /// By severity.
+    pub severity: Option<ExceptionSeverityFilter>,
+    /// By the team whose it is.
+    pub queue: Option<StringFilter>,
+    /// By order.
+    pub order_id: Option<IdFilter>,
+    /// By when it was found.
+    pub opened_at: Option<DateTimeFilter>,
+    /// By when it should be settled.
+    pub due_at: Option<DateTimeFilter>,
+    /// All of these must match.
+    #[graphql(validator(max_items = 20))]
+    pub and: Option<Vec<ExceptionWhere>>,
+    /// One of these must match.
+    #[graphql(validator(max_items = 20))]
+    pub or: Option<Vec<ExceptionWhere>>,
+    /// This must not match.
+    pub not: Option<Box<ExceptionWhere>>,
+}
+
+filter!(ExceptionWhere, |it| [
+    it.code.as_ref().map(|f| f.on(order_exception::Column::Code)),
+    it.status.as_ref().map(|f| f.on(order_exception::Column::Status)),
+    it.severity.as_ref().map(|f| f.on(order_exception::Column::Severity)),
+    it.queue.as_ref().map(|f| f.on(order_exception::Column::Queue)),
+    it.order_id.as_ref().map(|f| f.on::<OrderId>(order_exception::Column::OrderId)),
+    it.opened_at.as_ref().map(|f| f.on(order_exception::Column::OpenedAt)),
+    it.due_at.as_ref().map(|f| f.on(order_exception::Column::DueAt)),
+]);
+
+/// The orders that a caller sees: all, or those of its channels.
+pub fn visible(principal: &Principal) -> Condition {
+    Condition::all().add_option(
+        principal
+            .channels
+            .as_ref()
+            .map(|channels| order::Column::ChannelId.is_in(channels.iter().copied())),
+    )
+}
+
+/// The exceptions on orders that a caller sees.
+fn visible_exceptions(principal: &Principal) -> Condition {
+    Condition::all().add_option(principal.channels.as_ref().map(|_| {
+        let orders = Sql::select()
+            .column(order::Column::Id)
+            .from(order::Entity)
+            .cond_where(visible(principal))
+            .to_owned();
+        Expr::col(order_exception::Column::OrderId).in_subquery(orders)
+    }))
+}
+
+/// Reading orders.
+#[derive(Default)]
+pub struct OrderQuery;
+
+#[Object]
+impl OrderQuery {
+    /// One order, by its identifier, its number, or its name at a channel; null if there is none
+    /// that you may see. Needs the scope ORDERS_READ.
+    #[graphql(guard = "Allowed(Scope::OrdersRead)")]
+    async fn order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] by: OrderIdentity,
+    ) -> async_graphql::Result<Option<Order>> {
+        let named = match by {
+            OrderIdentity::Id(id) => match from_global::<OrderId>(&id, "by.id") {
+                Ok(id) => order::Column::Id.eq(id),
+                Err(_) => return Ok(None),
+            },
+            OrderIdentity::Number(number) => order::Column::Number.eq(number),
+            OrderIdentity::ExternalReference(name) => {
+                match from_global::<entity::ChannelId>(&name.channel_id, "by.channelId") {
+                    Ok(channel) => order::Column::ChannelId
+                        .eq(channel)
+                        .and(order::Column::ExternalReference.eq(name.reference)),
+                    Err(_) => return Ok(None),
+                }
+            }
+        };
+        let row = order::Entity::find()
+            .filter(visible(principal(ctx)?))
+            .filter(named)
+            .one(&app(ctx).db.read)
+            .await
+            .map_err(fault)?;
+        Ok(row.map(Order))
+    }
+
+    /// Orders, newest first unless `orderBy` says otherwise. Needs the scope ORDERS_READ.
+    #[graphql(
+        guard = "Allowed(Scope::OrdersRead)",
+        complexity = "cost(first, child_complexity)"
+    )]
+    async fn orders(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which orders; none = all that you may see.", name = "where")]
+        filter: Option<OrderWhere>,
+        #[graphql(desc = "In which order; none = RECEIVED_AT DESC.")] order_by: Option<OrderSort>,
+        #[graphql(desc = "How many; at most 250, 50 if not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor behind which the page begins.")] after: Option<String>,
+    ) -> async_graphql::Result<Rows<Order>> {
+        let rows = order::Entity::find()
+            .filter(visible(principal(ctx)?))
+            .filter(condition(filter.as_ref())?);
+        let sort_by = order_by.unwrap_or(OrderSort {
+            field: OrderSortField::ReceivedAt,
+            direction: SortDirection::Desc,
+        });
+        let (column, key): (_, fn(&order::Model) -> (DateTime<Utc>, uuid::Uuid)) =
+            match sort_by.field {
+                OrderSortField::ReceivedAt => {
+                    (order::Column::ReceivedAt, |row| (row.received_at, row.id.0))
+                }
+                OrderSortField::PlacedAt => {
+                    (order::Column::PlacedAt, |row| (row.placed_at, row.id.0))
+                }
+                OrderSortField::UpdatedAt => {
+                    (order::Column::UpdatedAt, |row| (row.updated_at, row.id.0))
+                }
+            };
+        let sort = Sort {
+            column,
+            id: order::Column::Id,
+            order: match sort_by.direction {
+                SortDirection::Asc => Direction::Asc,
+                SortDirection::Desc => Direction::Desc,
+            },
+            key,
+        };
+        page(app(ctx), rows, sort, first, after, Order).await
+    }
+
+    /// Exceptions, oldest first. Needs the scope ORDERS_READ.
+    #[graphql(
+        guard = "Allowed(Scope::OrdersRead)",
+        complexity = "cost(first, child_complexity)"
+    )]
+    async fn exceptions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which exceptions; none = all that you may see.", name = "where")]
+        filter: Option<ExceptionWhere>,
+        #[graphql(desc = "How many; at most 250, 50 if not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor behind which the page begins.")] after: Option<String>,
+    ) -> async_graphql::Result<Rows<OrderException>> {
+        let rows = order_exception::Entity::find()
+            .filter(visible_exceptions(principal(ctx)?))
+            .filter(condition(filter.as_ref())?);
+        let sort = Sort {
+            column: order_exception::Column::OpenedAt,
+            id: order_exception::Column::Id,
+            order: Direction::Asc,
+            key: |row: &order_exception::Model| (row.opened_at, row.id.0),
+        };
+        page(app(ctx), rows, sort, first, after, OrderException::from).await
+    }
+
+    /// Checks every invariant of the data and says what disagrees; nothing, if all is well. Reads
+    /// whole tables: for operators, not for dashboards. Needs the scope INTEGRITY_READ.
+    #[graphql(guard = "Allowed(Scope::IntegrityRead)")]
+    async fn integrity_report(&self, ctx: &Context<'_>) -> async_graphql::Result<IntegrityReport> {
+        let differences = crate::integrity::verify(&app(ctx).db.read).await.map_err(fault)?;
+        Ok(IntegrityReport {
+            checks: crate::integrity::checks(),
+            differences: differences
+                .into_iter()
+                .map(|difference| IntegrityDifference {
+                    invariant: difference.invariant,
+                    rule: difference.rule,
+                    subject: difference.subject,
+                })
+                .collect(),
+        })
+    }
+}
+
+/// What a check of the data found.
+#[derive(async_graphql::SimpleObject)]
+pub struct IntegrityReport {
+    /// How many checks were made.
+    checks: usize,
+    /// What disagrees.
+    differences: Vec<IntegrityDifference>,
+}
+
+/// One way in which the data disagrees with itself.
+#[derive(async_graphql::SimpleObject)]
+pub struct IntegrityDifference {
+    /// Which invariant: `I1` … `I10`.
+    invariant: &'static str,
+    /// What it says.
+    rule: &'static str,
+    /// What disagrees.
+    subject: String,
+}

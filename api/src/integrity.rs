@@ -1,0 +1,247 @@
+//! `oms verify`: the invariants, each one query that must find nothing.
+//!
+//! They are read from the database alone, so they hold against whatever the program believes.
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+
+/// One way in which the data disagrees with itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which invariant: `I1` … `I10`.
+    pub invariant: &'static str,
+    /// What it says.
+    pub rule: &'static str,
+    /// What disagrees: ids and figures.
+    pub subject: String,
+}
+
+/// An invariant: its name, what it says, and the query that finds what breaks it. Each query
+/// gives one text column.
+struct Invariant {
+    name: &'static str,
+    rule: &'static str,
+    query: &'static str,
+}
+
+/// How many differences of one invariant are reported.
+const MOST_OF_ONE: u64 = 100;
+
+const INVARIANTS: &[Invariant] = &[
+    Invariant {
+        name: "I1",
+        rule: "0 <= reserved <= on hand, safety >= 0",
+        query: "SELECT 'on hand ' || on_hand || ', reserved ' || reserved FROM stock
+            WHERE on_hand < 0 OR reserved < 0 OR reserved > on_hand OR safety < 0",
+    },
+    Invariant {
+        name: "I2",
+        rule: "a stock row is the sum of its movements",
+        query: "SELECT 'on hand ' || s.on_hand || ' but moved ' || COALESCE(m.on_hand, 0)
+                || ', reserved ' || s.reserved || ' but moved ' || COALESCE(m.reserved, 0)
+            FROM stock s LEFT JOIN (
+                SELECT variant_id, warehouse_id, SUM(delta_on_hand) AS on_hand,
+                    SUM(delta_reserved) AS reserved
+                FROM stock_movement GROUP BY variant_id, warehouse_id) m
+            ON m.variant_id = s.variant_id AND m.warehouse_id = s.warehouse_id
+            WHERE s.on_hand <> COALESCE(m.on_hand, 0) OR s.reserved <> COALESCE(m.reserved, 0)",
+    },
+    Invariant {
+        name: "I2",
+        rule: "the bins of a warehouse add up to its stock on hand",
+        query: "SELECT 'on hand ' || s.on_hand || ' but in bins ' || COALESCE(b.quantity, 0)
+            FROM stock s LEFT JOIN (
+                SELECT variant_id, warehouse_id, SUM(quantity) AS quantity
+                FROM bin_stock GROUP BY variant_id, warehouse_id) b
+            ON b.variant_id = s.variant_id AND b.warehouse_id = s.warehouse_id
+            WHERE s.on_hand <> COALESCE(b.quantity, 0)",
+    },
+    Invariant {
+        name: "I3",
+        rule: "reserved is the sum of live reservations",
+        query: "SELECT 'reserved ' || s.reserved || ' but held ' || COALESCE(r.quantity, 0)
+            FROM stock s LEFT JOIN (
+                SELECT variant_id, warehouse_id, SUM(quantity) AS quantity FROM reservation
+                WHERE status IN ('ACTIVE', 'ALLOCATED') GROUP BY variant_id, warehouse_id) r
+            ON r.variant_id = s.variant_id AND r.warehouse_id = s.warehouse_id
+            WHERE s.reserved <> COALESCE(r.quantity, 0)",
+    },
+    Invariant {
+        name: "I3",
+        rule: "a line's reserved and allocated units are its live reservations",
+        query: "SELECT l.sku || ': reserved ' || l.reserved || ', allocated ' || l.allocated
+                || ' but held ' || COALESCE(r.soft, 0) || ' and ' || COALESCE(r.firm, 0)
+            FROM order_line l LEFT JOIN (
+                SELECT line_id,
+                    SUM(CASE WHEN status = 'ACTIVE' THEN quantity ELSE 0 END) AS soft,
+                    SUM(CASE WHEN status = 'ALLOCATED' THEN quantity ELSE 0 END) AS firm
+                FROM reservation GROUP BY line_id) r ON r.line_id = l.id
+            WHERE l.reserved <> COALESCE(r.soft, 0) OR l.allocated <> COALESCE(r.firm, 0)",
+    },
+    Invariant {
+        name: "I3",
+        rule: "a line's backordered units are its live place in the queue",
+        query: "SELECT l.sku || ': backordered ' || l.backordered || ' but waiting '
+                || COALESCE(b.quantity, 0)
+            FROM order_line l LEFT JOIN (
+                SELECT line_id, SUM(quantity) AS quantity FROM backorder
+                WHERE status = 'WAITING' GROUP BY line_id) b ON b.line_id = l.id
+            WHERE l.backordered <> COALESCE(b.quantity, 0)",
+    },
+    Invariant {
+        name: "I4",
+        rule: "captured <= authorised, refunded <= captured",
+        query: "SELECT 'authorised ' || authorized_minor || ', captured ' || captured_minor
+                || ', refunded ' || refunded_minor FROM payment
+            WHERE captured_minor + capture_pending_minor > authorized_minor
+                OR refunded_minor + refund_pending_minor > captured_minor",
+    },
+    Invariant {
+        name: "I4",
+        rule: "a card's authorised amount is what the gateway approved and did not take back",
+        query: "SELECT 'authorised ' || p.authorized_minor || ' but approved ' || t.amount
+            FROM payment p JOIN (
+                SELECT payment_id, SUM(CASE kind WHEN 'AUTHORIZATION' THEN amount_minor
+                    WHEN 'VOID' THEN -amount_minor ELSE 0 END) AS amount
+                FROM payment_transaction WHERE state = 'SUCCEEDED' GROUP BY payment_id) t
+            ON t.payment_id = p.id WHERE t.amount <> p.authorized_minor",
+    },
+    Invariant {
+        name: "I4",
+        rule: "a customer's used credit is what its live orders on account come to",
+        query: "SELECT c.code || ': used ' || c.credit_used_minor || ' but owes '
+                || COALESCE(o.due, 0)
+            FROM customer c LEFT JOIN (
+                SELECT o.customer_id, SUM(p.authorized_minor) AS due
+                FROM \"order\" o JOIN payment p ON p.order_id = o.id
+                WHERE o.payment_method = 'ACCOUNT' GROUP BY o.customer_id) o
+            ON o.customer_id = c.id WHERE c.credit_used_minor <> COALESCE(o.due, 0)",
+    },
+    Invariant {
+        name: "I5",
+        rule: "lines + shipping + tax - discounts = total",
+        query: "SELECT o.number || ': ' || o.total_minor FROM \"order\" o JOIN (
+                SELECT order_id, SUM(subtotal_minor) AS subtotal, SUM(discount_minor) AS discount,
+                    SUM(tax_minor) AS tax, SUM(gross_minor) AS gross
+                FROM order_line GROUP BY order_id) l ON l.order_id = o.id
+            WHERE o.subtotal_minor <> l.subtotal OR o.discount_minor <> l.discount
+                OR o.tax_minor <> l.tax + o.shipping_tax_minor
+                OR o.subtotal_minor - o.discount_minor + o.shipping_minor
+                    - o.shipping_discount_minor - o.exempted_minor
+                    + CASE WHEN o.tax_included THEN 0 ELSE o.tax_minor END <> o.total_minor",
+    },
+    Invariant {
+        name: "I5",
+        rule: "a promotion's count is the number of its uses, within its limit",
+        query: "SELECT p.name || ': counted ' || p.usage_count || ' but used '
+                || COALESCE(u.uses, 0)
+            FROM promotion p LEFT JOIN (
+                SELECT promotion_id, COUNT(*) AS uses FROM promotion_use GROUP BY promotion_id) u
+            ON u.promotion_id = p.id
+            WHERE p.usage_count <> COALESCE(u.uses, 0) OR p.usage_count > p.usage_limit",
+    },
+    Invariant {
+        name: "I6",
+        rule: "the log has no holes",
+        query: "SELECT 'last ' || s.last_seq || ' but ' || l.events || ' events up to ' || l.newest
+            FROM sequencer s, (SELECT COUNT(*) AS events, COALESCE(MAX(seq), 0) AS newest
+                FROM event_log) l
+            WHERE l.newest <> s.last_seq AND l.events > 0
+                OR l.events <> s.last_seq - s.floor_seq",
+    },
+    Invariant {
+        name: "I6",
+        rule: "an aggregate's versions are 1, 2, 3 … in the order of the log",
+        query: "SELECT aggregate_type || ' ' || aggregate_id || ' version ' || aggregate_version
+            FROM (SELECT aggregate_type, aggregate_id, aggregate_version,
+                    ROW_NUMBER() OVER (PARTITION BY aggregate_type, aggregate_id ORDER BY seq)
+                        AS place
+                FROM event_log) e
+            WHERE aggregate_version <> place
+                AND (SELECT floor_seq FROM sequencer) = 0",
+    },
+    Invariant {
+        name: "I7",
+        rule: "an order's version is its newest event's",
+        query: "SELECT o.number || ': version ' || o.version || ' but event '
+                || COALESCE(e.newest, 0)
+            FROM \"order\" o LEFT JOIN (
+                SELECT order_id, MAX(aggregate_version) AS newest FROM event_log
+                WHERE aggregate_type = 'order' GROUP BY order_id) e ON e.order_id = o.id
+            WHERE o.version <> COALESCE(e.newest, 0)",
+    },
+    Invariant {
+        name: "I8",
+        rule: "a saved answer's order is there",
+        query: "SELECT i.key FROM idempotency i WHERE i.operation = 'orderSubmit'
+            AND CAST(i.response AS TEXT) NOT LIKE '%refused%'
+            AND CAST(i.response AS TEXT) NOT LIKE '%order%'",
+    },
+    Invariant {
+        name: "I9",
+        rule: "nothing is stuck: a live order has something or somebody that moves it on",
+        query: "SELECT o.number || ' ' || o.stage FROM \"order\" o
+            WHERE o.status = 'RECEIVED'
+            AND NOT EXISTS (SELECT 1 FROM hold h
+                WHERE h.order_id = o.id AND h.released_at IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM order_exception x
+                WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED'))
+            AND NOT EXISTS (SELECT 1 FROM backorder b
+                WHERE b.order_id = o.id AND b.status = 'WAITING')
+            AND NOT EXISTS (SELECT 1 FROM payment_transaction t
+                WHERE t.order_id = o.id AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
+            AND NOT EXISTS (SELECT 1 FROM reservation r
+                WHERE r.order_id = o.id AND r.status = 'ACTIVE')",
+    },
+    Invariant {
+        name: "I10",
+        rule: "an order's stage is what follows from its state",
+        query: "SELECT number || ': ' || stage || ' but ' || afresh FROM (
+            SELECT o.number, o.stage, CASE
+                WHEN o.status IN ('CANCELLED', 'REJECTED', 'EXPIRED') THEN 'CANCELLED'
+                WHEN o.status = 'COMPLETED' THEN 'COMPLETED'
+                WHEN EXISTS (SELECT 1 FROM hold h
+                        WHERE h.order_id = o.id AND h.released_at IS NULL)
+                    OR EXISTS (SELECT 1 FROM order_exception x WHERE x.order_id = o.id
+                        AND x.blocking AND x.status IN ('OPEN', 'ASSIGNED')) THEN 'ON_HOLD'
+                WHEN o.status = 'CONFIRMED' THEN 'STAGED'
+                WHEN EXISTS (SELECT 1 FROM order_line l
+                        WHERE l.order_id = o.id AND l.backordered > 0) THEN 'BACKORDERED'
+                ELSE 'VALIDATING' END AS afresh
+            FROM \"order\" o) derived WHERE stage <> afresh",
+    },
+];
+
+/// Checks every invariant.
+pub async fn verify(db: &DatabaseConnection) -> Result<Vec<Difference>, DbErr> {
+    let backend = db.get_database_backend();
+    let mut differences = Vec::new();
+    for invariant in INVARIANTS {
+        let sql = format!("{} LIMIT {MOST_OF_ONE}", invariant.query);
+        for row in db.query_all_raw(Statement::from_string(backend, sql)).await? {
+            differences.push(Difference {
+                invariant: invariant.name,
+                rule: invariant.rule,
+                subject: row.try_get_by_index(0)?,
+            });
+        }
+    }
+    if backend == DbBackend::Sqlite {
+        let check = db
+            .query_one_raw(Statement::from_string(backend, "PRAGMA integrity_check"))
+            .await?;
+        let said: String = check.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+        if said != "ok" {
+            differences.push(Difference {
+                invariant: "I1",
+                rule: "the database file is sound",
+                subject: said,
+            });
+        }
+    }
+    Ok(differences)
+}
+
+/// How many queries [`verify`] makes.
+pub fn checks() -> usize {
+    INVARIANTS.len()
+}
