@@ -16,19 +16,33 @@ pub mod customers;
 pub mod errors;
 pub mod filters;
 pub mod ids;
+pub mod keys;
 pub mod loaders;
 pub mod pagination;
 pub mod once;
 pub mod orders;
 pub mod scalars;
+pub mod stock;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(orders::OrderQuery, catalogue::CatalogueQuery);
+pub struct Query(
+    orders::OrderQuery,
+    catalogue::CatalogueQuery,
+    customers::CustomerQuery,
+    stock::StockQuery,
+    keys::KeyQuery,
+);
 
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(orders::OrderMutation, catalogue::CatalogueMutation);
+pub struct Mutation(
+    orders::OrderMutation,
+    catalogue::CatalogueMutation,
+    customers::CustomerMutation,
+    stock::StockMutation,
+    keys::KeyMutation,
+);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]

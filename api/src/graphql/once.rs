@@ -34,10 +34,7 @@ pub fn once(
             }
             Some(key.to_owned())
         }
-        None => ctx
-            .data::<IdempotencyKey>()
-            .ok()
-            .map(|key| key.0.clone()),
+        None => ctx.data::<IdempotencyKey>().ok().map(|key| key.0.clone()),
     };
     Ok(key.map(|key| Once {
         key,

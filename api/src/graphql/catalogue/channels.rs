@@ -15,7 +15,7 @@ use crate::graphql::command::{payloads, run_on_reference};
 use crate::graphql::errors::fault;
 use crate::graphql::ids::{from_globals, to_global};
 use crate::graphql::loaders::{WarehousesOf, load};
-use crate::graphql::pagination::{Rows, Sort, page};
+use crate::graphql::pagination::{Rows, Sort, cost, page};
 use crate::graphql::scalars::{CurrencyCode, Money, minor, money};
 use crate::graphql::{Allowed, app};
 
@@ -134,7 +134,10 @@ impl Channel {
     /// The warehouses that serve it, first asked first.
     async fn warehouses(&self, ctx: &Context<'_>) -> Result<Vec<Warehouse>> {
         let mut found = Vec::new();
-        for row in load(ctx, WarehousesOf(self.0.id)).await?.unwrap_or_default() {
+        for row in load(ctx, WarehousesOf(self.0.id))
+            .await?
+            .unwrap_or_default()
+        {
             found.extend(load(ctx, row.warehouse_id).await?.map(Warehouse));
         }
         Ok(found)
@@ -161,7 +164,7 @@ impl ChannelQuery {
     /// The channels that you see, by code.
     #[graphql(
         guard = "Allowed(Scope::CatalogueRead)",
-        complexity = "1 + first.unwrap_or(50) as usize * child_complexity"
+        complexity = "cost(first, child_complexity)"
     )]
     async fn channels(
         &self,

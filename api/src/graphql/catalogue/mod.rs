@@ -12,10 +12,10 @@ use crate::capture::address::Country;
 use crate::failure::{Code, Problem};
 
 pub mod channels;
-// pub mod prices;
-// pub mod products;
-// pub mod promotions;
-// pub mod shipping;
+pub mod prices;
+pub mod products;
+pub mod promotions;
+pub mod shipping;
 pub mod warehouses;
 
 /// Reads of the catalogue.
@@ -23,10 +23,10 @@ pub mod warehouses;
 pub struct CatalogueQuery(
     channels::ChannelQuery,
     warehouses::WarehouseQuery,
-    // products::ProductQuery,
-    // prices::PriceQuery,
-    // promotions::PromotionQuery,
-    // shipping::ShippingQuery,
+    products::ProductQuery,
+    prices::PriceQuery,
+    promotions::PromotionQuery,
+    shipping::ShippingQuery,
 );
 
 /// Changes of the catalogue.
@@ -34,16 +34,14 @@ pub struct CatalogueQuery(
 pub struct CatalogueMutation(
     channels::ChannelMutation,
     warehouses::WarehouseMutation,
-    // products::ProductMutation,
-    // prices::PriceMutation,
-    // promotions::PromotionMutation,
-    // shipping::ShippingMutation,
+    products::ProductMutation,
+    prices::PriceMutation,
+    promotions::PromotionMutation,
+    shipping::ShippingMutation,
 );
 
 /// The channels that the caller is confined to; none = it sees all.
-pub fn confined<'a>(
-    ctx: &Context<'a>,
-) -> async_graphql::Result<Option<&'a BTreeSet<ChannelId>>> {
+pub fn confined<'a>(ctx: &Context<'a>) -> async_graphql::Result<Option<&'a BTreeSet<ChannelId>>> {
     Ok(principal(ctx)?.channels.as_ref())
 }
 
@@ -85,11 +83,7 @@ fn seen_channel_if_any(
 }
 
 /// The same for a list.
-fn seen_channels(
-    ctx: &Context<'_>,
-    ids: &[ID],
-    field: &str,
-) -> Result<Vec<ChannelId>, Problem> {
+fn seen_channels(ctx: &Context<'_>, ids: &[ID], field: &str) -> Result<Vec<ChannelId>, Problem> {
     let channels: Vec<ChannelId> = from_globals(ids, field)?;
     let unseen = |channel: &ChannelId| !sees(ctx, Some(*channel));
     match channels.iter().position(unseen) {

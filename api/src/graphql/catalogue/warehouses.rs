@@ -11,7 +11,7 @@ use crate::failure::Problem;
 use crate::graphql::command::{payloads, run};
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::loaders::load;
-use crate::graphql::pagination::{Rows, Sort, page};
+use crate::graphql::pagination::{Rows, Sort, cost, page};
 use crate::graphql::{Allowed, app};
 
 /// A place that stock lies in and parcels leave from.
@@ -52,7 +52,7 @@ impl Warehouse {
     }
 
     /// Its bins, by code.
-    #[graphql(complexity = "1 + first.unwrap_or(50) as usize * child_complexity")]
+    #[graphql(complexity = "cost(first, child_complexity)")]
     async fn bins(
         &self,
         ctx: &Context<'_>,
@@ -143,7 +143,7 @@ impl WarehouseQuery {
     /// The warehouses, by code.
     #[graphql(
         guard = "Allowed(Scope::CatalogueRead)",
-        complexity = "1 + first.unwrap_or(50) as usize * child_complexity"
+        complexity = "cost(first, child_complexity)"
     )]
     async fn warehouses(
         &self,
