@@ -152,9 +152,8 @@ impl App {
             let connection = self.db.write.begin_with_options(options).await?;
             let tx = Arc::new(Tx::new(connection, actor.clone(), self.clock.now()));
             let outcome = case(tx.clone()).await;
-            let tx = Arc::try_unwrap(tx).map_err(|_| {
-                Failure::Internal("a use case kept its transaction".to_owned())
-            })?;
+            let tx = Arc::try_unwrap(tx)
+                .map_err(|_| Failure::Internal("a use case kept its transaction".to_owned()))?;
             let outcome = match outcome {
                 Ok(value) => tx
                     .commit()

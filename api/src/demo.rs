@@ -61,18 +61,90 @@ const ITEMS: &[Item] = &[
 ];
 
 const CUSTOMERS: &[(&str, &str, &str, Option<&str>, Option<i64>)] = &[
-    ("C-1001", "Anna Leitner", "anna.leitner@mail.example", None, None),
-    ("C-1002", "Jonas Weber", "jonas.weber@mail.example", None, None),
-    ("C-1003", "Sofía Marín", "sofia.marin@mail.example", None, None),
-    ("C-1004", "Émile Laurent", "emile.laurent@mail.example", None, None),
-    ("C-1005", "Zuzanna Wójcik", "zuzanna.wojcik@mail.example", None, None),
-    ("C-1006", "Mats Lindqvist", "mats.lindqvist@mail.example", Some("vip"), None),
-    ("C-1007", "Giulia Conti", "giulia.conti@mail.example", Some("vip"), None),
-    ("C-1008", "Pieter de Wit", "pieter.dewit@mail.example", None, None),
-    ("B-2001", "Kaffeehaus am Ring GmbH", "einkauf@kaffeehaus.example", Some("trade"), Some(500_000)),
-    ("B-2002", "Café Océano S.L.", "compras@oceano.example", Some("trade"), Some(250_000)),
-    ("B-2003", "Nordlys Bageri ApS", "indkob@nordlys.example", Some("trade"), Some(150_000)),
-    ("B-2004", "Büro Sonnenschein KG", "office@sonnenschein.example", Some("trade"), Some(60_000)),
+    (
+        "C-1001",
+        "Anna Leitner",
+        "anna.leitner@mail.example",
+        None,
+        None,
+    ),
+    (
+        "C-1002",
+        "Jonas Weber",
+        "jonas.weber@mail.example",
+        None,
+        None,
+    ),
+    (
+        "C-1003",
+        "Sofía Marín",
+        "sofia.marin@mail.example",
+        None,
+        None,
+    ),
+    (
+        "C-1004",
+        "Émile Laurent",
+        "emile.laurent@mail.example",
+        None,
+        None,
+    ),
+    (
+        "C-1005",
+        "Zuzanna Wójcik",
+        "zuzanna.wojcik@mail.example",
+        None,
+        None,
+    ),
+    (
+        "C-1006",
+        "Mats Lindqvist",
+        "mats.lindqvist@mail.example",
+        Some("vip"),
+        None,
+    ),
+    (
+        "C-1007",
+        "Giulia Conti",
+        "giulia.conti@mail.example",
+        Some("vip"),
+        None,
+    ),
+    (
+        "C-1008",
+        "Pieter de Wit",
+        "pieter.dewit@mail.example",
+        None,
+        None,
+    ),
+    (
+        "B-2001",
+        "Kaffeehaus am Ring GmbH",
+        "einkauf@kaffeehaus.example",
+        Some("trade"),
+        Some(500_000),
+    ),
+    (
+        "B-2002",
+        "Café Océano S.L.",
+        "compras@oceano.example",
+        Some("trade"),
+        Some(250_000),
+    ),
+    (
+        "B-2003",
+        "Nordlys Bageri ApS",
+        "indkob@nordlys.example",
+        Some("trade"),
+        Some(150_000),
+    ),
+    (
+        "B-2004",
+        "Büro Sonnenschein KG",
+        "office@sonnenschein.example",
+        Some("trade"),
+        Some(60_000),
+    ),
 ];
 
 /// The standard and reduced tax rates of the countries that the merchant ships to.
@@ -94,7 +166,10 @@ pub async fn seed(app: &App) -> Result<bool, Failure> {
     if channel::Entity::find().one(&app.db.read).await?.is_some() {
         return Ok(false);
     }
-    app.write(&Actor::worker("seed"), move |tx| async move { merchant(&tx).await }).await?;
+    app.write(&Actor::worker("seed"), move |tx| async move {
+        merchant(&tx).await
+    })
+    .await?;
     app.invalidate_reference();
     Ok(true)
 }
@@ -116,7 +191,10 @@ async fn merchant(tx: &Tx) -> Result<(), Failure> {
             version: 1,
             channel_id: None,
             order_id: None,
-            event: Event::CatalogueChanged { kind: kind.to_owned(), code: code.to_owned() },
+            event: Event::CatalogueChanged {
+                kind: kind.to_owned(),
+                code: code.to_owned(),
+            },
         });
     }
     Ok(())
@@ -141,7 +219,10 @@ fn warehouses(tx: &Tx) -> Vec<Site> {
             active: Set(true),
             created_at: Set(tx.now),
         });
-        let mut site = Site { id, bins: Vec::new() };
+        let mut site = Site {
+            id,
+            bins: Vec::new(),
+        };
         for (zone, aisles) in [("A", 3), ("B", 2)] {
             for aisle in 1..=aisles {
                 for bay in 1..=4 {
@@ -175,9 +256,24 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
     let mut rows = Vec::new();
     let mut serving = Vec::new();
     for (code, name, tax_mode, policy) in [
-        ("web", "Web shop", TaxMode::Inclusive, FailedCheckPolicy::Refuse),
-        ("marketplace", "Marketplace", TaxMode::Inclusive, FailedCheckPolicy::Review),
-        ("b2b", "Business customers", TaxMode::Exclusive, FailedCheckPolicy::Review),
+        (
+            "web",
+            "Web shop",
+            TaxMode::Inclusive,
+            FailedCheckPolicy::Refuse,
+        ),
+        (
+            "marketplace",
+            "Marketplace",
+            TaxMode::Inclusive,
+            FailedCheckPolicy::Review,
+        ),
+        (
+            "b2b",
+            "Business customers",
+            TaxMode::Exclusive,
+            FailedCheckPolicy::Review,
+        ),
     ] {
         let id: ChannelId = tx.id();
         ids.push(id);
@@ -218,7 +314,10 @@ struct Stocked {
 fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
     let retail: PriceListId = tx.id();
     let trade: PriceListId = tx.id();
-    let lists = [("retail", retail, None, 0), ("trade", trade, Some("trade"), 10)];
+    let lists = [
+        ("retail", retail, None, 0),
+        ("trade", trade, Some("trade"), 10),
+    ];
     let lists: Vec<price_list::ActiveModel> = lists
         .into_iter()
         .map(|(code, id, group, rank)| price_list::ActiveModel {
@@ -253,7 +352,10 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
         for (place, (suffix, name)) in (1_u64..).zip(item.variants) {
             let id: VariantId = tx.id();
             let sku = format!("{}-{suffix}", item.code);
-            stocked.push(Stocked { id, units: item.stock });
+            stocked.push(Stocked {
+                id,
+                units: item.stock,
+            });
             variants.push(variant::ActiveModel {
                 id: Set(id),
                 product_id: Set(product_id),
@@ -272,7 +374,11 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
             });
             for (code, kind, units) in [
                 (sku, variant_code::Kind::Sku, 1),
-                (gtin(9_012_345_000_000 + number * 100 + place), variant_code::Kind::Gtin, 1),
+                (
+                    gtin(901_234_500_000 + number * 100 + place),
+                    variant_code::Kind::Gtin,
+                    1,
+                ),
             ] {
                 codes.push(variant_code::ActiveModel {
                     code_key: Set(code_key(&code)),
@@ -315,8 +421,7 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
 
 /// A GTIN-13 from its first twelve digits: the thirteenth makes the weighted sum a multiple of
 /// ten (GS1 General Specifications, 7.9).
-fn gtin(digits: u64) -> String {
-    let body = digits / 10;
+fn gtin(body: u64) -> String {
     let sum: u64 = body
         .to_string()
         .bytes()
@@ -330,9 +435,11 @@ fn gtin(digits: u64) -> String {
 fn taxes_and_shipping(tx: &Tx) {
     let mut rows = Vec::new();
     for (country, standard, reduced) in TAXES {
-        for (category, rate) in
-            [("STANDARD", standard), ("REDUCED", reduced), ("SHIPPING", standard)]
-        {
+        for (category, rate) in [
+            ("STANDARD", standard),
+            ("REDUCED", reduced),
+            ("SHIPPING", standard),
+        ] {
             rows.push(tax_rate::ActiveModel {
                 id: Set(tx.id()),
                 country: Set((*country).to_owned()),
@@ -349,7 +456,12 @@ fn taxes_and_shipping(tx: &Tx) {
     let mut rates = Vec::new();
     for (code, name, countries, factor) in [
         ("home", "Austria and Germany", json!(["AT", "DE"]), 1),
-        ("eu", "European Union", json!(["BE", "DK", "ES", "FR", "IT", "NL", "PL", "SE"]), 2),
+        (
+            "eu",
+            "European Union",
+            json!(["BE", "DK", "ES", "FR", "IT", "NL", "PL", "SE"]),
+            2,
+        ),
         ("world", "Rest of the world", json!(["*"]), 5),
     ] {
         let id: ShippingZoneId = tx.id();
@@ -407,18 +519,43 @@ fn promotions(tx: &Tx) {
         version: Set(1),
         created_at: Set(tx.now),
     };
-    let mut welcome = base("WELCOME10", "10 % for new customers", promotion::PromotionKind::Percent);
+    let mut welcome = base(
+        "WELCOME10",
+        "10 % for new customers",
+        promotion::PromotionKind::Percent,
+    );
     welcome.percent = Set("0.10".parse().ok());
-    let mut five = base("MINUS5", "5 € off from 40 €", promotion::PromotionKind::Amount);
+    let mut five = base(
+        "MINUS5",
+        "5 € off from 40 €",
+        promotion::PromotionKind::Amount,
+    );
     five.amount_minor = Set(Some(500));
     five.currency = Set(Some(Currency::EUR));
     five.min_subtotal_minor = Set(4_000);
-    let mut mugs = base("MUGS3FOR2", "Three mugs for two", promotion::PromotionKind::BuyXGetY);
+    let mut mugs = base(
+        "MUGS3FOR2",
+        "Three mugs for two",
+        promotion::PromotionKind::BuyXGetY,
+    );
     mugs.buy_quantity = Set(Some(2));
     mugs.get_quantity = Set(Some(1));
-    mugs.skus = Set(Some(json!(["MUG-WHITE", "MUG-BLUE", "MUG-MOSS", "MUG-RUST"])));
-    let post = base("FREEPOST", "Free shipping", promotion::PromotionKind::FreeShipping);
-    let mut first = base("FIRST100", "20 % for the first hundred", promotion::PromotionKind::Percent);
+    mugs.skus = Set(Some(json!([
+        "MUG-WHITE",
+        "MUG-BLUE",
+        "MUG-MOSS",
+        "MUG-RUST"
+    ])));
+    let post = base(
+        "FREEPOST",
+        "Free shipping",
+        promotion::PromotionKind::FreeShipping,
+    );
+    let mut first = base(
+        "FIRST100",
+        "20 % for the first hundred",
+        promotion::PromotionKind::Percent,
+    );
     first.percent = Set("0.20".parse().ok());
     first.exclusive = Set(true);
     first.usage_limit = Set(Some(100));
@@ -533,6 +670,6 @@ mod tests {
 
     #[test]
     fn a_gtin_has_its_check_digit() {
-        assert_eq!(gtin(4_006_381_333_930), "4006381333931");
+        assert_eq!(gtin(400_638_133_393), "4006381333931");
     }
 }

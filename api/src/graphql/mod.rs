@@ -63,6 +63,7 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     )
     // The transport weighs documents before they come here.
     .disable_suggestions()
+    .limit_complexity(COMPLEXITY)
     .extension(once::Replays)
 }
 

@@ -227,6 +227,9 @@ where
 /// What a page costs in the measure that the schema limits: its rows, each with what is asked of
 /// it.
 pub fn cost(first: Option<i32>, of_a_row: usize) -> usize {
-    let rows = first.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE).unsigned_abs() as usize;
+    let rows = first
+        .unwrap_or(USUAL_PAGE)
+        .clamp(1, LARGEST_PAGE)
+        .unsigned_abs() as usize;
     1 + rows * of_a_row
 }

@@ -746,4 +746,3 @@ pub fn available_actions(order: &order::Model) -> Vec<(Action, Option<String>)> 
         })
         .collect()
 }
-

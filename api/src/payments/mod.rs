@@ -57,7 +57,10 @@ pub fn open_authorization(
     instrument: String,
 ) -> Effect {
     let payment_id: PaymentId = tx.id();
-    open(tx, new_payment(tx, payment_id, order_id, gateway, amount.currency, 0));
+    open(
+        tx,
+        new_payment(tx, payment_id, order_id, gateway, amount.currency, 0),
+    );
     intend(
         tx,
         payment_id,
