@@ -3,6 +3,7 @@
 //! The modules in suggested reading order:
 
 pub mod failure;
+pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod db;

@@ -9,7 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pricing::PriceCandidate;
 
+pub mod channels;
+pub mod customers;
+pub mod prices;
+pub mod products;
+pub mod promotions;
 pub mod reference;
+mod rows;
+pub mod shipping;
+pub mod warehouses;
 
 pub use reference::{ChannelPolicy, Reference, ReferenceCache};
 

@@ -21,6 +21,11 @@ use sea_orm::{
 use crate::events::{Entry, Event};
 use crate::tx::Tx;
 
+pub mod inbound;
+mod rows;
+
+pub use rows::{SetSafety, open_for_variants, open_for_warehouse, require, set_safety};
+
 /// The stock rows of some variants, locked until the transaction ends.
 pub struct Shelf {
     rows: BTreeMap<(VariantId, WarehouseId), stock::Model>,
