@@ -196,7 +196,10 @@ pub async fn create_key(
         secret_hash: hash(pepper, &secret),
         name: cmd.name.clone(),
         role: cmd.role,
-        channels: cmd.channels.as_ref().map(|channels| serde_json::json!(channels)),
+        channels: cmd
+            .channels
+            .as_ref()
+            .map(|channels| serde_json::json!(channels)),
         expires_at: cmd.expires_at,
         revoked_at: None,
         created_at: tx.now,

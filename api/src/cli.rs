@@ -94,26 +94,39 @@ pub async fn run(cli: Cli, config: Config) -> Result<ExitCode, Box<dyn Error>> {
 pub async fn open(config: Config) -> Result<Arc<App>, Box<dyn Error>> {
     let db = Db::connect(&config.database).await?;
     db.migrate().await?;
-    Ok(App::new(db, Arc::new(SystemClock), config, Arc::new(Sandbox)))
+    Ok(App::new(
+        db,
+        Arc::new(SystemClock),
+        config,
+        Arc::new(Sandbox),
+    ))
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     if config.is_public() && config.access.pepper.is_empty() {
-        return Err("listening beyond this machine needs OMS__ACCESS__PEPPER, the secret under \
+        return Err(
+            "listening beyond this machine needs OMS__ACCESS__PEPPER, the secret under \
                     which API keys are hashed"
-            .into());
+                .into(),
+        );
     }
     let app = open(config).await?;
     let fresh = !access::any_key(&app.db.read).await?;
     if fresh && app.config.is_public() {
-        return Err("listening beyond this machine needs an API key: make one with \
+        return Err(
+            "listening beyond this machine needs an API key: make one with \
                     `oms key --name NAME`"
-            .into());
+                .into(),
+        );
     }
     if app.config.database.url.starts_with("sqlite:") && demo::seed(&app).await? {
         tracing::info!("the database was empty: the demo merchant is there");
     }
-    let key = if fresh { Some(administrator_key(&app, "administrator").await?) } else { None };
+    let key = if fresh {
+        Some(administrator_key(&app, "administrator").await?)
+    } else {
+        None
+    };
     let running = server::start(app, Background::Running)?;
     println!("GraphQL API: http://{}/graphql", running.address);
     if let Some(key) = key {
@@ -145,10 +158,21 @@ async fn verify(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     let db = Db::connect(&config.database).await?;
     let differences = integrity::verify(&db.read).await?;
     for difference in &differences {
-        println!("{}: {}: {}", difference.invariant, difference.rule, difference.subject);
+        println!(
+            "{}: {}: {}",
+            difference.invariant, difference.rule, difference.subject
+        );
     }
-    println!("{} checks, {} differences", integrity::checks(), differences.len());
-    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!(
+        "{} checks, {} differences",
+        integrity::checks(),
+        differences.len()
+    );
+    Ok(if differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Completes on SIGTERM or SIGINT.

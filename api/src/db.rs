@@ -1,7 +1,7 @@
 //! The database: which one, how it is connected, how it is migrated.
 //!
 //! The URL chooses the back end. On SQLite there is one writer connection, whose transactions
-//! begin IMMEDIATE, and a pool of readers that cannot write; on PostgreSQL one pool serves both.
+//! begin IMMEDIATE, and a pool of readers that cannot write; on PostgreSQL there are two pools.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -76,9 +76,7 @@ impl Db {
 
     /// Lets every connection go.
     pub async fn close(self) -> Result<(), DbErr> {
-        if self.backend == DbBackend::Sqlite {
-            self.read.close().await?;
-        }
+        self.read.close().await?;
         self.write.close().await
     }
 }
@@ -128,10 +126,14 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Db, DbErr> {
             ("lock_timeout", "2s"),
             ("statement_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "5s"),
+            // A ROLLBACK where there is nothing to roll back warns; see `after_release`.
+            ("client_min_messages", "error"),
         ]);
     let pool = PgPoolOptions::new()
         .max_connections(config.max_connections)
-        .acquire_timeout(Duration::from_secs(config.acquire_timeout_secs))
+        .acquire_timeout(Duration::from_secs(config.acquire_timeout_secs));
+    let write = pool
+        .clone()
         // A `begin()` that is cancelled half-way leaves the connection inside a transaction that
         // the pool does not know of, and the next borrower's writes vanish with it. Rolling back
         // whatever comes back is the one remedy that was measured to work.
@@ -141,13 +143,17 @@ async fn connect_postgres(config: &DatabaseConfig) -> Result<Db, DbErr> {
                 Ok(true)
             })
         })
-        .connect_with(options)
+        .connect_with(options.clone())
         .await
         .map_err(connection)?;
-    let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    // Reads begin no transactions, so they need no such care, and cannot write by mistake.
+    let read = pool
+        .connect_with(options.options([("default_transaction_read_only", "on")]))
+        .await
+        .map_err(connection)?;
     Ok(Db {
-        write: pool.clone(),
-        read: pool,
+        write: SqlxPostgresConnector::from_sqlx_postgres_pool(write),
+        read: SqlxPostgresConnector::from_sqlx_postgres_pool(read),
         backend: DbBackend::Postgres,
         url: config.url.clone(),
     })

@@ -60,19 +60,29 @@ const ITEMS: &[Item] = &[
     Item { code: "GIFT", title: "Gift Box", tax: "STANDARD", grams: 1_150, cents: 4_490, waits: false, stock: (45, 15), variants: &[("COFFEE", "coffee"), ("TEA", "tea")] },
 ];
 
-const CUSTOMERS: &[(&str, &str, &str, Option<&str>, Option<i64>)] = &[
-    ("C-1001", "Anna Leitner", "anna.leitner@mail.example", None, None),
-    ("C-1002", "Jonas Weber", "jonas.weber@mail.example", None, None),
-    ("C-1003", "Sofía Marín", "sofia.marin@mail.example", None, None),
-    ("C-1004", "Émile Laurent", "emile.laurent@mail.example", None, None),
-    ("C-1005", "Zuzanna Wójcik", "zuzanna.wojcik@mail.example", None, None),
-    ("C-1006", "Mats Lindqvist", "mats.lindqvist@mail.example", Some("vip"), None),
-    ("C-1007", "Giulia Conti", "giulia.conti@mail.example", Some("vip"), None),
-    ("C-1008", "Pieter de Wit", "pieter.dewit@mail.example", None, None),
-    ("B-2001", "Kaffeehaus am Ring GmbH", "einkauf@kaffeehaus.example", Some("trade"), Some(500_000)),
-    ("B-2002", "Café Océano S.L.", "compras@oceano.example", Some("trade"), Some(250_000)),
-    ("B-2003", "Nordlys Bageri ApS", "indkob@nordlys.example", Some("trade"), Some(150_000)),
-    ("B-2004", "Büro Sonnenschein KG", "office@sonnenschein.example", Some("trade"), Some(60_000)),
+/// A customer: code, name, e-mail address, group, and how much it may owe, in cents.
+struct Buyer(
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    Option<i64>,
+);
+
+#[rustfmt::skip]
+const CUSTOMERS: &[Buyer] = &[
+    Buyer("C-1001", "Anna Leitner", "anna.leitner@mail.example", None, None),
+    Buyer("C-1002", "Jonas Weber", "jonas.weber@mail.example", None, None),
+    Buyer("C-1003", "Sofía Marín", "sofia.marin@mail.example", None, None),
+    Buyer("C-1004", "Émile Laurent", "emile.laurent@mail.example", None, None),
+    Buyer("C-1005", "Zuzanna Wójcik", "zuzanna.wojcik@mail.example", None, None),
+    Buyer("C-1006", "Mats Lindqvist", "mats.lindqvist@mail.example", Some("vip"), None),
+    Buyer("C-1007", "Giulia Conti", "giulia.conti@mail.example", Some("vip"), None),
+    Buyer("C-1008", "Pieter de Wit", "pieter.dewit@mail.example", None, None),
+    Buyer("B-2001", "Kaffeehaus am Ring GmbH", "einkauf@kaffeehaus.example", Some("trade"), Some(500_000)),
+    Buyer("B-2002", "Café Océano S.L.", "compras@oceano.example", Some("trade"), Some(250_000)),
+    Buyer("B-2003", "Nordlys Bageri ApS", "indkob@nordlys.example", Some("trade"), Some(150_000)),
+    Buyer("B-2004", "Büro Sonnenschein KG", "office@sonnenschein.example", Some("trade"), Some(60_000)),
 ];
 
 /// The standard and reduced tax rates of the countries that the merchant ships to.
@@ -129,7 +139,10 @@ pub async fn seed(app: &App) -> Result<bool, Failure> {
     if channel::Entity::find().one(&app.db.read).await?.is_some() {
         return Ok(false);
     }
-    app.write(&Actor::worker("seed"), move |tx| async move { merchant(&tx).await }).await?;
+    app.write(&Actor::worker("seed"), move |tx| async move {
+        merchant(&tx).await
+    })
+    .await?;
     app.invalidate_reference();
     Ok(true)
 }
@@ -144,16 +157,17 @@ async fn merchant(tx: &Tx) -> Result<(), Failure> {
     // What follows reads stock rows and bins, so they must be there.
     tx.flush().await?;
     receive(tx, &warehouses, &variants).await?;
-    for (kind, code) in [("demo", "merchant")] {
-        tx.emit(Entry {
-            aggregate_type: "catalogue",
-            aggregate_id: code.to_owned(),
-            version: 1,
-            channel_id: None,
-            order_id: None,
-            event: Event::CatalogueChanged { kind: kind.to_owned(), code: code.to_owned() },
-        });
-    }
+    tx.emit(Entry {
+        aggregate_type: "catalogue",
+        aggregate_id: "demo".to_owned(),
+        version: 1,
+        channel_id: None,
+        order_id: None,
+        event: Event::CatalogueChanged {
+            kind: "merchant".to_owned(),
+            code: "demo".to_owned(),
+        },
+    });
     Ok(())
 }
 
@@ -176,7 +190,10 @@ fn warehouses(tx: &Tx) -> Vec<Site> {
             active: Set(true),
             created_at: Set(tx.now),
         });
-        let mut site = Site { id, bins: Vec::new() };
+        let mut site = Site {
+            id,
+            bins: Vec::new(),
+        };
         for (zone, aisles) in [("A", 3), ("B", 2)] {
             for aisle in 1..=aisles {
                 for bay in 1..=4 {
@@ -210,9 +227,24 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
     let mut rows = Vec::new();
     let mut serving = Vec::new();
     for (code, name, tax_mode, policy) in [
-        ("web", "Web shop", TaxMode::Inclusive, FailedCheckPolicy::Refuse),
-        ("marketplace", "Marketplace", TaxMode::Inclusive, FailedCheckPolicy::Review),
-        ("b2b", "Business customers", TaxMode::Exclusive, FailedCheckPolicy::Review),
+        (
+            "web",
+            "Web shop",
+            TaxMode::Inclusive,
+            FailedCheckPolicy::Refuse,
+        ),
+        (
+            "marketplace",
+            "Marketplace",
+            TaxMode::Inclusive,
+            FailedCheckPolicy::Review,
+        ),
+        (
+            "b2b",
+            "Business customers",
+            TaxMode::Exclusive,
+            FailedCheckPolicy::Review,
+        ),
     ] {
         let id: ChannelId = tx.id();
         ids.push(id);
@@ -253,7 +285,10 @@ struct Stocked {
 fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
     let retail_list: PriceListId = tx.id();
     let trade_list: PriceListId = tx.id();
-    let lists = [("retail", retail_list, None, 0), ("trade", trade_list, Some("trade"), 10)];
+    let lists = [
+        ("retail", retail_list, None, 0),
+        ("trade", trade_list, Some("trade"), 10),
+    ];
     let lists: Vec<price_list::ActiveModel> = lists
         .into_iter()
         .map(|(code, id, group, rank)| price_list::ActiveModel {
@@ -288,7 +323,10 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
         for (place, (suffix, name)) in (1_u64..).zip(item.variants) {
             let id: VariantId = tx.id();
             let sku = format!("{}-{suffix}", item.code);
-            stocked.push(Stocked { id, units: item.stock });
+            stocked.push(Stocked {
+                id,
+                units: item.stock,
+            });
             variants.push(variant::ActiveModel {
                 id: Set(id),
                 product_id: Set(product_id),
@@ -307,7 +345,11 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
             });
             for (code, kind, units) in [
                 (sku, variant_code::Kind::Sku, 1),
-                (gtin(901_234_500_000 + number * 100 + place), variant_code::Kind::Gtin, 1),
+                (
+                    gtin(901_234_500_000 + number * 100 + place),
+                    variant_code::Kind::Gtin,
+                    1,
+                ),
             ] {
                 codes.push(variant_code::ActiveModel {
                     code_key: Set(code_key(&code)),
@@ -362,9 +404,11 @@ fn gtin(body: u64) -> String {
 fn taxes_and_shipping(tx: &Tx) {
     let mut rows = Vec::new();
     for (country, standard, reduced) in TAXES {
-        for (category, rate) in
-            [("STANDARD", standard), ("REDUCED", reduced), ("SHIPPING", standard)]
-        {
+        for (category, rate) in [
+            ("STANDARD", standard),
+            ("REDUCED", reduced),
+            ("SHIPPING", standard),
+        ] {
             rows.push(tax_rate::ActiveModel {
                 id: Set(tx.id()),
                 country: Set((*country).to_owned()),
@@ -381,7 +425,12 @@ fn taxes_and_shipping(tx: &Tx) {
     let mut rates = Vec::new();
     for (code, name, countries, factor) in [
         ("home", "Austria and Germany", json!(["AT", "DE"]), 1),
-        ("eu", "European Union", json!(["BE", "DK", "ES", "FR", "IT", "NL", "PL", "SE"]), 2),
+        (
+            "eu",
+            "European Union",
+            json!(["BE", "DK", "ES", "FR", "IT", "NL", "PL", "SE"]),
+            2,
+        ),
         ("world", "Rest of the world", json!(["*"]), 5),
     ] {
         let id: ShippingZoneId = tx.id();
@@ -439,18 +488,43 @@ fn promotions(tx: &Tx) {
         version: Set(1),
         created_at: Set(tx.now),
     };
-    let mut welcome = base("WELCOME10", "10 % for new customers", promotion::PromotionKind::Percent);
+    let mut welcome = base(
+        "WELCOME10",
+        "10 % for new customers",
+        promotion::PromotionKind::Percent,
+    );
     welcome.percent = Set("0.10".parse().ok());
-    let mut five = base("MINUS5", "5 € off from 40 €", promotion::PromotionKind::Amount);
+    let mut five = base(
+        "MINUS5",
+        "5 € off from 40 €",
+        promotion::PromotionKind::Amount,
+    );
     five.amount_minor = Set(Some(500));
     five.currency = Set(Some(Currency::EUR));
     five.min_subtotal_minor = Set(4_000);
-    let mut mugs = base("MUGS3FOR2", "Three mugs for two", promotion::PromotionKind::BuyXGetY);
+    let mut mugs = base(
+        "MUGS3FOR2",
+        "Three mugs for two",
+        promotion::PromotionKind::BuyXGetY,
+    );
     mugs.buy_quantity = Set(Some(2));
     mugs.get_quantity = Set(Some(1));
-    mugs.skus = Set(Some(json!(["MUG-WHITE", "MUG-BLUE", "MUG-MOSS", "MUG-RUST"])));
-    let post = base("FREEPOST", "Free shipping", promotion::PromotionKind::FreeShipping);
-    let mut first = base("FIRST100", "20 % for the first hundred", promotion::PromotionKind::Percent);
+    mugs.skus = Set(Some(json!([
+        "MUG-WHITE",
+        "MUG-BLUE",
+        "MUG-MOSS",
+        "MUG-RUST"
+    ])));
+    let post = base(
+        "FREEPOST",
+        "Free shipping",
+        promotion::PromotionKind::FreeShipping,
+    );
+    let mut first = base(
+        "FIRST100",
+        "20 % for the first hundred",
+        promotion::PromotionKind::Percent,
+    );
     first.percent = Set("0.20".parse().ok());
     first.exclusive = Set(true);
     first.usage_limit = Set(Some(100));
@@ -468,22 +542,24 @@ fn customers(tx: &Tx) {
         .collect();
     let rows: Vec<customer::ActiveModel> = CUSTOMERS
         .iter()
-        .map(|(code, name, email, group, limit)| customer::ActiveModel {
-            id: Set(tx.id()),
-            code: Set((*code).to_owned()),
-            name: Set((*name).to_owned()),
-            email: Set(Some((*email).to_owned())),
-            phone: Set(None),
-            group_code: Set(group.map(str::to_owned)),
-            tax_exempt: Set(false),
-            terms_days: Set(limit.map(|_| 30)),
-            credit_limit_minor: Set(*limit),
-            credit_currency: Set(limit.map(|_| Currency::EUR)),
-            credit_used_minor: Set(0),
-            version: Set(1),
-            created_at: Set(tx.now),
-            updated_at: Set(tx.now),
-        })
+        .map(
+            |Buyer(code, name, email, group, limit)| customer::ActiveModel {
+                id: Set(tx.id()),
+                code: Set((*code).to_owned()),
+                name: Set((*name).to_owned()),
+                email: Set(Some((*email).to_owned())),
+                phone: Set(None),
+                group_code: Set(group.map(str::to_owned)),
+                tax_exempt: Set(false),
+                terms_days: Set(limit.map(|_| 30)),
+                credit_limit_minor: Set(*limit),
+                credit_currency: Set(limit.map(|_| Currency::EUR)),
+                credit_used_minor: Set(0),
+                version: Set(1),
+                created_at: Set(tx.now),
+                updated_at: Set(tx.now),
+            },
+        )
         .collect();
     tx.defer_rows(groups, |insert| insert);
     tx.defer_rows(rows, |insert| insert);

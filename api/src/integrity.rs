@@ -217,7 +217,10 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<Difference>, DbErr> {
     let mut differences = Vec::new();
     for invariant in INVARIANTS {
         let sql = format!("{} LIMIT {MOST_OF_ONE}", invariant.query);
-        for row in db.query_all_raw(Statement::from_string(backend, sql)).await? {
+        for row in db
+            .query_all_raw(Statement::from_string(backend, sql))
+            .await?
+        {
             differences.push(Difference {
                 invariant: invariant.name,
                 rule: invariant.rule,
@@ -229,7 +232,10 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<Difference>, DbErr> {
         let check = db
             .query_one_raw(Statement::from_string(backend, "PRAGMA integrity_check"))
             .await?;
-        let said: String = check.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+        let said: String = check
+            .map(|row| row.try_get_by_index(0))
+            .transpose()?
+            .unwrap_or_default();
         if said != "ok" {
             differences.push(Difference {
                 invariant: "I1",

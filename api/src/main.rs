@@ -17,7 +17,10 @@ fn main() -> ExitCode {
         }
     };
     start_log(&config.log);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("the runtime did not start: {error}");
@@ -36,7 +39,9 @@ fn main() -> ExitCode {
 fn start_log(config: &LogConfig) {
     // The filter was checked with the other settings.
     let filter = EnvFilter::new(&config.filter);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if config.format == "json" {
         log.json().flatten_event(true).init();
     } else {

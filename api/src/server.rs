@@ -100,7 +100,10 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
         server = server.workers(app.config.server.threads);
     }
     let server = server.bind(&app.config.server.listen)?;
-    let address = *server.addrs().first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    let address = *server
+        .addrs()
+        .first()
+        .ok_or(std::io::ErrorKind::AddrNotAvailable)?;
     let server = server.run();
     let handle = server.handle();
     let mut tasks = vec![tokio::spawn(async move {
@@ -119,7 +122,12 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
         }));
         tasks.push(tokio::spawn(workers::run(app, stopped)));
     }
-    Ok(Running { address, handle, stop, tasks })
+    Ok(Running {
+        address,
+        handle,
+        stop,
+        tasks,
+    })
 }
 
 /// Ready while the database answers and its schema is ours.

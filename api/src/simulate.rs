@@ -122,7 +122,10 @@ pub async fn run(
     }
     while tasks.join_next().await.is_some() {}
     let tally = lock(&tally);
-    Ok(Streamed { summary: tally.to_string(), whole: tally.failed == 0 && tally.sent > 0 })
+    Ok(Streamed {
+        summary: tally.to_string(),
+        whole: tally.failed == 0 && tally.sent > 0,
+    })
 }
 
 fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
@@ -130,11 +133,7 @@ fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
 }
 
 /// Sends an order, once or twice; says which order to cancel, and after how long.
-async fn submit(
-    client: &Client,
-    tally: &Mutex<Tally>,
-    plan: &Plan,
-) -> Option<(Duration, String)> {
+async fn submit(client: &Client, tally: &Mutex<Tally>, plan: &Plan) -> Option<(Duration, String)> {
     let first = send_order(client, tally, plan.input.clone()).await;
     if let Some(again) = plan.again {
         send_order(client, tally, plan.repetition(again)).await;
@@ -187,17 +186,33 @@ fn read_submit(answer: &Json) -> (Outcome, Option<String>) {
     if payload["replayed"] == true {
         return (Outcome::Replayed, id);
     }
-    let flags = order.get("exceptions").and_then(Json::as_array).map_or_else(Vec::new, |all| {
-        all.iter().filter_map(|flag| flag["code"].as_str()).map(str::to_owned).collect()
-    });
-    let stage = order.get("stage").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let flags = order
+        .get("exceptions")
+        .and_then(Json::as_array)
+        .map_or_else(Vec::new, |all| {
+            all.iter()
+                .filter_map(|flag| flag["code"].as_str())
+                .map(str::to_owned)
+                .collect()
+        });
+    let stage = order
+        .get("stage")
+        .and_then(Json::as_str)
+        .unwrap_or_default()
+        .to_owned();
     (Outcome::Taken { stage, flags }, id)
 }
 
 fn codes(payload: &Json) -> Vec<String> {
-    payload["userErrors"].as_array().map_or_else(Vec::new, |errors| {
-        errors.iter().filter_map(|error| error["code"].as_str()).map(str::to_owned).collect()
-    })
+    payload["userErrors"]
+        .as_array()
+        .map_or_else(Vec::new, |errors| {
+            errors
+                .iter()
+                .filter_map(|error| error["code"].as_str())
+                .map(str::to_owned)
+                .collect()
+        })
 }
 
 /// The code of an answer's first error, if it has one.
@@ -221,14 +236,21 @@ impl Client {
             .timeout(PATIENCE)
             .build()
             .map_err(|error| NoServer(error.to_string()))?;
-        Ok(Client { http, url: stream.url.clone(), key: stream.key.clone() })
+        Ok(Client {
+            http,
+            url: stream.url.clone(),
+            key: stream.key.clone(),
+        })
     }
 
     /// The answer, or in a few words why there is none. Refusals are answers.
     async fn send(&self, query: &str, variables: Json) -> Result<Json, String> {
         let body = json!({ "query": query, "variables": variables });
-        let mut request =
-            self.http.post(&self.url).header("accept", "application/json").json(&body);
+        let mut request = self
+            .http
+            .post(&self.url)
+            .header("accept", "application/json")
+            .json(&body);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
@@ -265,15 +287,23 @@ mod tests {
         let flags = vec!["A".to_owned()];
         let stage = "ON_HOLD".to_owned();
         let id = Some("x".to_owned());
-        assert_eq!(read_submit(&taken), (Outcome::Taken { stage, flags }, id.clone()));
+        assert_eq!(
+            read_submit(&taken),
+            (Outcome::Taken { stage, flags }, id.clone())
+        );
         let mut again = taken;
         again["data"]["orderSubmit"]["replayed"] = json!(true);
         assert_eq!(read_submit(&again), (Outcome::Replayed, id));
         let refused = json!({ "data": { "orderSubmit": { "order": null, "replayed": false,
             "userErrors": [{ "code": "SKU_UNKNOWN" }] } } });
-        assert_eq!(read_submit(&refused).0, Outcome::Refused(vec!["SKU_UNKNOWN".to_owned()]));
-        let failed =
-            json!({ "data": null, "errors": [{ "extensions": { "code": "INTERNAL" } }] });
-        assert_eq!(read_submit(&failed).0, Outcome::Failed("INTERNAL".to_owned()));
+        assert_eq!(
+            read_submit(&refused).0,
+            Outcome::Refused(vec!["SKU_UNKNOWN".to_owned()])
+        );
+        let failed = json!({ "data": null, "errors": [{ "extensions": { "code": "INTERNAL" } }] });
+        assert_eq!(
+            read_submit(&failed).0,
+            Outcome::Failed("INTERNAL".to_owned())
+        );
     }
 }

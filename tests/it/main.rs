@@ -1,1 +1,16 @@
+//! What OMS promises, held on both back ends: journeys through the API, and guards over the code.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests make what the app is not to make for itself"
+)]
+
+mod cancelled_begin;
+mod dependencies;
+mod migrating;
+mod races;
+mod rig;
+mod schema;
+mod statements;
+mod updates;

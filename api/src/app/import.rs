@@ -86,7 +86,10 @@ impl App {
             channel_id,
         };
         let id = self
-            .write(actor, move |tx| async move { record::begin(&tx, begin).await })
+            .write(
+                actor,
+                move |tx| async move { record::begin(&tx, begin).await },
+            )
             .await?;
         let mut run = Run {
             app: self,
@@ -133,13 +136,20 @@ impl App {
                 failure.get_or_insert(cause);
             }
         }
-        let end = if failure.is_some() { Status::Failed } else { Status::Completed };
+        let end = if failure.is_some() {
+            Status::Failed
+        } else {
+            Status::Completed
+        };
         let closed = run.write(Some(end)).await;
         if let Some(failure) = failure {
             return Err(failure);
         }
         closed?;
-        Ok(Imported { id, tally: run.tally })
+        Ok(Imported {
+            id,
+            tally: run.tally,
+        })
     }
 
     /// Records what a set-up refused of a file that holds no orders.
@@ -190,7 +200,12 @@ impl App {
         };
         let refused = |entry: &Entry, faults: Vec<Fault>| {
             let reference = entry.reference.clone();
-            Outcome::Refused(faults.into_iter().map(|fault| (reference.clone(), fault)).collect())
+            Outcome::Refused(
+                faults
+                    .into_iter()
+                    .map(|fault| (reference.clone(), fault))
+                    .collect(),
+            )
         };
         let submission = match std::mem::replace(&mut entry.submission, Err(Vec::new())) {
             Ok(submission) => submission,
@@ -203,7 +218,10 @@ impl App {
         match self.submit_patiently(principal, &submission).await {
             Ok(submitted) => Outcome::Taken(submitted),
             Err(Failure::Refused(problems)) => {
-                let faults = problems.into_iter().map(|problem| entry.place(problem)).collect();
+                let faults = problems
+                    .into_iter()
+                    .map(|problem| entry.place(problem))
+                    .collect();
                 refused(&entry, faults)
             }
             Err(failure) => {
@@ -221,7 +239,10 @@ impl App {
         let mut wait = FIRST_WAIT;
         for _ in 1..TRIES {
             let actor = &principal.actor;
-            match self.submit_order(principal, actor, submission, Source::Import, None).await {
+            match self
+                .submit_order(principal, actor, submission, Source::Import, None)
+                .await
+            {
                 Err(failure) if failure.unavailable() || failure.lost_a_race() => {
                     tracing::warn!(%failure, "an order is tried again");
                     tokio::time::sleep(wait).await;
@@ -230,18 +251,33 @@ impl App {
                 other => return other,
             }
         }
-        self.submit_order(principal, &principal.actor, submission, Source::Import, None).await
+        self.submit_order(
+            principal,
+            &principal.actor,
+            submission,
+            Source::Import,
+            None,
+        )
+        .await
     }
 }
 
 /// What a file's order must have besides what every order must have.
 fn unfit(submission: &Submission, channel: &str) -> Option<Problem> {
-    let reference = submission.external_reference.as_deref().unwrap_or_default().trim();
+    let reference = submission
+        .external_reference
+        .as_deref()
+        .unwrap_or_default()
+        .trim();
     if reference.is_empty() {
         let message = "an order in a file needs its reference, by which a repetition knows it";
         return Some(Problem::new(Code::InvalidInput, message).at("input.externalReference"));
     }
-    if !submission.channel.trim().eq_ignore_ascii_case(channel.trim()) {
+    if !submission
+        .channel
+        .trim()
+        .eq_ignore_ascii_case(channel.trim())
+    {
         let message = format!("the file is imported into {channel}");
         return Some(Problem::new(Code::InvalidInput, message).at("input.channel"));
     }

@@ -37,7 +37,10 @@ impl App {
         source: Source,
         once: Option<&Once>,
     ) -> Result<Submitted, Failure> {
-        match self.take_order(principal, actor, submission, source, once).await {
+        match self
+            .take_order(principal, actor, submission, source, once)
+            .await
+        {
             Err(Failure::Refused(problems)) => {
                 // A repetition gets what the first request got, whatever has changed since.
                 let Some(once) = once else {
@@ -66,7 +69,10 @@ impl App {
         let mut judgements = 0;
         loop {
             judgements += 1;
-            match self.judge_and_open(&reference, channel, actor, submission, source, once).await {
+            match self
+                .judge_and_open(&reference, channel, actor, submission, source, once)
+                .await
+            {
                 Err(Failure::Refused(problems))
                     if judgements < JUDGEMENTS && lost_a_code(&problems) => {}
                 Err(failure) if is_taken_reference(&failure) => {
@@ -137,7 +143,10 @@ impl App {
             Ok(changed) => {
                 let order_id = changed.order_id;
                 self.carry_out_or_log(changed).await;
-                Ok(Submitted { order_id, replayed: false })
+                Ok(Submitted {
+                    order_id,
+                    replayed: false,
+                })
             }
         }
     }
@@ -186,7 +195,10 @@ fn same_order(
     }
     Err(Problem::new(
         Code::ExternalReferenceTaken,
-        format!("order {} has this reference and other contents", existing.number),
+        format!(
+            "order {} has this reference and other contents",
+            existing.number
+        ),
     )
     .at("input.externalReference")
     .with(json!({ "orderNumber": existing.number }))
@@ -198,7 +210,10 @@ fn replayed(answer: &serde_json::Value) -> Result<Submitted, Failure> {
         return Err(Failure::Refused(problems));
     }
     serde_json::from_value(answer["order"].clone())
-        .map(|order_id| Submitted { order_id, replayed: true })
+        .map(|order_id| Submitted {
+            order_id,
+            replayed: true,
+        })
         .map_err(|_| Failure::Internal("a saved answer without its order".to_owned()))
 }
 
@@ -209,5 +224,7 @@ fn lost_a_code(problems: &[Problem]) -> bool {
 }
 
 fn is_taken_reference(failure: &Failure) -> bool {
-    failure.unique_violation().is_some_and(|text| text.contains("external_reference"))
+    failure
+        .unique_violation()
+        .is_some_and(|text| text.contains("external_reference"))
 }

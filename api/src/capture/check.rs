@@ -102,8 +102,10 @@ pub fn addresses(
         read
     };
     let shipping = read(&submission.shipping_address, "shippingAddress");
-    let billing =
-        submission.billing_address.as_ref().map(|address| read(address, "billingAddress"));
+    let billing = submission
+        .billing_address
+        .as_ref()
+        .map(|address| read(address, "billingAddress"));
     match (shipping, billing) {
         (Some(shipping), None) => Ok((shipping, None)),
         (Some(shipping), Some(Some(billing))) => Ok((shipping, Some(billing))),
@@ -147,16 +149,29 @@ pub fn check(
     if shipping.name.trim().is_empty() {
         shipping.name = customer_name.clone();
     }
-    let shipping = judge(shipping, &facts.shipping_place, "shippingAddress", &mut findings);
+    let shipping = judge(
+        shipping,
+        &facts.shipping_place,
+        "shippingAddress",
+        &mut findings,
+    );
     let billing = billing.map(|mut address| {
         if address.name.trim().is_empty() {
             address.name = customer_name.clone();
         }
-        judge(address, &facts.billing_place, "billingAddress", &mut findings)
+        judge(
+            address,
+            &facts.billing_place,
+            "billingAddress",
+            &mut findings,
+        )
     });
 
     let placed_at = submission.placed_at.unwrap_or(now);
-    let group = facts.customer.as_ref().and_then(|customer| customer.group_code.as_deref());
+    let group = facts
+        .customer
+        .as_ref()
+        .and_then(|customer| customer.group_code.as_deref());
     let lists = reference.price_lists(channel.row.id, currency, group, placed_at);
     let tolerance = channel.row.price_tolerance_minor;
     let mut units: BTreeMap<String, i64> = BTreeMap::new();
@@ -172,14 +187,16 @@ pub fn check(
                 .map(|amount| minor(amount, currency, &format!("lines.{place}.{field}")))
                 .transpose()
         };
-        let (submitted_price, discount) =
-            match (amount(line.unit_price, "unitPrice"), amount(line.discount, "discount")) {
-                (Ok(price), Ok(discount)) => (price, discount.unwrap_or(0)),
-                (price, discount) => {
-                    problems.extend(price.err().into_iter().chain(discount.err()));
-                    continue;
-                }
-            };
+        let (submitted_price, discount) = match (
+            amount(line.unit_price, "unitPrice"),
+            amount(line.discount, "discount"),
+        ) {
+            (Ok(price), Ok(discount)) => (price, discount.unwrap_or(0)),
+            (price, discount) => {
+                problems.extend(price.err().into_iter().chain(discount.err()));
+                continue;
+            }
+        };
         let key = code_key(&line.sku);
         let offered = facts.offered.get(&key).cloned();
         let ordered = units.get(&key).copied().unwrap_or(line.quantity);
@@ -215,7 +232,9 @@ pub fn check(
         });
         let category = offered
             .as_ref()
-            .map_or(UNKNOWN_CATEGORY, |offered| offered.variant.tax_category.as_str())
+            .map_or(UNKNOWN_CATEGORY, |offered| {
+                offered.variant.tax_category.as_str()
+            })
             .to_owned();
         let tax_rate = reference.tax(
             shipping.0.country.code(),
@@ -224,9 +243,10 @@ pub fn check(
             placed_at,
         );
         cart_lines.push(CartLine {
-            sku: offered
-                .as_ref()
-                .map_or_else(|| line.sku.trim().to_owned(), |offered| offered.variant.sku.clone()),
+            sku: offered.as_ref().map_or_else(
+                || line.sku.trim().to_owned(),
+                |offered| offered.variant.sku.clone(),
+            ),
             quantity: line.quantity,
             unit_price_minor: submitted_price.or(list_price).unwrap_or(0),
             agreed_discount_minor: discount,
@@ -263,7 +283,10 @@ pub fn check(
         submitted_charge,
         &mut findings,
     );
-    let tax_exempt = facts.customer.as_ref().is_some_and(|customer| customer.tax_exempt);
+    let tax_exempt = facts
+        .customer
+        .as_ref()
+        .is_some_and(|customer| customer.tax_exempt);
     let cart = Cart {
         currency,
         tax_mode: channel.row.tax_mode,
@@ -337,8 +360,11 @@ fn shape(submission: &Submission, channel: &channel::Model) -> Result<Currency, 
     }
     if submission.lines.len() > MOST_LINES {
         problems.push(
-            Problem::new(Code::TooMany, format!("an order has at most {MOST_LINES} lines"))
-                .at("input.lines"),
+            Problem::new(
+                Code::TooMany,
+                format!("an order has at most {MOST_LINES} lines"),
+            )
+            .at("input.lines"),
         );
     }
     for (place, line) in submission.lines.iter().enumerate() {
@@ -364,17 +390,29 @@ fn shape(submission: &Submission, channel: &channel::Model) -> Result<Currency, 
                 .at("input.externalReference"),
         );
     }
-    if submission.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
+    if submission
+        .metadata
+        .as_ref()
+        .is_some_and(|metadata| !metadata.is_object())
+    {
         problems.push(
             Problem::new(Code::InvalidInput, "metadata is an object of key-values")
                 .at("input.metadata"),
         );
     }
-    let token = submission.payment.token.as_deref().map(str::trim).unwrap_or_default();
+    let token = submission
+        .payment
+        .token
+        .as_deref()
+        .map(str::trim)
+        .unwrap_or_default();
     if submission.payment.method == PaymentMethod::Card && token.is_empty() {
         problems.push(
-            Problem::new(Code::PaymentInvalid, "a card payment needs the card's token")
-                .at("input.payment.token"),
+            Problem::new(
+                Code::PaymentInvalid,
+                "a card payment needs the card's token",
+            )
+            .at("input.payment.token"),
         );
     }
     let currency = match &submission.currency {
@@ -383,8 +421,7 @@ fn shape(submission: &Submission, channel: &channel::Model) -> Result<Currency, 
             Ok(currency) if currency == channel.currency => currency,
             Ok(currency) => {
                 let message = format!("the channel sells in {}, not {currency}", channel.currency);
-                problems
-                    .push(Problem::new(Code::CurrencyMismatch, message).at("input.currency"));
+                problems.push(Problem::new(Code::CurrencyMismatch, message).at("input.currency"));
                 currency
             }
             Err(error) => {
@@ -395,7 +432,11 @@ fn shape(submission: &Submission, channel: &channel::Model) -> Result<Currency, 
             }
         },
     };
-    if problems.is_empty() { Ok(currency) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(currency)
+    } else {
+        Err(problems)
+    }
 }
 
 /// The name, e-mail address and telephone number: what the order says, else what the customer's
@@ -467,8 +508,11 @@ fn judge(
     let stops = matches!(verification.verdict, Verdict::Invalid | Verdict::Ambiguous)
         || matches!(place, super::address::Reference::Unavailable);
     if stops {
-        let reasons: Vec<&str> =
-            verification.reasons.iter().map(|reason| reason.message.as_str()).collect();
+        let reasons: Vec<&str> = verification
+            .reasons
+            .iter()
+            .map(|reason| reason.message.as_str())
+            .collect();
         findings.push(Finding {
             code: Code::AddressInvalid,
             line: None,
@@ -498,7 +542,10 @@ fn judge_sku(
     let Some(offered) = offered else {
         let message = format!("{sku} is no SKU of ours");
         let details = json!({ "sku": sku });
-        return (vec![finding(Code::SkuUnknown, "sku", message, details)], None);
+        return (
+            vec![finding(Code::SkuUnknown, "sku", message, details)],
+            None,
+        );
     };
     let mut findings = Vec::new();
     if offered.variant.status == entity::variant::Status::Discontinued {
@@ -536,7 +583,10 @@ fn service_level(submission: &Submission) -> String {
 }
 
 /// What shipping is charged at: what the channel charged if it said, else our rate.
-#[allow(clippy::too_many_arguments, reason = "each is one fact that decides the charge")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is one fact that decides the charge"
+)]
 fn shipping_charge(
     reference: &Reference,
     channel: &ChannelPolicy,
@@ -553,7 +603,10 @@ fn shipping_charge(
         .iter()
         .zip(cart)
         .map(|(line, cart)| {
-            let grams = line.offered.as_ref().map_or(0, |offered| offered.variant.weight_grams);
+            let grams = line
+                .offered
+                .as_ref()
+                .map_or(0, |offered| offered.variant.weight_grams);
             grams.saturating_mul(cart.quantity)
         })
         .fold(0_i64, i64::saturating_add);
@@ -621,9 +674,8 @@ fn judge_promotions(quote: &Quote, findings: &mut Vec<Finding>) {
 }
 
 fn minor(amount: Decimal, currency: Currency, field: &str) -> Result<i64, Problem> {
-    let wrong = |message: String| {
-        Problem::new(Code::AmountInvalid, message).at(&format!("input.{field}"))
-    };
+    let wrong =
+        |message: String| Problem::new(Code::AmountInvalid, message).at(&format!("input.{field}"));
     let money =
         entity::Money::from_decimal(amount, currency).map_err(|error| wrong(error.to_string()))?;
     if money.minor < 0 {
@@ -637,5 +689,7 @@ fn optional_minor(
     currency: Currency,
     field: &str,
 ) -> Result<Option<i64>, Problem> {
-    amount.map(|amount| minor(amount, currency, field)).transpose()
+    amount
+        .map(|amount| minor(amount, currency, field))
+        .transpose()
 }

@@ -38,10 +38,12 @@ pub async fn gather(
         Some(reference) => find_by_reference(db, channel.row.id, reference).await?,
         None => None,
     };
-    let customer =
-        catalogue::find_customer(db, None, submission.customer.code.as_deref()).await?;
-    let keys: BTreeSet<String> =
-        submission.lines.iter().map(|line| catalogue::code_key(&line.sku)).collect();
+    let customer = catalogue::find_customer(db, None, submission.customer.code.as_deref()).await?;
+    let keys: BTreeSet<String> = submission
+        .lines
+        .iter()
+        .map(|line| catalogue::code_key(&line.sku))
+        .collect();
     let offered = catalogue::find_offered(db, channel.row.id, &keys).await?;
     let mut promotions = reference.automatic_promotions().to_vec();
     let codes: BTreeSet<String> = submission

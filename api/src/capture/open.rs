@@ -73,8 +73,7 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
     let (held, backordered) = hold(tx, cmd, &mut shelf, &mut lines, &findings);
     let shipping_id: AddressId = tx.id();
     let billing_id: Option<AddressId> = draft.billing.as_ref().map(|_| tx.id());
-    let mut aggregate =
-        Aggregate::new(order_row(tx, cmd, shipping_id, billing_id), lines);
+    let mut aggregate = Aggregate::new(order_row(tx, cmd, shipping_id, billing_id), lines);
     aggregate.record(
         tx,
         Event::OrderReceived {
@@ -102,8 +101,8 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
     }
     aggregate.payment = settled_payment(tx, cmd, credit.is_none());
     aggregate.confirm_if_green(tx, cmd.channel.row.requires_authorization);
-    if aggregate.order.status == Status::Confirmed {
-        shelf.firm_up();
+    if aggregate.became_firm() {
+        shelf.firm_up(cmd.id);
     }
     aggregate.derive();
 
@@ -134,7 +133,10 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
         (_, Some(payment)) => payments::open(tx, payment),
         (_, None) => {}
     }
-    Ok(Changed { order_id: cmd.id, effects })
+    Ok(Changed {
+        order_id: cmd.id,
+        effects,
+    })
 }
 
 /// Turns findings that stop an order into refusals, if that is the channel's policy.
@@ -151,11 +153,20 @@ fn refuse_if_blocking(policy: FailedCheckPolicy, findings: &[Finding]) -> Result
                 .with(finding.details.clone())
         })
         .collect();
-    if problems.is_empty() { Ok(()) } else { Err(Failure::Refused(problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Refused(problems))
+    }
 }
 
 fn variants(draft: &Draft) -> BTreeSet<VariantId> {
-    draft.lines.iter().filter(|line| line.holdable).filter_map(variant_of).collect()
+    draft
+        .lines
+        .iter()
+        .filter(|line| line.holdable)
+        .filter_map(variant_of)
+        .collect()
 }
 
 fn variant_of(line: &DraftLine) -> Option<VariantId> {
@@ -166,8 +177,17 @@ fn variant_of(line: &DraftLine) -> Option<VariantId> {
 /// are taken together.
 fn shortages(shelf: &Shelf, cmd: &Open<'_>) -> Vec<Finding> {
     let mut wanted: BTreeMap<VariantId, (i64, usize)> = BTreeMap::new();
-    for (place, line) in cmd.draft.lines.iter().enumerate().filter(|(_, line)| line.holdable) {
-        let Some(offered) = line.offered.as_ref().filter(|offered| !offered.variant.backorderable)
+    for (place, line) in cmd
+        .draft
+        .lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.holdable)
+    {
+        let Some(offered) = line
+            .offered
+            .as_ref()
+            .filter(|offered| !offered.variant.backorderable)
         else {
             continue;
         };
@@ -277,10 +297,15 @@ async fn use_credit(tx: &Tx, cmd: &Open<'_>) -> Result<Option<Finding>, Failure>
     let due = cmd.draft.quote.total_minor;
     use customer::Column;
     let taken = customer::Entity::update_many()
-        .col_expr(Column::CreditUsedMinor, Expr::col(Column::CreditUsedMinor).add(due))
+        .col_expr(
+            Column::CreditUsedMinor,
+            Expr::col(Column::CreditUsedMinor).add(due),
+        )
         .filter(Column::Id.eq(customer.id))
         .filter(
-            Expr::col(Column::CreditUsedMinor).add(due).lte(Expr::col(Column::CreditLimitMinor)),
+            Expr::col(Column::CreditUsedMinor)
+                .add(due)
+                .lte(Expr::col(Column::CreditLimitMinor)),
         )
         .exec(tx.db())
         .await?
@@ -306,7 +331,14 @@ fn settled_payment(tx: &Tx, cmd: &Open<'_>, credit_taken: bool) -> Option<paymen
         PaymentMethod::Card if due.minor == 0 => ("sandbox", 0),
         PaymentMethod::Card => return None,
     };
-    Some(payments::new_payment(tx, tx.id(), cmd.id, gateway, due.currency, authorized))
+    Some(payments::new_payment(
+        tx,
+        tx.id(),
+        cmd.id,
+        gateway,
+        due.currency,
+        authorized,
+    ))
 }
 
 /// Holds what there is for each line, and queues the rest of those that may wait. Returns the
@@ -363,10 +395,10 @@ fn write_lines(tx: &Tx, cmd: &Open<'_>, ids: &[LineId]) -> Vec<order_line::Model
             order_id: cmd.id,
             position: i32::try_from(place).unwrap_or(i32::MAX),
             variant_id: variant_of(line),
-            sku: line
-                .offered
-                .as_ref()
-                .map_or_else(|| submitted.sku.trim().to_owned(), |o| o.variant.sku.clone()),
+            sku: line.offered.as_ref().map_or_else(
+                || submitted.sku.trim().to_owned(),
+                |o| o.variant.sku.clone(),
+            ),
             title: title(line, submitted),
             submitted_title: submitted.title.clone(),
             quantity: submitted.quantity,
@@ -403,9 +435,9 @@ fn title(line: &DraftLine, submitted: &SubmittedLine) -> String {
 fn discounts(line: &DraftLine, quote: &crate::pricing::QuotedLine) -> serde_json::Value {
     let agreed = (line.agreed_discount_minor > 0)
         .then(|| json!({ "promotionId": null, "amount": line.agreed_discount_minor }));
-    let promotions = quote.discounts.iter().map(|discount| {
-        json!({ "promotionId": discount.promotion_id, "amount": discount.amount_minor })
-    });
+    let promotions = quote.discounts.iter().map(
+        |discount| json!({ "promotionId": discount.promotion_id, "amount": discount.amount_minor }),
+    );
     agreed.into_iter().chain(promotions).collect()
 }
 
@@ -431,7 +463,11 @@ fn order_row(
         customer_name: draft.customer_name.clone(),
         email: draft.email.clone(),
         phone: draft.phone.clone(),
-        customer_group: cmd.facts.customer.as_ref().and_then(|c| c.group_code.clone()),
+        customer_group: cmd
+            .facts
+            .customer
+            .as_ref()
+            .and_then(|c| c.group_code.clone()),
         shipping_address_id,
         billing_address_id,
         status: Status::Received,
@@ -484,7 +520,10 @@ fn address_row(
         country: Set(address.country.code().to_owned()),
         phone: Set(address.phone.clone()),
         verdict: Set(verdict(verification)),
-        suggestion: Set(verification.suggestion.as_ref().map(|suggestion| json!(suggestion))),
+        suggestion: Set(verification
+            .suggestion
+            .as_ref()
+            .map(|suggestion| json!(suggestion))),
         reasons: Set(json!(verification.reasons)),
         po_box: Set(verification.po_box),
         created_at: Set(tx.now),

@@ -135,5 +135,8 @@ impl Submission {
 /// SHA-256 of a value's JSON, in hexadecimal. Fields stand in the order of the type.
 pub fn fingerprint(value: &impl Serialize) -> String {
     let bytes = serde_json::to_vec(value).unwrap_or_default();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

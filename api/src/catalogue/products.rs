@@ -174,7 +174,7 @@ pub async fn create_variant(tx: &Tx, cmd: CreateVariant) -> Result<variant::Mode
     if !rows::exists::<product::Entity>(tx, cmd.product_id).await? {
         checks.refuse(Problem::not_found("product").at("input.productId"));
     }
-    let path = "input.".to_owned();
+    let path = "input.variant.".to_owned();
     let drafts = vec![Draft::check(
         tx,
         &mut checks,

@@ -97,11 +97,11 @@ async fn orders(app: &App, asked: &Orders) -> Result<ExitCode, Box<dyn Error>> {
             .map(BufReader::new)
             .map_err(|error| format!("{}: {error}", asked.file.display()))
     };
-    let (format, read): (_, Box<dyn Iterator<Item = Result<Entry, FileError>>>) =
-        match asked.format {
-            Format::Csv => ("csv", Box::new(csv::orders(open()?, &asked.channel)?)),
-            Format::Jsonl => ("jsonl", Box::new(jsonl::orders(open()?, &asked.channel))),
-        };
+    let (format, read): (_, Box<dyn Iterator<Item = Result<Entry, FileError>>>) = match asked.format
+    {
+        Format::Csv => ("csv", Box::new(csv::orders(open()?, &asked.channel)?)),
+        Format::Jsonl => ("jsonl", Box::new(jsonl::orders(open()?, &asked.channel))),
+    };
     let file = OrderFile {
         source: name(&asked.file),
         format: format.to_owned(),
@@ -111,10 +111,15 @@ async fn orders(app: &App, asked: &Orders) -> Result<ExitCode, Box<dyn Error>> {
     let mut errors = Errors::open(asked.errors.as_deref())?;
     let mut progress = Progress::start("orders", None);
     let imported = app
-        .import_orders(&Principal::operator("import"), &file, read, |tally, faults| {
-            progress.at(tally.processed, || so_far(tally));
-            errors.write(faults);
-        })
+        .import_orders(
+            &Principal::operator("import"),
+            &file,
+            read,
+            |tally, faults| {
+                progress.at(tally.processed, || so_far(tally));
+                errors.write(faults);
+            },
+        )
         .await;
     progress.done();
     errors.close()?;
@@ -131,7 +136,10 @@ async fn northwind(
     let files = Northwind::read(directory)?;
     let principal = Principal::operator("import");
     let mut errors = Errors::open(errors)?;
-    let (customers, refused) = app.set_up_northwind(&principal, &files).await.map_err(again)?;
+    let (customers, refused) = app
+        .set_up_northwind(&principal, &files)
+        .await
+        .map_err(again)?;
     errors.write(&refused);
     println!(
         "customers: {} made, {} there already, {} refused",
@@ -140,7 +148,12 @@ async fn northwind(
     for (reference, fault) in &refused {
         let reference = reference.as_deref().unwrap_or_default();
         let problem = &fault.problem;
-        println!("  customers.csv row {}, {reference}: {} {}", fault.row, problem.code.as_str(), problem.message);
+        println!(
+            "  customers.csv row {}, {reference}: {} {}",
+            fault.row,
+            problem.code.as_str(),
+            problem.message
+        );
     }
     let mut progress = Progress::start("orders", u64::try_from(files.len()).ok());
     let imported = app
@@ -189,11 +202,18 @@ async fn postal_codes(app: &App, path: &Path) -> Result<ExitCode, Box<dyn Error>
     progress.done();
     app.invalidate_reference();
     println!("{read} places read, {stored} of them new; {bad} rows could not be read");
-    Ok(if read == 0 && bad > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if read == 0 && bad > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn again(failure: impl std::fmt::Display) -> String {
@@ -201,7 +221,12 @@ fn again(failure: impl std::fmt::Display) -> String {
 }
 
 fn so_far(tally: &Tally) -> String {
-    let Tally { accepted, replayed, refused, .. } = tally;
+    let Tally {
+        accepted,
+        replayed,
+        refused,
+        ..
+    } = tally;
     format!("{accepted} accepted, {replayed} replayed, {refused} refused")
 }
 
@@ -234,7 +259,12 @@ impl Errors {
                 fault.row.to_string().as_str(),
                 reference.as_deref().unwrap_or_default(),
                 &fault.problem.code.as_str(),
-                &fault.problem.field.as_ref().map(|path| path.join(".")).unwrap_or_default(),
+                &fault
+                    .problem
+                    .field
+                    .as_ref()
+                    .map(|path| path.join("."))
+                    .unwrap_or_default(),
                 &fault.problem.message,
             ]);
             if let Err(error) = written {
@@ -332,8 +362,10 @@ async fn print_summary(app: &App, channel: &str, tally: &Tally) -> Result<(), Bo
         part(&count.name, count.orders);
     }
     println!("by stage");
-    let stages: BTreeMap<String, i64> =
-        stages.into_iter().map(|count| (count.name, count.orders)).collect();
+    let stages: BTreeMap<String, i64> = stages
+        .into_iter()
+        .map(|count| (count.name, count.orders))
+        .collect();
     for (stage, count) in stages {
         part(&stage, count);
     }

@@ -32,7 +32,13 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Progress { bar, what, started: now, said: now, line: LINE }
+        Progress {
+            bar,
+            what,
+            started: now,
+            said: now,
+            line: LINE,
+        }
     }
 
     /// The same with a line as often as this.

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::end_signal;
 use super::progress::Progress;
+use crate::clock::{Clock, SystemClock};
 use crate::simulate::{Stream, run as stream};
 
 /// What stream, and where to.
@@ -47,18 +48,25 @@ fn within(text: &str, least: f64, most: f64) -> Result<f64, String> {
 
 /// Runs the command.
 pub(super) async fn run(asked: Simulate) -> Result<ExitCode, Box<dyn Error>> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemClock.now().timestamp().unsigned_abs();
     let wanted = Stream {
         rate: asked.rate,
         time: Duration::from_secs_f64(asked.minutes * 60.0),
         url: asked.url,
         key: asked.key.or_else(|| std::env::var("OMS_KEY").ok()),
-        seed: asked.seed.unwrap_or(now.as_secs()),
+        seed: asked.seed.unwrap_or(now),
     };
-    eprintln!("{} orders a second for {:?}, seed {}", wanted.rate, wanted.time, wanted.seed);
+    eprintln!(
+        "{} orders a second for {:?}, seed {}",
+        wanted.rate, wanted.time, wanted.seed
+    );
     let mut progress = Progress::start("submissions", None).every(Duration::from_millis(900));
     let streamed = stream(&wanted, |sent, line| progress.at(sent, line), end_signal()).await?;
     progress.done();
     print!("{}", streamed.summary);
-    Ok(if streamed.whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if streamed.whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -42,7 +42,9 @@ impl Cursor {
             });
         match cursor {
             Some(cursor) if cursor.scope == scope => Ok(cursor),
-            Some(_) => Err(bad_input("the cursor belongs to a stream with another filter")),
+            Some(_) => Err(bad_input(
+                "the cursor belongs to a stream with another filter",
+            )),
             None => Err(bad_input("the cursor is none of ours")),
         }
     }
@@ -55,7 +57,11 @@ mod tests {
 
     #[test]
     fn a_cursor_works_only_for_its_own_stream() {
-        let cursor = Cursor { epoch: Uuid::nil(), seq: 7, scope: 1 };
+        let cursor = Cursor {
+            epoch: Uuid::nil(),
+            seq: 7,
+            scope: 1,
+        };
         let text = cursor.write();
         assert_eq!(Cursor::read(&text, 1).unwrap(), cursor);
         assert!(Cursor::read(&text, 2).is_err());

@@ -9,24 +9,40 @@ use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::tx::Actor;
 
+pub mod catalogue;
+pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
 pub mod filters;
 pub mod ids;
+pub mod keys;
 pub mod loaders;
 pub mod pagination;
 pub mod once;
 pub mod orders;
 pub mod scalars;
+pub mod stock;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(orders::OrderQuery);
+pub struct Query(
+    orders::OrderQuery,
+    catalogue::CatalogueQuery,
+    customers::CustomerQuery,
+    stock::StockQuery,
+    keys::KeyQuery,
+);
 
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(orders::OrderMutation);
+pub struct Mutation(
+    orders::OrderMutation,
+    catalogue::CatalogueMutation,
+    customers::CustomerMutation,
+    stock::StockMutation,
+    keys::KeyMutation,
+);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
@@ -47,6 +63,8 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     )
     // The transport weighs documents before they come here.
     .disable_suggestions()
+    .limit_complexity(COMPLEXITY)
+    .extension(once::Replays)
 }
 
 /// The schema over a running app.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::errors::{bad_input, fault};
+use super::orders::queries::SortDirection;
 use crate::app::App;
 
 /// The most rows that a page has.
@@ -27,6 +28,15 @@ pub const USUAL_PAGE: i32 = 50;
 
 /// Counts stop here: `10000+` is all that anyone needs to know.
 pub const COUNT_CAP: u64 = 10_000;
+
+impl From<SortDirection> for Order {
+    fn from(direction: SortDirection) -> Self {
+        match direction {
+            SortDirection::Asc => Order::Asc,
+            SortDirection::Desc => Order::Desc,
+        }
+    }
+}
 
 /// How many rows match.
 #[derive(Clone, Copy, Debug, SimpleObject)]
@@ -217,6 +227,9 @@ where
 /// What a page costs in the measure that the schema limits: its rows, each with what is asked of
 /// it.
 pub fn cost(first: Option<i32>, of_a_row: usize) -> usize {
-    let rows = first.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE).unsigned_abs() as usize;
+    let rows = first
+        .unwrap_or(USUAL_PAGE)
+        .clamp(1, LARGEST_PAGE)
+        .unsigned_abs() as usize;
     1 + rows * of_a_row
 }

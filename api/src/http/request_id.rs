@@ -38,6 +38,10 @@ struct Parent {
 
 impl Trace {
     /// Reads the headers; what is missing or malformed is replaced and never refused.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a request is named before there is a transaction"
+    )]
     pub fn of(headers: &HeaderMap) -> Self {
         let id = headers
             .get(&REQUEST_ID)

@@ -25,7 +25,7 @@ impl Chance {
     /// A number below `end`; 0 if that is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         // The upper bits are the better ones; the bias is far below what anybody could see.
-        (u128::from(self.next()) * u128::from(end) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
     /// Whether something happens that does so `times` in a thousand.

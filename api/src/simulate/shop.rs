@@ -32,7 +32,9 @@ impl Article {
             Buyer::Public => &self.public,
             Buyer::Trade => &self.trade,
         };
-        unit_price(tiers, quantity).ok().map(|tier| tier.unit_price_minor)
+        unit_price(tiers, quantity)
+            .ok()
+            .map(|tier| tier.unit_price_minor)
     }
 }
 
@@ -61,7 +63,9 @@ pub(super) fn read(answer: &Json) -> Option<Vec<Article>> {
             trade: Vec::new(),
         };
         for price in node["prices"].as_array()? {
-            let Some((group, tier)) = read_price(price) else { continue };
+            let Some((group, tier)) = read_price(price) else {
+                continue;
+            };
             match group {
                 None => {
                     article.public.push(tier);
@@ -85,9 +89,14 @@ fn read_price(price: &Json) -> Option<(Option<&str>, PriceCandidate)> {
     let tier = PriceCandidate {
         list_rank: price.pointer("/priceList/rank")?.as_i64()?,
         min_quantity: price["minQuantity"].as_i64()?,
-        unit_price_minor: entity::Money::from_decimal(amount, entity::Currency::EUR).ok()?.minor,
+        unit_price_minor: entity::Money::from_decimal(amount, entity::Currency::EUR)
+            .ok()?
+            .minor,
     };
-    Some((price.pointer("/priceList/groupCode").and_then(Json::as_str), tier))
+    Some((
+        price.pointer("/priceList/groupCode").and_then(Json::as_str),
+        tier,
+    ))
 }
 
 /// The demo merchant's range.
@@ -128,15 +137,15 @@ mod tests {
             json!({ "minQuantity": min, "unitPrice": { "amount": amount, "currency": currency },
                 "priceList": { "groupCode": group, "rank": rank } })
         };
-        let node = |sku: &str, status: &str, prices: Vec<Json>| {
-            json!({ "node": { "sku": sku, "title": sku, "status": status, "prices": prices } })
+        let node = |sku: &str, status: &str, prices: Vec<Json>| json!({ "node": { "sku": sku, "title": sku, "status": status, "prices": prices } });
+        let own = || {
+            vec![
+                price(Json::Null, 0, 1, "14.90", "EUR"),
+                price(Json::Null, 0, 12, "13.41", "EUR"),
+                price(json!("trade"), 10, 1, "11.17", "EUR"),
+                price(json!("vip"), 20, 1, "1.00", "EUR"),
+            ]
         };
-        let own = || vec![
-            price(Json::Null, 0, 1, "14.90", "EUR"),
-            price(Json::Null, 0, 12, "13.41", "EUR"),
-            price(json!("trade"), 10, 1, "11.17", "EUR"),
-            price(json!("vip"), 20, 1, "1.00", "EUR"),
-        ];
         let answer = json!({ "data": { "variants": { "edges": [
             node("MUG", "ACTIVE", own()),
             node("OLD", "DISCONTINUED", own()),
@@ -154,9 +163,16 @@ mod tests {
     fn the_demos_range_has_prices_for_everybody() {
         let articles = of_the_demo();
         assert!(articles.len() > 50);
-        let mug = articles.iter().find(|article| article.sku == "MUG-BLUE").map(|mug| {
-            (mug.cents(Buyer::Public, 1), mug.cents(Buyer::Public, 12), mug.cents(Buyer::Trade, 1))
-        });
+        let mug = articles
+            .iter()
+            .find(|article| article.sku == "MUG-BLUE")
+            .map(|mug| {
+                (
+                    mug.cents(Buyer::Public, 1),
+                    mug.cents(Buyer::Public, 12),
+                    mug.cents(Buyer::Trade, 1),
+                )
+            });
         assert_eq!(mug, Some((Some(1_490), Some(1_341), Some(1_117))));
     }
 }

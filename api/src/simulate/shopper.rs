@@ -56,7 +56,12 @@ pub(super) struct Shopper {
 impl Shopper {
     /// Orders of a seed. The same seed gives the same orders under the same references.
     pub(super) fn new(seed: u64, articles: Vec<Article>) -> Shopper {
-        Shopper { chance: Chance::new(seed), articles, run: format!("{seed:x}"), number: 0 }
+        Shopper {
+            chance: Chance::new(seed),
+            articles,
+            run: format!("{seed:x}"),
+            number: 0,
+        }
     }
 
     /// The next order.
@@ -65,7 +70,11 @@ impl Shopper {
         let reference = format!("SIM-{}-{}", self.run, self.number);
         let chance = &mut self.chance;
         let channel = ["web", "marketplace", "b2b"][chance.weighted([55, 30, 15].into_iter())];
-        let buyer = if channel == "b2b" { Buyer::Trade } else { Buyer::Public };
+        let buyer = if channel == "b2b" {
+            Buyer::Trade
+        } else {
+            Buyer::Public
+        };
         let (customer, address) = who(chance, channel);
         let (lines, cents) = lines(chance, &self.articles, buyer);
         let mut input = json!({
@@ -91,9 +100,14 @@ impl Shopper {
         } else {
             None
         };
-        let cancelled_after =
-            chance.in_thousand(often::CANCELLED).then(|| 500 + chance.below(10_000));
-        Plan { input, again, cancelled_after }
+        let cancelled_after = chance
+            .in_thousand(often::CANCELLED)
+            .then(|| 500 + chance.below(10_000));
+        Plan {
+            input,
+            again,
+            cancelled_after,
+        }
     }
 }
 
@@ -121,13 +135,24 @@ fn who(chance: &mut Chance, channel: &str) -> (Json, Json) {
     }
     if channel == "web" && chance.in_thousand(350) {
         let (code, country) = chance.pick(CUSTOMERS);
-        return (json!({ "code": code }), address(chance, country_of(country), None));
+        return (
+            json!({ "code": code }),
+            address(chance, country_of(country), None),
+        );
     }
     // Neighbours buy more than people far away.
     let weights = [30, 30, 6, 5, 6, 7, 6, 6, 5, 4];
     let country = &COUNTRIES[chance.weighted(weights.into_iter())];
-    let name = format!("{} {}", chance.pick(&country.first), chance.pick(&country.family));
-    let letters: String = name.to_lowercase().chars().filter(char::is_ascii_lowercase).collect();
+    let name = format!(
+        "{} {}",
+        chance.pick(&country.first),
+        chance.pick(&country.family)
+    );
+    let letters: String = name
+        .to_lowercase()
+        .chars()
+        .filter(char::is_ascii_lowercase)
+        .collect();
     let mut customer = json!({
         "name": name,
         "email": format!("{letters}{}@mail.example", chance.below(10_000)),
@@ -139,7 +164,10 @@ fn who(chance: &mut Chance, channel: &str) -> (Json, Json) {
 }
 
 fn country_of(code: &str) -> &'static Country {
-    COUNTRIES.iter().find(|country| country.code == code).unwrap_or(&COUNTRIES[0])
+    COUNTRIES
+        .iter()
+        .find(|country| country.code == code)
+        .unwrap_or(&COUNTRIES[0])
 }
 
 fn address(chance: &mut Chance, country: &Country, company: Option<&str>) -> Json {
@@ -251,7 +279,9 @@ mod tests {
     fn a_seed_gives_the_same_orders_again() {
         let orders = |seed| {
             let mut shopper = Shopper::new(seed, of_the_demo());
-            (0..200).map(|_| shopper.next().input.to_string()).collect::<Vec<_>>()
+            (0..200)
+                .map(|_| shopper.next().input.to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!(orders(3), orders(3));
         assert_ne!(orders(3), orders(4));
@@ -263,7 +293,10 @@ mod tests {
         let plans: Vec<Plan> = (0..5_000).map(|_| shopper.next()).collect();
         let count = |test: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| test(plan)).count();
         for channel in ["web", "marketplace", "b2b"] {
-            assert!(count(&|plan| plan.input["channel"] == channel) > 500, "{channel}");
+            assert!(
+                count(&|plan| plan.input["channel"] == channel) > 500,
+                "{channel}"
+            );
         }
         for country in COUNTRIES {
             let there = |plan: &Plan| plan.input["shippingAddress"]["country"] == country.code;
@@ -274,7 +307,9 @@ mod tests {
         let ghosts = count(&|plan| plan.input["lines"][0]["sku"].to_string().contains("GHOST"));
         assert!((20..90).contains(&ghosts), "{ghosts}");
         assert!(plans.iter().all(|plan| {
-            plan.input["lines"].as_array().is_some_and(|lines| (1..=5).contains(&lines.len()))
+            plan.input["lines"]
+                .as_array()
+                .is_some_and(|lines| (1..=5).contains(&lines.len()))
         }));
     }
 }

@@ -114,9 +114,16 @@ impl Tally {
 
     /// The counts in a line.
     pub(super) fn line(&self) -> String {
-        let codes: Vec<String> =
-            self.codes.iter().map(|(code, count)| format!("{code} {count}")).collect();
-        let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
+        let codes: Vec<String> = self
+            .codes
+            .iter()
+            .map(|(code, count)| format!("{code} {count}"))
+            .collect();
+        let codes = if codes.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", codes.join(", "))
+        };
         format!(
             "{} accepted, {} replayed, {} flagged, {} cancelled, {} refused{codes}, {} failed, \
              p50 {} ms, p95 {} ms",
@@ -148,7 +155,9 @@ fn millis(latency: Duration) -> String {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = |f: &mut fmt::Formatter<'_>, counts: &BTreeMap<String, u64>| {
-            counts.iter().try_for_each(|(name, count)| writeln!(f, "  {name:<28} {count:>8}"))
+            counts
+                .iter()
+                .try_for_each(|(name, count)| writeln!(f, "  {name:<28} {count:>8}"))
         };
         writeln!(f, "{:<30} {:>8}", "submissions sent", self.sent)?;
         writeln!(f, "{:<30} {:>8}", "accepted, by stage", self.taken)?;
@@ -187,7 +196,10 @@ mod tests {
         near(50, 50.0);
         near(95, 95.0);
         near(100, 100.0);
-        assert_eq!(Latencies::default().percentile(50), Duration::from_micros(1));
+        assert_eq!(
+            Latencies::default().percentile(50),
+            Duration::from_micros(1)
+        );
     }
 
     #[test]
@@ -195,7 +207,13 @@ mod tests {
         let mut tally = Tally::default();
         let took = Duration::from_millis(1);
         let stage = "STAGED".to_owned();
-        tally.add(Outcome::Taken { stage, flags: vec!["A".into(), "A".into()] }, took);
+        tally.add(
+            Outcome::Taken {
+                stage,
+                flags: vec!["A".into(), "A".into()],
+            },
+            took,
+        );
         tally.add(Outcome::Refused(vec!["B".into(), "C".into()]), took);
         tally.add(Outcome::Replayed, took);
         tally.add(Outcome::Failed("HTTP 503".into()), took);

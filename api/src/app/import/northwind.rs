@@ -20,8 +20,12 @@ impl App {
         northwind: &Northwind,
     ) -> Result<(Tally, Vec<OrderFault>), Failure> {
         let actor = &principal.actor;
-        let site =
-            &self.write(actor, move |tx| async move { setup::site(&tx, northwind).await }).await?;
+        let site = &self
+            .write(
+                actor,
+                move |tx| async move { setup::site(&tx, northwind).await },
+            )
+            .await?;
         self.invalidate_reference();
         let reference = &self.reference().await?;
         for product in &northwind.products {
@@ -34,7 +38,9 @@ impl App {
         let mut faults = Vec::new();
         for (row, customer) in &northwind.customers {
             let made = self
-                .write(actor, move |tx| async move { setup::customer(&tx, customer).await })
+                .write(actor, move |tx| async move {
+                    setup::customer(&tx, customer).await
+                })
                 .await;
             match made {
                 Ok(made) => tally.take(!made),
@@ -54,14 +60,19 @@ impl App {
         }
         // Deliveries are expected now that were not before.
         self.invalidate_reference();
-        let channel = self.reference().await?.channel_by_code(CHANNEL).map(|c| c.row.id);
+        let channel = self
+            .reference()
+            .await?
+            .channel_by_code(CHANNEL)
+            .map(|c| c.row.id);
         if let Some(channel_id) = channel {
             let begin = Begin {
                 source: "customers.csv".to_owned(),
                 format: FORMAT.to_owned(),
                 channel_id,
             };
-            self.record_import(principal, &begin, &tally, &faults).await?;
+            self.record_import(principal, &begin, &tally, &faults)
+                .await?;
         }
         Ok((tally, faults))
     }
@@ -79,6 +90,7 @@ impl App {
             channel: CHANNEL.to_owned(),
             parallel: 1,
         };
-        self.import_orders(principal, &file, northwind.orders(), heard).await
+        self.import_orders(principal, &file, northwind.orders(), heard)
+            .await
     }
 }

@@ -104,7 +104,10 @@ struct Columns {
 
 impl Columns {
     fn read(names: &ByteRecord) -> Result<Columns, FileError> {
-        let known = OF_THE_ORDER.iter().map(|(name, _)| *name).chain(OF_A_LINE.iter().copied());
+        let known = OF_THE_ORDER
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(OF_A_LINE.iter().copied());
         let known: Vec<&'static str> = known.collect();
         let mut at = BTreeMap::new();
         for (place, name) in names.iter().enumerate() {
@@ -122,7 +125,10 @@ impl Columns {
         }
         match NEEDED.iter().find(|column| !at.contains_key(**column)) {
             Some(missing) => Err(FileError(format!("the column {missing:?} is missing"))),
-            None => Ok(Columns { at, count: names.len() }),
+            None => Ok(Columns {
+                at,
+                count: names.len(),
+            }),
         }
     }
 
@@ -142,11 +148,19 @@ struct Row {
 impl<R: Read> Orders<R> {
     fn read_row(&mut self) -> Result<Option<Row>, FileError> {
         let mut record = ByteRecord::new();
-        if !self.reader.read_byte_record(&mut record).map_err(unreadable)? {
+        if !self
+            .reader
+            .read_byte_record(&mut record)
+            .map_err(unreadable)?
+        {
             return Ok(None);
         }
         let number = record.position().map_or(0, |position| position.line());
-        let at = self.columns.at.get("external_reference").and_then(|place| record.get(*place));
+        let at = self
+            .columns
+            .at
+            .get("external_reference")
+            .and_then(|place| record.get(*place));
         let reference = at
             .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned())
             .filter(|reference| !reference.is_empty());
@@ -158,18 +172,29 @@ impl<R: Read> Orders<R> {
             Ok(fields) if fields.len() == self.columns.count => Ok(fields),
             Ok(fields) => Err(Problem::new(
                 Code::InvalidInput,
-                format!("the row has {} fields, not {}", fields.len(), self.columns.count),
+                format!(
+                    "the row has {} fields, not {}",
+                    fields.len(),
+                    self.columns.count
+                ),
             )),
             Err(_) => Err(Problem::new(Code::InvalidInput, "the row is not UTF-8")),
         };
         let fields = fields.and_then(|fields: Vec<String>| {
             // No text column takes it.
             if fields.iter().any(|field| field.contains('\0')) {
-                return Err(Problem::new(Code::InvalidInput, "the row has a NUL character"));
+                return Err(Problem::new(
+                    Code::InvalidInput,
+                    "the row has a NUL character",
+                ));
             }
             Ok(fields)
         });
-        Ok(Some(Row { number, reference, fields }))
+        Ok(Some(Row {
+            number,
+            reference,
+            fields,
+        }))
     }
 }
 
@@ -180,7 +205,11 @@ impl<R: Read> Iterator for Orders<R> {
         if self.ended {
             return None;
         }
-        let first = match self.ahead.take().map_or_else(|| self.read_row(), |row| Ok(Some(row))) {
+        let first = match self
+            .ahead
+            .take()
+            .map_or_else(|| self.read_row(), |row| Ok(Some(row)))
+        {
             Ok(Some(row)) => row,
             Ok(None) => {
                 self.ended = true;
@@ -297,7 +326,12 @@ impl Gathered {
             Some(submission) if self.faults.is_empty() => Ok(Box::new(submission)),
             _ => Err(self.faults),
         };
-        Entry { row: self.row, reference: self.reference, submission, line_rows: self.line_rows }
+        Entry {
+            row: self.row,
+            reference: self.reference,
+            submission,
+            line_rows: self.line_rows,
+        }
     }
 }
 
@@ -308,7 +342,11 @@ fn read_line(
 ) -> Result<SubmittedLine, Vec<Problem>> {
     let mut problems = Vec::new();
     let at = |field: &str| format!("input.lines.{place}.{field}");
-    let quantity = match columns.get(fields, "quantity").unwrap_or_default().parse::<i64>() {
+    let quantity = match columns
+        .get(fields, "quantity")
+        .unwrap_or_default()
+        .parse::<i64>()
+    {
         Ok(quantity) => quantity,
         Err(_) => {
             problems.push(
@@ -331,7 +369,11 @@ fn read_line(
         discount: amount("discount", "discount"),
         title: columns.get(fields, "title").map(str::to_owned),
     };
-    if problems.is_empty() { Ok(line) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(line)
+    } else {
+        Err(problems)
+    }
 }
 
 fn read_head(
@@ -348,9 +390,14 @@ fn read_head(
             None
         })
     };
-    let (shipping_charge, total) =
-        (amount("shipping_charge", "shippingCharge"), amount("total", "total"));
-    let placed_at = match columns.get(fields, "placed_at").map(|text| (text, read_time(text))) {
+    let (shipping_charge, total) = (
+        amount("shipping_charge", "shippingCharge"),
+        amount("total", "total"),
+    );
+    let placed_at = match columns
+        .get(fields, "placed_at")
+        .map(|text| (text, read_time(text)))
+    {
         None => None,
         Some((_, Some(time))) => Some(time),
         Some((text, None)) => {
@@ -361,14 +408,21 @@ fn read_head(
             None
         }
     };
-    let method = match columns.get(fields, "payment_method").map(str::to_uppercase).as_deref() {
+    let method = match columns
+        .get(fields, "payment_method")
+        .map(str::to_uppercase)
+        .as_deref()
+    {
         Some("CARD") => PaymentMethod::Card,
         Some("ACCOUNT") => PaymentMethod::Account,
         Some("EXTERNAL") => PaymentMethod::External,
         _ => {
             problems.push(
-                Problem::new(Code::PaymentInvalid, "it is paid by CARD, ACCOUNT or EXTERNAL")
-                    .at("input.payment.method"),
+                Problem::new(
+                    Code::PaymentInvalid,
+                    "it is paid by CARD, ACCOUNT or EXTERNAL",
+                )
+                .at("input.payment.method"),
             );
             PaymentMethod::Card
         }
@@ -408,7 +462,10 @@ fn read_head(
         service_level: text("service_level"),
         shipping_charge,
         total,
-        payment: SubmittedPayment { method, token: text("payment_token") },
+        payment: SubmittedPayment {
+            method,
+            token: text("payment_token"),
+        },
         metadata: None,
     })
 }
@@ -422,9 +479,9 @@ fn read_amount(
     let Some(text) = columns.get(fields, column) else {
         return Ok(None);
     };
-    Decimal::from_str_exact(text).map(Some).map_err(|_| {
-        Problem::new(Code::AmountInvalid, format!("{text:?} is no amount")).at(path)
-    })
+    Decimal::from_str_exact(text)
+        .map(Some)
+        .map_err(|_| Problem::new(Code::AmountInvalid, format!("{text:?} is no amount")).at(path))
 }
 
 /// A time as files write it; without a zone it is UTC.
@@ -436,7 +493,9 @@ pub(super) fn read_time(text: &str) -> Option<DateTime<Utc>> {
         .into_iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
         .or_else(|| {
-            NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0)
+            NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .ok()?
+                .and_hms_opt(0, 0, 0)
         })
         .map(|time| time.and_utc())
 }

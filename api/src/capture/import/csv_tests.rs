@@ -6,7 +6,10 @@ const HEAD: &str = "external_reference,placed_at,customer_name,ship_line1,ship_c
                     sku,quantity,unit_price,discount,promotion_codes,payment_method\n";
 
 fn read(rows: &str) -> Vec<Entry> {
-    orders(format!("{HEAD}{rows}").as_bytes(), "web").unwrap().map(Result::unwrap).collect()
+    orders(format!("{HEAD}{rows}").as_bytes(), "web")
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
 }
 
 fn faults(entry: &Entry) -> Vec<(u64, Code, String)> {
@@ -40,7 +43,10 @@ fn c1_rows_of_one_reference_are_the_lines_of_one_order() {
     assert_eq!(first.lines[1].unit_price, None);
     assert_eq!(entries[0].line_rows, [2, 3]);
     let second = entries[1].submission.as_ref().unwrap();
-    assert_eq!(second.placed_at.unwrap().to_rfc3339(), "2026-03-01T10:30:00+00:00");
+    assert_eq!(
+        second.placed_at.unwrap().to_rfc3339(),
+        "2026-03-01T10:30:00+00:00"
+    );
 }
 
 #[test]
@@ -59,7 +65,11 @@ fn c1_a_row_that_cannot_be_read_refuses_its_order_with_its_number_and_the_others
     assert_eq!(
         faults(&entries[0]),
         [
-            (3, Code::QuantityInvalid, "input.lines.1.quantity".to_owned()),
+            (
+                3,
+                Code::QuantityInvalid,
+                "input.lines.1.quantity".to_owned()
+            ),
             (3, Code::AmountInvalid, "input.lines.1.unitPrice".to_owned()),
         ]
     );
@@ -71,7 +81,10 @@ fn c1_a_row_that_cannot_be_read_refuses_its_order_with_its_number_and_the_others
             (5, Code::PaymentInvalid, "input.payment.method".to_owned()),
         ]
     );
-    assert_eq!(faults(&entries[3]), [(6, Code::InvalidInput, String::new())]);
+    assert_eq!(
+        faults(&entries[3]),
+        [(6, Code::InvalidInput, String::new())]
+    );
     assert_eq!(entries[3].reference.as_deref(), Some("R-4"));
     // Whether an order needs a reference is for the import to say, not for the reader.
     assert!(entries[4].submission.is_ok() && entries[4].reference.is_none());
@@ -86,18 +99,35 @@ fn c1_a_row_that_is_not_utf_8_is_refused_by_itself() {
     let mut file = HEAD.as_bytes().to_vec();
     file.extend_from_slice(b"R-1,,\xff\xfe,1 High St,Graz,AT,MUG,2,,,,EXTERNAL\n");
     file.extend_from_slice(b"R-2,,Bob,1 High St,Graz,AT,MUG,2,,,,EXTERNAL\n");
-    let entries: Vec<Entry> =
-        orders(file.as_slice(), "web").unwrap().map(Result::unwrap).collect();
-    assert_eq!(faults(&entries[0]), [(2, Code::InvalidInput, String::new())]);
+    let entries: Vec<Entry> = orders(file.as_slice(), "web")
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(
+        faults(&entries[0]),
+        [(2, Code::InvalidInput, String::new())]
+    );
     assert!(entries[1].submission.is_ok());
 }
 
 #[test]
 fn c1_unknown_missing_and_doubled_columns_refuse_the_file() {
     let refused = |head: &str| orders(head.as_bytes(), "web").err().map(|error| error.0);
-    assert!(refused("sku,quantity,payment_method\n").unwrap().contains("external_reference"));
-    assert!(refused(&HEAD.replace("placed_at", "colour")).unwrap().contains("colour"));
-    assert!(refused(&HEAD.replace("placed_at", "sku")).unwrap().contains("twice"));
+    assert!(
+        refused("sku,quantity,payment_method\n")
+            .unwrap()
+            .contains("external_reference")
+    );
+    assert!(
+        refused(&HEAD.replace("placed_at", "colour"))
+            .unwrap()
+            .contains("colour")
+    );
+    assert!(
+        refused(&HEAD.replace("placed_at", "sku"))
+            .unwrap()
+            .contains("twice")
+    );
     assert!(refused("").unwrap().contains("missing"));
     assert_eq!(refused(&HEAD.to_uppercase()), None);
 }
@@ -107,5 +137,8 @@ fn c1_an_order_of_more_lines_than_one_may_have_is_still_held_in_little_memory() 
     let row = "R-1,,Ann,1 High St,Graz,AT,MUG,1,,,,EXTERNAL\n";
     let entries = read(&row.repeat(MOST_LINES + 500));
     assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].submission.as_ref().unwrap().lines.len(), MOST_LINES + 1);
+    assert_eq!(
+        entries[0].submission.as_ref().unwrap().lines.len(),
+        MOST_LINES + 1
+    );
 }

@@ -46,7 +46,12 @@ enum Line {
 /// The next line, of which no more is kept than a line may have.
 fn read_line(file: &mut impl BufRead) -> std::io::Result<Option<Line>> {
     let mut line = Vec::new();
-    if file.by_ref().take(LONGEST_ROW).read_until(b'\n', &mut line)? == 0 {
+    if file
+        .by_ref()
+        .take(LONGEST_ROW)
+        .read_until(b'\n', &mut line)?
+        == 0
+    {
         return Ok(None);
     }
     let whole = line.ends_with(b"\n") || (line.len() as u64) < LONGEST_ROW;
@@ -55,7 +60,10 @@ fn read_line(file: &mut impl BufRead) -> std::io::Result<Option<Line>> {
     }
     loop {
         line.clear();
-        let read = file.by_ref().take(LONGEST_ROW).read_until(b'\n', &mut line)?;
+        let read = file
+            .by_ref()
+            .take(LONGEST_ROW)
+            .read_until(b'\n', &mut line)?;
         if read == 0 || line.ends_with(b"\n") {
             return Ok(Some(Line::TooLong));
         }
@@ -88,7 +96,9 @@ fn entry(row: u64, line: &[u8], channel: &str) -> Entry {
     }
     let reference = order["externalReference"].as_str().map(str::to_owned);
     if let Some(fields) = order.as_object_mut() {
-        fields.entry("channel").or_insert_with(|| Json::from(channel));
+        fields
+            .entry("channel")
+            .or_insert_with(|| Json::from(channel));
     }
     match serde_json::from_value::<Submission>(order) {
         Ok(submission) => Entry {
@@ -97,7 +107,11 @@ fn entry(row: u64, line: &[u8], channel: &str) -> Entry {
             submission: Ok(Box::new(submission)),
             line_rows: Vec::new(),
         },
-        Err(error) => refused(row, reference, Problem::new(Code::InvalidInput, error.to_string())),
+        Err(error) => refused(
+            row,
+            reference,
+            Problem::new(Code::InvalidInput, error.to_string()),
+        ),
     }
 }
 
@@ -105,9 +119,9 @@ fn has_nul(value: &Json) -> bool {
     match value {
         Json::String(text) => text.contains('\0'),
         Json::Array(items) => items.iter().any(has_nul),
-        Json::Object(fields) => {
-            fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value))
-        }
+        Json::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
         _ => false,
     }
 }
@@ -126,7 +140,10 @@ mod tests {
     #[test]
     fn c1_an_order_a_line_and_the_channel_from_outside_where_the_line_has_none() {
         let entries = read(&format!("\u{feff}{ORDER}\n\n{ORDER}"));
-        assert_eq!(entries.iter().map(|entry| entry.row).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(
+            entries.iter().map(|entry| entry.row).collect::<Vec<_>>(),
+            [1, 3]
+        );
         let submission = entries[0].submission.as_ref().unwrap();
         assert_eq!(submission.channel, "web");
         assert_eq!(submission.lines[0].unit_price, "9.90".parse().ok());

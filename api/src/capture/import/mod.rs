@@ -40,7 +40,10 @@ impl Entry {
             let at = path.iter().position(|part| part == "lines")?;
             path.get(at + 1)?.parse::<usize>().ok()
         });
-        let row = line.and_then(|line| self.line_rows.get(line)).copied().unwrap_or(self.row);
+        let row = line
+            .and_then(|line| self.line_rows.get(line))
+            .copied()
+            .unwrap_or(self.row);
         Fault { row, problem }
     }
 }

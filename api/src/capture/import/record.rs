@@ -49,7 +49,9 @@ pub async fn begin(tx: &Tx, cmd: &Begin) -> Result<ImportId, Failure> {
         started_at: Set(tx.now),
         finished_at: Set(None),
     };
-    import::Entity::insert(row).exec_without_returning(tx.db()).await?;
+    import::Entity::insert(row)
+        .exec_without_returning(tx.db())
+        .await?;
     Ok(id)
 }
 

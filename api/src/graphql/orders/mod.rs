@@ -133,7 +133,10 @@ impl Order {
         if !principal(ctx)?.may(Scope::CustomersRead) {
             return Ok(None);
         }
-        let row = loaders(ctx).load_one(id).await.map_err(|error| fault((*error).clone()))?;
+        let row = loaders(ctx)
+            .load_one(id)
+            .await
+            .map_err(|error| fault((*error).clone()))?;
         Ok(row.map(super::customers::Customer))
     }
 
@@ -144,12 +147,20 @@ impl Order {
 
     /// Where its notices go; null without the scope PERSONAL_DATA_READ.
     async fn email(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
-        Ok(self.0.email.as_deref().filter(|_| personal(ctx).unwrap_or(false)))
+        Ok(self
+            .0
+            .email
+            .as_deref()
+            .filter(|_| personal(ctx).unwrap_or(false)))
     }
 
     /// The customer's telephone number, E.164; null without the scope PERSONAL_DATA_READ.
     async fn phone(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<&str>> {
-        Ok(self.0.phone.as_deref().filter(|_| personal(ctx).unwrap_or(false)))
+        Ok(self
+            .0
+            .phone
+            .as_deref()
+            .filter(|_| personal(ctx).unwrap_or(false)))
     }
 
     /// Where it goes, with the verdict of its verification; null without the scope
@@ -282,7 +293,10 @@ impl Order {
         let rows: Vec<order_line::Model> = load!(ctx, LinesOf(self.0.id));
         Ok(rows
             .into_iter()
-            .map(|row| OrderLine { currency: self.0.currency, row })
+            .map(|row| OrderLine {
+                currency: self.0.currency,
+                row,
+            })
             .collect())
     }
 
@@ -365,7 +379,10 @@ async fn address(
     let Some(id) = id.filter(|_| personal(ctx).unwrap_or(false)) else {
         return Ok(None);
     };
-    let row = loaders(ctx).load_one(id).await.map_err(|error| fault((*error).clone()))?;
+    let row = loaders(ctx)
+        .load_one(id)
+        .await
+        .map_err(|error| fault((*error).clone()))?;
     Ok(row.map(super::customers::Address))
 }
 
@@ -440,7 +457,9 @@ impl OrderLine {
 
     /// What our price list said when it was ordered.
     async fn list_price(&self) -> Option<Money> {
-        self.row.list_price_minor.map(|minor| money(minor, self.currency))
+        self.row
+            .list_price_minor
+            .map(|minor| money(minor, self.currency))
     }
 
     /// How it is taxed.

@@ -320,8 +320,8 @@ impl OrderMutation {
         #[graphql(desc = "The orders.")] input: OrderBulkSubmitInput,
     ) -> async_graphql::Result<OrderBulkPayload> {
         if !(1..=MOST_ORDERS).contains(&input.orders.len()) {
-            let problem = Problem::new(Code::TooMany, "a batch has 1 to 100 orders")
-                .at("input.orders");
+            let problem =
+                Problem::new(Code::TooMany, "a batch has 1 to 100 orders").at("input.orders");
             return Ok(OrderBulkPayload {
                 rows: Vec::new(),
                 accepted: 0,
@@ -367,7 +367,9 @@ impl OrderMutation {
         };
         let reference = &app(ctx).reference().await.map_err(fault)?;
         let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move { orders::cancel(&tx, reference, cmd).await })
+            .write(&actor(ctx)?, move |tx| async move {
+                orders::cancel(&tx, reference, cmd).await
+            })
             .await;
         answer(ctx, changed).await
     }
@@ -391,7 +393,9 @@ impl OrderMutation {
         };
         let reference = &app(ctx).reference().await.map_err(fault)?;
         let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move { orders::reject(&tx, reference, cmd).await })
+            .write(&actor(ctx)?, move |tx| async move {
+                orders::reject(&tx, reference, cmd).await
+            })
             .await;
         answer(ctx, changed).await
     }
@@ -414,7 +418,9 @@ impl OrderMutation {
             reason: input.reason,
         };
         let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move { orders::hold(&tx, cmd).await })
+            .write(&actor(ctx)?, move |tx| async move {
+                orders::hold(&tx, cmd).await
+            })
             .await;
         answer(ctx, changed).await
     }
@@ -496,7 +502,9 @@ impl OrderMutation {
             instrument: input.token,
         };
         let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move { orders::retry_payment(&tx, cmd).await })
+            .write(&actor(ctx)?, move |tx| async move {
+                orders::retry_payment(&tx, cmd).await
+            })
             .await;
         answer(ctx, changed).await
     }
@@ -537,7 +545,13 @@ async fn submit(
         Err(problem) => return Ok(refused(problem)),
     };
     let taken = app(ctx)
-        .submit_order(principal(ctx)?, &actor(ctx)?, &submission, source, claim.as_ref())
+        .submit_order(
+            principal(ctx)?,
+            &actor(ctx)?,
+            &submission,
+            source,
+            claim.as_ref(),
+        )
         .await;
     let (taken, user_errors) = outcome(taken)?;
     Ok(OrderPayload {
@@ -597,7 +611,10 @@ async fn visible(
         Ok(id) => id,
         Err(problem) => return Ok(Err(problem)),
     };
-    let row = order::Entity::find_by_id(id).one(&app(ctx).db.read).await.map_err(fault)?;
+    let row = order::Entity::find_by_id(id)
+        .one(&app(ctx).db.read)
+        .await
+        .map_err(fault)?;
     let caller = principal(ctx)?;
     Ok(row
         .filter(|order| caller.sees(order.channel_id))
@@ -629,10 +646,17 @@ async fn answer(
         }
         None => None,
     };
-    Ok(OrderPayload { order, user_errors, replayed: false })
+    Ok(OrderPayload {
+        order,
+        user_errors,
+        replayed: false,
+    })
 }
 
 async fn read(ctx: &Context<'_>, id: OrderId) -> async_graphql::Result<Option<Order>> {
-    let row = order::Entity::find_by_id(id).one(&app(ctx).db.read).await.map_err(fault)?;
+    let row = order::Entity::find_by_id(id)
+        .one(&app(ctx).db.read)
+        .await
+        .map_err(fault)?;
     Ok(row.map(Order))
 }

@@ -78,15 +78,27 @@ pub struct OrderWhere {
 filter!(OrderWhere, |it| [
     it.id.as_ref().map(|f| f.on::<OrderId>(order::Column::Id)),
     it.number.as_ref().map(|f| f.on(order::Column::Number)),
-    it.external_reference.as_ref().map(|f| f.on(order::Column::ExternalReference)),
-    it.channel_id.as_ref().map(|f| f.on::<entity::ChannelId>(order::Column::ChannelId)),
-    it.customer_id.as_ref().map(|f| f.on::<entity::CustomerId>(order::Column::CustomerId)),
+    it.external_reference
+        .as_ref()
+        .map(|f| f.on(order::Column::ExternalReference)),
+    it.channel_id
+        .as_ref()
+        .map(|f| f.on::<entity::ChannelId>(order::Column::ChannelId)),
+    it.customer_id
+        .as_ref()
+        .map(|f| f.on::<entity::CustomerId>(order::Column::CustomerId)),
     it.status.as_ref().map(|f| f.on(order::Column::Status)),
     it.stage.as_ref().map(|f| f.on(order::Column::Stage)),
-    it.payment_status.as_ref().map(|f| f.on(order::Column::PaymentStatus)),
+    it.payment_status
+        .as_ref()
+        .map(|f| f.on(order::Column::PaymentStatus)),
     it.placed_at.as_ref().map(|f| f.on(order::Column::PlacedAt)),
-    it.received_at.as_ref().map(|f| f.on(order::Column::ReceivedAt)),
-    it.updated_at.as_ref().map(|f| f.on(order::Column::UpdatedAt)),
+    it.received_at
+        .as_ref()
+        .map(|f| f.on(order::Column::ReceivedAt)),
+    it.updated_at
+        .as_ref()
+        .map(|f| f.on(order::Column::UpdatedAt)),
     it.sku.as_ref().map(with_sku),
 ]);
 
@@ -109,6 +121,9 @@ pub enum OrderSortField {
     /// When it last changed.
     UpdatedAt,
 }
+
+/// Reads the sort key and the identifier of an order.
+type SortKey = fn(&order::Model) -> (DateTime<Utc>, uuid::Uuid);
 
 /// Up or down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -176,13 +191,27 @@ pub struct ExceptionWhere {
 }
 
 filter!(ExceptionWhere, |it| [
-    it.code.as_ref().map(|f| f.on(order_exception::Column::Code)),
-    it.status.as_ref().map(|f| f.on(order_exception::Column::Status)),
-    it.severity.as_ref().map(|f| f.on(order_exception::Column::Severity)),
-    it.queue.as_ref().map(|f| f.on(order_exception::Column::Queue)),
-    it.order_id.as_ref().map(|f| f.on::<OrderId>(order_exception::Column::OrderId)),
-    it.opened_at.as_ref().map(|f| f.on(order_exception::Column::OpenedAt)),
-    it.due_at.as_ref().map(|f| f.on(order_exception::Column::DueAt)),
+    it.code
+        .as_ref()
+        .map(|f| f.on(order_exception::Column::Code)),
+    it.status
+        .as_ref()
+        .map(|f| f.on(order_exception::Column::Status)),
+    it.severity
+        .as_ref()
+        .map(|f| f.on(order_exception::Column::Severity)),
+    it.queue
+        .as_ref()
+        .map(|f| f.on(order_exception::Column::Queue)),
+    it.order_id
+        .as_ref()
+        .map(|f| f.on::<OrderId>(order_exception::Column::OrderId)),
+    it.opened_at
+        .as_ref()
+        .map(|f| f.on(order_exception::Column::OpenedAt)),
+    it.due_at
+        .as_ref()
+        .map(|f| f.on(order_exception::Column::DueAt)),
 ]);
 
 /// The orders that a caller sees: all, or those of its channels.
@@ -266,18 +295,15 @@ impl OrderQuery {
             field: OrderSortField::ReceivedAt,
             direction: SortDirection::Desc,
         });
-        let (column, key): (_, fn(&order::Model) -> (DateTime<Utc>, uuid::Uuid)) =
-            match sort_by.field {
-                OrderSortField::ReceivedAt => {
-                    (order::Column::ReceivedAt, |row| (row.received_at, row.id.0))
-                }
-                OrderSortField::PlacedAt => {
-                    (order::Column::PlacedAt, |row| (row.placed_at, row.id.0))
-                }
-                OrderSortField::UpdatedAt => {
-                    (order::Column::UpdatedAt, |row| (row.updated_at, row.id.0))
-                }
-            };
+        let (column, key): (order::Column, SortKey) = match sort_by.field {
+            OrderSortField::ReceivedAt => {
+                (order::Column::ReceivedAt, |row| (row.received_at, row.id.0))
+            }
+            OrderSortField::PlacedAt => (order::Column::PlacedAt, |row| (row.placed_at, row.id.0)),
+            OrderSortField::UpdatedAt => {
+                (order::Column::UpdatedAt, |row| (row.updated_at, row.id.0))
+            }
+        };
         let sort = Sort {
             column,
             id: order::Column::Id,
@@ -298,7 +324,10 @@ impl OrderQuery {
     async fn exceptions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which exceptions; none = all that you may see.", name = "where")]
+        #[graphql(
+            desc = "Which exceptions; none = all that you may see.",
+            name = "where"
+        )]
         filter: Option<ExceptionWhere>,
         #[graphql(desc = "How many; at most 250, 50 if not given.")] first: Option<i32>,
         #[graphql(desc = "The cursor behind which the page begins.")] after: Option<String>,
@@ -319,7 +348,9 @@ impl OrderQuery {
     /// whole tables: for operators, not for dashboards. Needs the scope INTEGRITY_READ.
     #[graphql(guard = "Allowed(Scope::IntegrityRead)")]
     async fn integrity_report(&self, ctx: &Context<'_>) -> async_graphql::Result<IntegrityReport> {
-        let differences = crate::integrity::verify(&app(ctx).db.read).await.map_err(fault)?;
+        let differences = crate::integrity::verify(&app(ctx).db.read)
+            .await
+            .map_err(fault)?;
         Ok(IntegrityReport {
             checks: crate::integrity::checks(),
             differences: differences

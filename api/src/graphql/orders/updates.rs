@@ -21,13 +21,13 @@ use crate::app::App;
 use crate::events::{self, Logged};
 use crate::failure::Failure;
 use crate::graphql::cursor::Cursor;
-use crate::graphql::errors::fault;
+use crate::graphql::errors::{bad_input, fault};
 use crate::graphql::filters::condition;
 use crate::graphql::ids::to_global;
 use crate::graphql::{Allowed, app, principal};
 
-/// How many orders are read at a time for a snapshot.
-const SNAPSHOT_PAGE: u64 = 500;
+/// How many orders a snapshot shows at most; a board that wants more needs a filter.
+const MOST_SHOWN: u64 = 10_000;
 
 /// How long a stream may be quiet before it says that it lives.
 const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);
@@ -116,8 +116,9 @@ impl OrderSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders; none = all that you may see.", name = "where")]
         filter: Option<OrderWhere>,
-        #[graphql(desc = "The cursor to go on from; the snapshot is then left out.")]
-        after: Option<String>,
+        #[graphql(desc = "The cursor to go on from; the snapshot is then left out.")] after: Option<
+            String,
+        >,
         #[graphql(desc = "Whether to begin with the orders as they are.", default = true)]
         snapshot: bool,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<OrderUpdate>>> {
@@ -128,16 +129,15 @@ impl OrderSubscription {
             scope,
             shown: HashSet::new(),
         };
-        let after = after.map(|text| Cursor::read(&text, feed.scope)).transpose()?;
+        let after = after
+            .map(|text| Cursor::read(&text, feed.scope))
+            .transpose()?;
         Ok(feed.run(after, snapshot))
     }
 }
 
 /// A cursor works only for its own filter and channels.
-fn scope_of(
-    principal: &Principal,
-    filter: Option<&OrderWhere>,
-) -> async_graphql::Result<u64> {
+fn scope_of(principal: &Principal, filter: Option<&OrderWhere>) -> async_graphql::Result<u64> {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     format!("{:?} {filter:?}", principal.channels).hash(&mut hasher);
@@ -161,7 +161,7 @@ impl Feed {
     ) -> impl Stream<Item = async_graphql::Result<OrderUpdate>> {
         try_stream! {
             // Before the state is read: what happens from now on is in the buffer.
-            let mut live = self.app.hub.subscribe();
+            let mut live = self.app.hub.subscribe().await.map_err(fault)?;
             let state = self.snapshot().await?;
             let position = events::position(&state).await.map_err(fault)?;
             let mut sent = position.last_seq;
@@ -179,24 +179,21 @@ impl Feed {
                     yield self.item(UpdateKind::Resync, position.epoch, sent, None, None);
                 }
             }
+            let mut first_view = Vec::new();
             if snapshot {
-                let mut last: Option<OrderId> = None;
-                loop {
-                    let page = self.page(&state, last).await?;
-                    let Some(row) = page.last() else { break };
-                    last = Some(row.id);
-                    for row in page {
-                        self.shown.insert(row.id);
-                        yield self.item(
-                            UpdateKind::Snapshot, position.epoch, sent, None, Some(row),
-                        );
-                    }
-                }
-                yield self.item(UpdateKind::SnapshotEnd, position.epoch, sent, None, None);
+                first_view = self.rows(&state).await?;
             } else if after.is_none() {
                 self.shown = self.ids(&state, sent).await?;
             }
+            // The view ends before anything is sent: a slow reader must not keep it open.
             state.rollback().await.map_err(fault)?;
+            if snapshot {
+                for row in first_view {
+                    self.shown.insert(row.id);
+                    yield self.item(UpdateKind::Snapshot, position.epoch, sent, None, Some(row));
+                }
+                yield self.item(UpdateKind::SnapshotEnd, position.epoch, sent, None, None);
+            }
             // Whatever is in the log behind the state: for a resumed stream, what it missed.
             loop {
                 let page = events::page(&self.app.db.read, sent).await.map_err(fault)?;
@@ -237,8 +234,13 @@ impl Feed {
         }
     }
 
-    /// A view of the database in which the state and the log's position belong together.
-    #[allow(clippy::disallowed_methods, reason = "a snapshot is read-only and no use case")]
+    /// A view of the database in which the state and the log's position belong together. On
+    /// PostgreSQL it comes from the pool whose connections survive a subscriber that goes away
+    /// while the transaction begins.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a snapshot is read-only and no use case"
+    )]
     async fn snapshot(&self) -> async_graphql::Result<DatabaseTransaction> {
         let options = TransactionOptions {
             isolation_level: (self.app.db.backend == sea_orm::DbBackend::Postgres)
@@ -247,29 +249,31 @@ impl Feed {
                 .then_some(AccessMode::ReadOnly),
             ..Default::default()
         };
-        self.app
-            .db
-            .read
-            .begin_with_options(options)
+        let db = &self.app.db;
+        let pool = match db.backend {
+            sea_orm::DbBackend::Postgres => &db.write,
+            _ => &db.read,
+        };
+        pool.begin_with_options(options)
             .await
             .map_err(|error| fault(Failure::from(error)))
     }
 
-    async fn page(
-        &self,
-        state: &DatabaseTransaction,
-        after: Option<OrderId>,
-    ) -> async_graphql::Result<Vec<order::Model>> {
-        order::Entity::find()
+    /// The orders that match, by id. Refused if they are too many: nothing is left out silently.
+    async fn rows(&self, state: &DatabaseTransaction) -> async_graphql::Result<Vec<order::Model>> {
+        let rows = order::Entity::find()
             .filter(self.matching.clone())
-            .filter(
-                Condition::all().add_option(after.map(|after| order::Column::Id.gt(after))),
-            )
             .order_by_asc(order::Column::Id)
-            .limit(SNAPSHOT_PAGE)
+            .limit(MOST_SHOWN + 1)
             .all(state)
             .await
-            .map_err(fault)
+            .map_err(fault)?;
+        if rows.len() as u64 > MOST_SHOWN {
+            return Err(bad_input(&format!(
+                "more than {MOST_SHOWN} orders match: narrow the filter, or leave out the snapshot"
+            )));
+        }
+        Ok(rows)
     }
 
     /// The orders that match now, and those that matched at a position and have changed since:
@@ -341,7 +345,12 @@ impl Feed {
     ) -> OrderUpdate {
         OrderUpdate {
             kind,
-            cursor: Cursor { epoch, seq, scope: self.scope }.write(),
+            cursor: Cursor {
+                epoch,
+                seq,
+                scope: self.scope,
+            }
+            .write(),
             seq,
             event: logged.map(|logged| logged.row.event_type.clone()),
             occurred_at: logged.map(|logged| logged.row.occurred_at),

@@ -452,6 +452,10 @@ async fn in_time(
 
 /// A random part of a time, so that clients that lose their server together do not come back
 /// together.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it is no identifier, just the random number that is at hand"
+)]
 fn share_of(whole: Duration) -> Duration {
     let [byte, ..] = Uuid::new_v4().into_bytes();
     whole * u32::from(byte) / 256

@@ -141,7 +141,10 @@ impl Northwind {
     pub fn read(directory: &Path) -> Result<Northwind, FileError> {
         let mut details: HashMap<String, Vec<Detail>> = HashMap::new();
         for (_, detail) in rows::<Detail>(directory, "order_details.csv")? {
-            details.entry(detail.order_id.clone()).or_default().push(detail);
+            details
+                .entry(detail.order_id.clone())
+                .or_default()
+                .push(detail);
         }
         let mut orders = rows::<Order>(directory, "orders.csv")?;
         // Stock goes to the oldest order first. Dates are written so that text sorts by time.
@@ -196,10 +199,16 @@ fn rows<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Vec<(u64, T
     let wrong = |error: String| FileError(format!("{}: {error}", path.display()));
     let file = File::open(&path).map_err(|error| wrong(error.to_string()))?;
     let mut reader = ReaderBuilder::new().from_reader(file);
-    let names = reader.headers().map_err(|error| wrong(error.to_string()))?.clone();
+    let names = reader
+        .headers()
+        .map_err(|error| wrong(error.to_string()))?
+        .clone();
     let mut rows = Vec::new();
     let mut record = StringRecord::new();
-    while reader.read_record(&mut record).map_err(|error| wrong(error.to_string()))? {
+    while reader
+        .read_record(&mut record)
+        .map_err(|error| wrong(error.to_string()))?
+    {
         let number = record.position().map_or(0, |position| position.line());
         let row = record
             .deserialize(Some(&names))
@@ -217,8 +226,8 @@ pub fn sku(product: u32) -> String {
 /// The line's share of the agreed discount, to the cent; half a cent goes up.
 fn discount(detail: &Detail) -> Option<Decimal> {
     let whole = detail.unit_price * Decimal::from(detail.quantity);
-    let off = (whole * detail.discount)
-        .round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
+    let off =
+        (whole * detail.discount).round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
     (!off.is_zero()).then_some(off)
 }
 
@@ -235,8 +244,11 @@ fn submission(
     };
     let placed_at = time(&order.order_date, "placedAt")?;
     let freight = Decimal::from_str_exact(order.freight.trim()).map_err(|_| {
-        Problem::new(Code::AmountInvalid, format!("{:?} is no amount", order.freight))
-            .at("input.shippingCharge")
+        Problem::new(
+            Code::AmountInvalid,
+            format!("{:?} is no amount", order.freight),
+        )
+        .at("input.shippingCharge")
     })?;
     let lines = details
         .iter()
@@ -245,7 +257,9 @@ fn submission(
             quantity: detail.quantity,
             unit_price: Some(detail.unit_price),
             discount: discount(detail),
-            title: titles.get(&detail.product_id).map(|title| (*title).to_owned()),
+            title: titles
+                .get(&detail.product_id)
+                .map(|title| (*title).to_owned()),
         })
         .collect();
     let metadata = json!({
@@ -278,7 +292,10 @@ fn submission(
         service_level: None,
         shipping_charge: Some(freight),
         total: None,
-        payment: SubmittedPayment { method: PaymentMethod::External, token: None },
+        payment: SubmittedPayment {
+            method: PaymentMethod::External,
+            token: None,
+        },
         metadata: Some(metadata),
     })
 }

@@ -14,8 +14,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::{CHANNEL, Category, Customer, Northwind, Product, sku};
 use crate::capture::address::parse_country;
 use crate::capture::contact::Phone;
-use crate::catalogue::products::{Discontinue, NewVariant};
 use crate::catalogue::prices::{Tier, VariantPrices};
+use crate::catalogue::products::{Discontinue, NewVariant};
 use crate::catalogue::{self, Reference, channels, customers, prices, products, warehouses};
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory::inbound;
@@ -103,7 +103,12 @@ pub async fn site(tx: &Tx, northwind: &Northwind) -> Result<Site, Failure> {
             prices::create(tx, cmd).await?.id
         }
     };
-    Ok(Site { channel, warehouse, price_list, bins })
+    Ok(Site {
+        channel,
+        warehouse,
+        price_list,
+        bins,
+    })
 }
 
 async fn category_bin(
@@ -169,19 +174,34 @@ pub async fn product(
     };
     let created = products::create(tx, cmd).await?;
     let Some(variant) = created.variants.first() else {
-        return Err(Failure::Internal("a product without its variant".to_owned()));
+        return Err(Failure::Internal(
+            "a product without its variant".to_owned(),
+        ));
     };
     let price = Money::from_decimal(product.unit_price, Currency::USD).map_err(|error| {
         Problem::new(Code::AmountInvalid, error.to_string()).at("input.unitPrice")
     })?;
-    let tier = Tier { min_quantity: 1, unit_price_minor: price.minor };
+    let tier = Tier {
+        min_quantity: 1,
+        unit_price_minor: price.minor,
+    };
     let cmd = prices::Set {
         price_list_id: site.price_list,
-        prices: vec![VariantPrices { variant_id: variant.id, tiers: vec![tier] }],
+        prices: vec![VariantPrices {
+            variant_id: variant.id,
+            tiers: vec![tier],
+        }],
     };
     prices::set(tx, cmd).await?;
     if product.discontinued != 0 {
-        products::discontinue(tx, Discontinue { id: variant.id, expected_version: None }).await?;
+        products::discontinue(
+            tx,
+            Discontinue {
+                id: variant.id,
+                expected_version: None,
+            },
+        )
+        .await?;
     }
     if product.units_in_stock > 0 {
         let cmd = stock::Receive {
@@ -229,14 +249,19 @@ pub async fn customer(tx: &Tx, row: &Customer) -> Result<bool, Failure> {
         return Err(Failure::Refused(problems));
     }
     let code = row.id.trim();
-    if catalogue::find_customer(tx.db(), None, Some(code)).await?.is_some() {
+    if catalogue::find_customer(tx.db(), None, Some(code))
+        .await?
+        .is_some()
+    {
         return Ok(false);
     }
     let cmd = customers::Create {
         code: code.to_owned(),
         name: row.company_name.clone(),
         email: None,
-        phone: Phone::parse(&row.phone, country).ok().map(|phone| phone.to_string()),
+        phone: Phone::parse(&row.phone, country)
+            .ok()
+            .map(|phone| phone.to_string()),
         group_code: None,
         tax_exempt: false,
         terms_days: None,

@@ -1,0 +1,58 @@
+//! Processes that start together migrate together.
+
+use api::db::Db;
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, Statement};
+use support::{Backend, Place};
+
+/// How often each back end is tried: a race is not lost every time.
+const ROUNDS: usize = 5;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_may_migrate_one_sqlite_file_at_once() {
+    migrate_at_once(Backend::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_may_migrate_one_postgres_database_at_once() {
+    migrate_at_once(Backend::Postgres).await;
+}
+
+async fn migrate_at_once(backend: Backend) {
+    for round in 1..=ROUNDS {
+        let Some(place) = Place::empty(backend).await else {
+            return;
+        };
+        let config = place.database();
+        let (one, two) = tokio::join!(Db::connect(&config), Db::connect(&config));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let (first, second) = tokio::join!(
+            tokio::spawn({
+                let db = one.clone();
+                async move { db.migrate().await }
+            }),
+            tokio::spawn({
+                let db = two.clone();
+                async move { db.migrate().await }
+            }),
+        );
+        for (name, outcome) in [("first", first), ("second", second)] {
+            let outcome = outcome.unwrap();
+            outcome.unwrap_or_else(|error| panic!("{backend}, round {round}, the {name}: {error}"));
+        }
+        let row = one
+            .read
+            .query_one_raw(Statement::from_string(
+                one.backend,
+                "SELECT count(*) AS steps FROM seaql_migrations",
+            ))
+            .await
+            .unwrap()
+            .unwrap();
+        let steps: i64 = row.try_get("", "steps").unwrap();
+        assert_eq!(steps, Migrator::migrations().len() as i64, "{backend}");
+        one.close().await.unwrap();
+        two.close().await.unwrap();
+        place.remove().await;
+    }
+}

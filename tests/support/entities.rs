@@ -1,0 +1,104 @@
+//! Every entity, and what its table must look like.
+
+use sea_orm::{ColumnTrait, EntityName, Iterable, PrimaryKeyToColumn};
+
+/// A table as its entity sees it.
+#[derive(Clone, Debug)]
+pub struct ExpectedTable {
+    /// The entity's file in `entity/src`, without its ending.
+    pub module: &'static str,
+    /// The table.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<ExpectedColumn>,
+}
+
+/// A column as its entity sees it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExpectedColumn {
+    /// Its name.
+    pub name: String,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// Whether it is part of the primary key.
+    pub key: bool,
+}
+
+macro_rules! entities {
+    ($($module:ident),+ $(,)?) => {
+        /// Every entity. A new one is added here; a guard compares the list with the files.
+        pub fn entities() -> Vec<ExpectedTable> {
+            vec![$(table(
+                stringify!($module),
+                entity::$module::Entity.table_name(),
+                entity::$module::Column::iter(),
+                entity::$module::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column),
+            )),+]
+        }
+    };
+}
+
+entities!(
+    address,
+    api_key,
+    backorder,
+    bin,
+    bin_stock,
+    channel,
+    channel_warehouse,
+    counter,
+    customer,
+    customer_group,
+    event_log,
+    hold,
+    idempotency,
+    import,
+    import_error,
+    inbound_supply,
+    job,
+    listing,
+    note,
+    order,
+    order_exception,
+    order_line,
+    outbox,
+    payment,
+    payment_transaction,
+    postal_code,
+    price,
+    price_list,
+    product,
+    promotion,
+    promotion_use,
+    reservation,
+    sequencer,
+    shipping_rate,
+    shipping_zone,
+    stock,
+    stock_movement,
+    tax_rate,
+    variant,
+    variant_code,
+    warehouse,
+);
+
+fn table<C: ColumnTrait>(
+    module: &'static str,
+    name: &str,
+    columns: impl Iterator<Item = C>,
+    keys: impl Iterator<Item = C>,
+) -> ExpectedTable {
+    let keys: Vec<_> = keys.map(|key| key.as_str().to_owned()).collect();
+    let columns = columns
+        .map(|column| ExpectedColumn {
+            name: column.as_str().to_owned(),
+            nullable: column.def().is_null(),
+            key: keys.iter().any(|key| key == column.as_str()),
+        })
+        .collect();
+    ExpectedTable {
+        module,
+        name: name.to_owned(),
+        columns,
+    }
+}
