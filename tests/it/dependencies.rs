@@ -34,7 +34,7 @@ const SHELVES: &[(&str, &[&str])] = &[
     ("wiring", &["app"]),
     ("work", &["workers", "demo"]),
     ("surfaces", &["graphql", "http"]),
-    ("process", &["server"]),
+    ("process", &["server", "simulate"]),
     ("commands", &["cli"]),
     ("program", &["main"]),
 ];

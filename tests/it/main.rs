@@ -8,6 +8,7 @@
 
 mod cancelled_begin;
 mod dependencies;
+mod imports;
 mod migrating;
 mod races;
 mod rig;

@@ -501,5 +501,4 @@ pub(super) fn read_time(text: &str) -> Option<DateTime<Utc>> {
 }
 
 #[cfg(test)]
-#[path = "csv_tests.rs"]
 mod tests;
