@@ -1,6 +1,8 @@
 //! Money and its currency on the wire. Amounts are decimal strings, never floats.
 
-use async_graphql::{InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+use async_graphql::{
+    InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
+};
 use rust_decimal::Decimal;
 
 use crate::failure::{Code, Problem};
