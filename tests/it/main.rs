@@ -7,6 +7,7 @@
 )]
 
 mod cancelled_begin;
+mod catalogue;
 mod dependencies;
 mod migrating;
 mod races;
