@@ -60,91 +60,29 @@ const ITEMS: &[Item] = &[
     Item { code: "GIFT", title: "Gift Box", tax: "STANDARD", grams: 1_150, cents: 4_490, waits: false, stock: (45, 15), variants: &[("COFFEE", "coffee"), ("TEA", "tea")] },
 ];
 
-const CUSTOMERS: &[(&str, &str, &str, Option<&str>, Option<i64>)] = &[
-    (
-        "C-1001",
-        "Anna Leitner",
-        "anna.leitner@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1002",
-        "Jonas Weber",
-        "jonas.weber@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1003",
-        "Sofía Marín",
-        "sofia.marin@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1004",
-        "Émile Laurent",
-        "emile.laurent@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1005",
-        "Zuzanna Wójcik",
-        "zuzanna.wojcik@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1006",
-        "Mats Lindqvist",
-        "mats.lindqvist@mail.example",
-        Some("vip"),
-        None,
-    ),
-    (
-        "C-1007",
-        "Giulia Conti",
-        "giulia.conti@mail.example",
-        Some("vip"),
-        None,
-    ),
-    (
-        "C-1008",
-        "Pieter de Wit",
-        "pieter.dewit@mail.example",
-        None,
-        None,
-    ),
-    (
-        "B-2001",
-        "Kaffeehaus am Ring GmbH",
-        "einkauf@kaffeehaus.example",
-        Some("trade"),
-        Some(500_000),
-    ),
-    (
-        "B-2002",
-        "Café Océano S.L.",
-        "compras@oceano.example",
-        Some("trade"),
-        Some(250_000),
-    ),
-    (
-        "B-2003",
-        "Nordlys Bageri ApS",
-        "indkob@nordlys.example",
-        Some("trade"),
-        Some(150_000),
-    ),
-    (
-        "B-2004",
-        "Büro Sonnenschein KG",
-        "office@sonnenschein.example",
-        Some("trade"),
-        Some(60_000),
-    ),
+/// A customer: code, name, e-mail address, group, and how much it may owe, in cents.
+struct Buyer(
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    Option<i64>,
+);
+
+#[rustfmt::skip]
+const CUSTOMERS: &[Buyer] = &[
+    Buyer("C-1001", "Anna Leitner", "anna.leitner@mail.example", None, None),
+    Buyer("C-1002", "Jonas Weber", "jonas.weber@mail.example", None, None),
+    Buyer("C-1003", "Sofía Marín", "sofia.marin@mail.example", None, None),
+    Buyer("C-1004", "Émile Laurent", "emile.laurent@mail.example", None, None),
+    Buyer("C-1005", "Zuzanna Wójcik", "zuzanna.wojcik@mail.example", None, None),
+    Buyer("C-1006", "Mats Lindqvist", "mats.lindqvist@mail.example", Some("vip"), None),
+    Buyer("C-1007", "Giulia Conti", "giulia.conti@mail.example", Some("vip"), None),
+    Buyer("C-1008", "Pieter de Wit", "pieter.dewit@mail.example", None, None),
+    Buyer("B-2001", "Kaffeehaus am Ring GmbH", "einkauf@kaffeehaus.example", Some("trade"), Some(500_000)),
+    Buyer("B-2002", "Café Océano S.L.", "compras@oceano.example", Some("trade"), Some(250_000)),
+    Buyer("B-2003", "Nordlys Bageri ApS", "indkob@nordlys.example", Some("trade"), Some(150_000)),
+    Buyer("B-2004", "Büro Sonnenschein KG", "office@sonnenschein.example", Some("trade"), Some(60_000)),
 ];
 
 /// The standard and reduced tax rates of the countries that the merchant ships to.
@@ -184,19 +122,17 @@ async fn merchant(tx: &Tx) -> Result<(), Failure> {
     // What follows reads stock rows and bins, so they must be there.
     tx.flush().await?;
     receive(tx, &warehouses, &variants).await?;
-    for (kind, code) in [("demo", "merchant")] {
-        tx.emit(Entry {
-            aggregate_type: "catalogue",
-            aggregate_id: code.to_owned(),
-            version: 1,
-            channel_id: None,
-            order_id: None,
-            event: Event::CatalogueChanged {
-                kind: kind.to_owned(),
-                code: code.to_owned(),
-            },
-        });
-    }
+    tx.emit(Entry {
+        aggregate_type: "catalogue",
+        aggregate_id: "demo".to_owned(),
+        version: 1,
+        channel_id: None,
+        order_id: None,
+        event: Event::CatalogueChanged {
+            kind: "merchant".to_owned(),
+            code: "demo".to_owned(),
+        },
+    });
     Ok(())
 }
 
@@ -573,22 +509,24 @@ fn customers(tx: &Tx) {
         .collect();
     let rows: Vec<customer::ActiveModel> = CUSTOMERS
         .iter()
-        .map(|(code, name, email, group, limit)| customer::ActiveModel {
-            id: Set(tx.id()),
-            code: Set((*code).to_owned()),
-            name: Set((*name).to_owned()),
-            email: Set(Some((*email).to_owned())),
-            phone: Set(None),
-            group_code: Set(group.map(str::to_owned)),
-            tax_exempt: Set(false),
-            terms_days: Set(limit.map(|_| 30)),
-            credit_limit_minor: Set(*limit),
-            credit_currency: Set(limit.map(|_| Currency::EUR)),
-            credit_used_minor: Set(0),
-            version: Set(1),
-            created_at: Set(tx.now),
-            updated_at: Set(tx.now),
-        })
+        .map(
+            |Buyer(code, name, email, group, limit)| customer::ActiveModel {
+                id: Set(tx.id()),
+                code: Set((*code).to_owned()),
+                name: Set((*name).to_owned()),
+                email: Set(Some((*email).to_owned())),
+                phone: Set(None),
+                group_code: Set(group.map(str::to_owned)),
+                tax_exempt: Set(false),
+                terms_days: Set(limit.map(|_| 30)),
+                credit_limit_minor: Set(*limit),
+                credit_currency: Set(limit.map(|_| Currency::EUR)),
+                credit_used_minor: Set(0),
+                version: Set(1),
+                created_at: Set(tx.now),
+                updated_at: Set(tx.now),
+            },
+        )
         .collect();
     tx.defer_rows(groups, |insert| insert);
     tx.defer_rows(rows, |insert| insert);

@@ -136,6 +136,7 @@ impl Tx {
         run(&self.connection, statements).await
     }
 
+    #[allow(clippy::disallowed_methods, reason = "called by App::write alone")]
     pub(crate) async fn commit(self) -> Result<usize, DbErr> {
         let entries = self.entries.into_inner().unwrap_or_else(|e| e.into_inner());
         let mut statements = self

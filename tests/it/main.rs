@@ -13,3 +13,5 @@ mod migrating;
 mod races;
 mod rig;
 mod schema;
+mod statements;
+mod updates;

@@ -20,7 +20,7 @@ pub struct Loaders {
 
 /// The batching loader over an app.
 pub fn loader(app: Arc<App>) -> DataLoader<Loaders> {
-    DataLoader::new(Loaders { app }, tokio::spawn).delay(std::time::Duration::ZERO)
+    DataLoader::new(Loaders { app }, tokio::spawn)
 }
 
 /// A loading that failed, shared by all who waited for it.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entity::order::{FulfillmentStatus, PaymentStatus, Stage, Status};
 use entity::{LineId, OrderId, hold, order, order_exception, order_line, payment, reservation};
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::sea_query::{Expr, LockType};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 
 use super::lifecycle::{self, Action};
 use crate::events::{Entry, Event};
@@ -39,13 +39,15 @@ pub async fn lock(
         return Ok(BTreeMap::new());
     }
     let mut query = order::Entity::find()
+        .find_also_related(payment::Entity)
         .filter(order::Column::Id.is_in(ids.iter().copied()))
         .order_by_asc(order::Column::Id);
     if tx.locks_rows() {
-        query = query.lock_exclusive();
+        // Who has the order's lock has its payment too.
+        QueryTrait::query(&mut query).lock_with_tables(LockType::Update, [order::Entity]);
     }
     let rows = query.all(tx.db()).await?;
-    let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
+    let ids: Vec<OrderId> = rows.iter().map(|(row, _)| row.id).collect();
     let mut lines: BTreeMap<OrderId, Vec<order_line::Model>> = BTreeMap::new();
     for line in order_line::Entity::find()
         .filter(order_line::Column::OrderId.is_in(ids.iter().copied()))
@@ -55,13 +57,6 @@ pub async fn lock(
     {
         lines.entry(line.order_id).or_default().push(line);
     }
-    let mut payments: BTreeMap<OrderId, payment::Model> = payment::Entity::find()
-        .filter(payment::Column::OrderId.is_in(ids.iter().copied()))
-        .all(tx.db())
-        .await?
-        .into_iter()
-        .map(|payment| (payment.order_id, payment))
-        .collect();
     let mut holds: BTreeMap<OrderId, Vec<hold::Model>> = BTreeMap::new();
     for hold in exceptions::holds(tx, &ids).await? {
         holds.entry(hold.order_id).or_default().push(hold);
@@ -72,11 +67,11 @@ pub async fn lock(
     }
     Ok(rows
         .into_iter()
-        .map(|order| {
+        .map(|(order, payment)| {
             let id = order.id;
             let aggregate = Aggregate {
                 lines: lines.remove(&id).unwrap_or_default(),
-                payment: payments.remove(&id),
+                payment,
                 holds: holds.remove(&id).unwrap_or_default(),
                 exceptions: open.remove(&id).unwrap_or_default(),
                 changed_lines: BTreeSet::new(),

@@ -105,7 +105,7 @@ pub async fn cancel(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed
     end(
         tx,
         reference,
-        &cmd,
+        cmd,
         Action::Cancel,
         Code::OrderNotCancellable,
         event,
@@ -120,7 +120,7 @@ pub async fn reject(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed
     end(
         tx,
         reference,
-        &cmd,
+        cmd,
         Action::Reject,
         Code::OrderNotRejectable,
         event,

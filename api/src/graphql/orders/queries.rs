@@ -122,6 +122,9 @@ pub enum OrderSortField {
     UpdatedAt,
 }
 
+/// Reads the sort key and the identifier of an order.
+type SortKey = fn(&order::Model) -> (DateTime<Utc>, uuid::Uuid);
+
 /// Up or down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum SortDirection {
@@ -292,9 +295,7 @@ impl OrderQuery {
             field: OrderSortField::ReceivedAt,
             direction: SortDirection::Desc,
         });
-        let (column, key): (_, fn(&order::Model) -> (DateTime<Utc>, uuid::Uuid)) = match sort_by
-            .field
-        {
+        let (column, key): (order::Column, SortKey) = match sort_by.field {
             OrderSortField::ReceivedAt => {
                 (order::Column::ReceivedAt, |row| (row.received_at, row.id.0))
             }

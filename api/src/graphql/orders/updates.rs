@@ -161,7 +161,7 @@ impl Feed {
     ) -> impl Stream<Item = async_graphql::Result<OrderUpdate>> {
         try_stream! {
             // Before the state is read: what happens from now on is in the buffer.
-            let mut live = self.app.hub.subscribe();
+            let mut live = self.app.hub.subscribe().await.map_err(fault)?;
             let state = self.snapshot().await?;
             let position = events::position(&state).await.map_err(fault)?;
             let mut sent = position.last_seq;
