@@ -9,6 +9,7 @@ both_backends!(
     a_change_of_an_older_version_is_refused,
     stock_moves_once_for_a_key,
     a_variant_has_a_stock_row_in_every_warehouse,
+    variants_and_warehouses_made_at_once_still_meet,
     a_partner_sees_its_own_channels_only,
     a_list_is_filtered_counted_and_paged_without_gaps,
     a_tax_rate_and_a_country_have_one_place,
@@ -327,6 +328,20 @@ async fn a_variant_has_a_stock_row_in_every_warehouse(app: &TestApp) {
             .iter()
             .all(|row| *row == empty)
     );
+}
+
+async fn variants_and_warehouses_made_at_once_still_meet(app: &TestApp) {
+    let one = |number: usize| async move {
+        if number.is_multiple_of(2) {
+            warehouse(app, &format!("W-{number}")).await;
+        } else {
+            product(app, &[format!("V-{number}").as_str()], json!([])).await;
+        }
+    };
+    futures_util::future::join_all((0..16).map(one)).await;
+    let rows = "{ stock { totalCount { count } } }";
+    let rows = app.gql(rows, Value::Null).await["stock"].take();
+    assert_eq!(rows["totalCount"]["count"], 64);
 }
 
 async fn product_of(app: &TestApp, variant: &Value) -> Value {
