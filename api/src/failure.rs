@@ -74,6 +74,8 @@ codes! {
     OrderStateInvalid,
     /// The payment was declined.
     PaymentDeclined,
+    /// The authorisation ran out before the order could be released.
+    PaymentExpired,
     /// The payment instrument is missing or malformed.
     PaymentInvalid,
     /// The telephone number is impossible for its country.

@@ -101,8 +101,8 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
     }
     aggregate.payment = settled_payment(tx, cmd, credit.is_none());
     aggregate.confirm_if_green(tx, cmd.channel.row.requires_authorization);
-    if aggregate.order.status == Status::Confirmed {
-        shelf.firm_up();
+    if aggregate.became_firm() {
+        shelf.firm_up(cmd.id);
     }
     aggregate.derive();
 

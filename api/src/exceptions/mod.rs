@@ -39,7 +39,9 @@ impl Finding {
             actions,
         };
         match self.code {
-            Code::SkuUnknown | Code::SkuNotListed | Code::SkuDiscontinued | Code::PriceMissing => {
+            Code::SkuUnknown => policy(High, true, "catalogue", &["CANCEL"]),
+            Code::CreditNotGranted => policy(High, true, "credit", &["CANCEL"]),
+            Code::SkuNotListed | Code::SkuDiscontinued | Code::PriceMissing => {
                 policy(High, true, "catalogue", &["OVERRIDE", "CANCEL"])
             }
             Code::InsufficientStock => policy(High, true, "stock", &["OVERRIDE", "CANCEL"]),
@@ -50,10 +52,8 @@ impl Finding {
             Code::PromotionRejected | Code::PromotionLimitReached => {
                 policy(Medium, true, "pricing", &["OVERRIDE", "CANCEL"])
             }
-            Code::CreditLimitExceeded | Code::CreditNotGranted => {
-                policy(High, true, "credit", &["OVERRIDE", "CANCEL"])
-            }
-            Code::PaymentDeclined | Code::PaymentInvalid => {
+            Code::CreditLimitExceeded => policy(High, true, "credit", &["OVERRIDE", "CANCEL"]),
+            Code::PaymentDeclined | Code::PaymentExpired | Code::PaymentInvalid => {
                 policy(High, true, "payments", &["RETRY_PAYMENT", "CANCEL"])
             }
             Code::ShippingUnavailable => policy(High, true, "logistics", &["OVERRIDE", "CANCEL"]),

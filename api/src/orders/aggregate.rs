@@ -27,6 +27,7 @@ pub struct Aggregate {
     pub exceptions: Vec<order_exception::Model>,
     changed_lines: BTreeSet<LineId>,
     changed: bool,
+    firm: bool,
 }
 
 /// Locks orders, by id, and reads what belongs to them. Orders that are not there are left out.
@@ -76,6 +77,7 @@ pub async fn lock(
                 exceptions: open.remove(&id).unwrap_or_default(),
                 changed_lines: BTreeSet::new(),
                 changed: false,
+                firm: false,
                 order,
             };
             (id, aggregate)
@@ -94,6 +96,7 @@ impl Aggregate {
             exceptions: Vec::new(),
             changed_lines: BTreeSet::new(),
             changed: false,
+            firm: false,
         }
     }
 
@@ -150,14 +153,15 @@ impl Aggregate {
         !self.holds.is_empty() || self.exceptions.iter().any(|exception| exception.blocking)
     }
 
-    /// Whether the money is there: authorised ≥ due, or the channel does not ask for it.
-    pub fn is_paid_for(&self, required: bool) -> bool {
+    /// Whether the money is there: authorised ≥ due and not run out, or the channel does not ask
+    /// for it.
+    pub fn is_paid_for(&self, tx: &Tx, required: bool) -> bool {
         !required
-            || self
-                .payment
-                .as_ref()
-                .is_some_and(|payment| payment.authorized_minor >= self.order.total_minor)
             || self.order.total_minor == 0
+            || self.payment.as_ref().is_some_and(|payment| {
+                payment.authorized_minor >= self.order.total_minor
+                    && payment.authorization_expires_at.is_none_or(|until| tx.now < until)
+            })
     }
 
     /// Whether every unit that is still wanted is held.
@@ -168,13 +172,23 @@ impl Aggregate {
     }
 
     /// Releases the order to staging if every gate is green: nothing stops it, the money is
-    /// there, and every unit is held. Soft holds become firm.
+    /// there, and every unit is held. What is held for an order that only waits for stock becomes
+    /// firm already: its holds must not run out while it waits for the rest.
     pub fn confirm_if_green(&mut self, tx: &Tx, authorization_required: bool) {
-        let green = self.order.status == Status::Received
+        let ready = self.order.status == Status::Received
             && !self.is_blocked()
-            && self.is_paid_for(authorization_required)
-            && self.is_covered();
-        if !green
+            && self.is_paid_for(tx, authorization_required);
+        if !ready {
+            return;
+        }
+        for line in self.lines.iter_mut().filter(|line| line.reserved > 0) {
+            line.allocated += line.reserved;
+            line.reserved = 0;
+            self.changed_lines.insert(line.id);
+            self.firm = true;
+            self.changed = true;
+        }
+        if !self.is_covered()
             || self
                 .transition(Action::Confirm, Code::OrderStateInvalid)
                 .is_err()
@@ -182,12 +196,12 @@ impl Aggregate {
             return;
         }
         self.order.confirmed_at = Some(tx.now);
-        for line in self.lines.iter_mut().filter(|line| line.reserved > 0) {
-            line.allocated += line.reserved;
-            line.reserved = 0;
-            self.changed_lines.insert(line.id);
-        }
         self.record(tx, Event::OrderConfirmed {});
+    }
+
+    /// Whether its soft holds became firm in this transaction.
+    pub fn became_firm(&self) -> bool {
+        self.firm
     }
 
     /// Works the derived axes out afresh.
@@ -205,7 +219,8 @@ impl Aggregate {
         );
     }
 
-    /// Writes back what changed. Soft holds of an order that was confirmed become firm with it.
+    /// Writes back what changed. Soft holds that became firm are
+    /// written too, except those that the same transaction makes: see `Shelf::firm_up`.
     pub fn save(mut self, tx: &Tx) {
         if !self.changed {
             return;
@@ -233,7 +248,7 @@ impl Aggregate {
                 .filter(Column::Id.eq(order.id))
                 .into_query(),
         );
-        if order.confirmed_at == Some(tx.now) {
+        if self.firm {
             use reservation::Column;
             tx.defer(
                 reservation::Entity::update_many()

@@ -7,14 +7,18 @@
 
 use std::collections::BTreeSet;
 
-use entity::order::{PaymentMethod, PaymentStatus};
+use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::{
     ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
-    payment_transaction, promotion, promotion_use, reservation, stock_movement,
+    order_line, payment, payment_transaction, promotion, promotion_use, reservation,
+    stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{
+    ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, Set,
+};
 
 use crate::catalogue::Reference;
 use crate::events::Event;
@@ -201,6 +205,11 @@ async fn give_back(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effect>, Fa
             .exec(tx.db())
             .await?;
     }
+    give_back_money(tx, aggregate).await
+}
+
+/// Gives back credit and authorised money.
+async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effect>, Failure> {
     let order = &aggregate.order;
     let Some(payment) = aggregate.payment.as_mut() else {
         return Ok(Vec::new());
@@ -390,6 +399,10 @@ pub async fn resolve_exception(
                     .into(),
             );
         };
+        let required = reference
+            .channel(aggregate.order.channel_id)
+            .is_none_or(|channel| channel.row.requires_authorization);
+        needs_more_than_a_word(tx, aggregate, &aggregate.exceptions[place], required)?;
         let exception = aggregate.exceptions.remove(place);
         let status = if cmd.dismiss {
             ExceptionStatus::Dismissed
@@ -413,6 +426,31 @@ pub async fn resolve_exception(
     allocation.hold_missing(tx, row.order_id);
     allocation.put_back(tx);
     Ok(Changed::only(row.order_id))
+}
+
+/// Some faults no word of a person can settle: the order would pass its checks and then never
+/// find stock or money.
+fn needs_more_than_a_word(
+    tx: &Tx,
+    aggregate: &Aggregate,
+    exception: &order_exception::Model,
+    authorization_required: bool,
+) -> Result<(), Problem> {
+    let refuse = |message: &str| {
+        Err(Problem::new(Code::OrderStateInvalid, message).at("input.id"))
+    };
+    let is = |code: Code| exception.code == code.as_str();
+    let unpaid = !aggregate.is_paid_for(tx, authorization_required);
+    if is(Code::SkuUnknown) {
+        return refuse("there is nothing to send for an unknown SKU: cancel the order");
+    }
+    if is(Code::CreditNotGranted) && unpaid {
+        return refuse("the customer has no account: cancel the order");
+    }
+    if (is(Code::PaymentDeclined) || is(Code::PaymentExpired)) && unpaid {
+        return refuse("the order is not paid for: retry the payment or cancel the order");
+    }
+    Ok(())
 }
 
 /// Takes an order on account whatever the limit says: a person has overridden it.
@@ -481,6 +519,11 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     aggregate.expect_version(cmd.expected_version)?;
     aggregate.transition(Action::RetryPayment, Code::OrderStateInvalid)?;
+    if cmd.instrument.trim().is_empty() {
+        return Err(Problem::new(Code::PaymentInvalid, "the card's token is missing")
+            .at("input.token")
+            .into());
+    }
     let in_flight = payments::in_flight(tx.db(), cmd.order_id).await?;
     let due = aggregate.order.total_minor;
     let Some(payment) = &aggregate.payment else {
@@ -570,7 +613,11 @@ pub async fn settle_payment(
                     reason: code.clone(),
                 },
             );
-            if !lifecycle::is_terminal(aggregate.order.status) {
+            let known = aggregate
+                .exceptions
+                .iter()
+                .any(|exception| exception.code == Code::PaymentDeclined.as_str());
+            if !known && !lifecycle::is_terminal(aggregate.order.status) {
                 let finding = Finding {
                     code: Code::PaymentDeclined,
                     line: None,
@@ -580,6 +627,15 @@ pub async fn settle_payment(
                 };
                 open_exception(tx, &mut aggregate, &finding);
             }
+        }
+        (Settled::NotExecuted, _) => {
+            aggregate.order.payment_status = PaymentStatus::Pending;
+            aggregate.record(
+                tx,
+                Event::OrderPaymentNotExecuted {
+                    transaction_id: effect.id.0,
+                },
+            );
         }
         (Settled::Unknown { first: true }, _) => {
             aggregate.order.payment_status = PaymentStatus::Unknown;
@@ -602,26 +658,35 @@ pub async fn settle_payment(
     })
 }
 
-/// A payment that came after a decline settles the exception about it.
+/// A payment that came after all settles the exceptions about it.
 fn settle_payment_exceptions(tx: &Tx, aggregate: &mut Aggregate) {
-    let declined = Code::PaymentDeclined.as_str();
+    let about_payment = [Code::PaymentDeclined.as_str(), Code::PaymentExpired.as_str()];
     let (paid, rest) = std::mem::take(&mut aggregate.exceptions)
         .into_iter()
-        .partition::<Vec<_>, _>(|exception| exception.code == declined);
+        .partition::<Vec<_>, _>(|exception| about_payment.contains(&exception.code));
     aggregate.exceptions = rest;
     for exception in paid {
-        let resolution = "the payment was authorised".to_owned();
-        exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, &resolution);
-        aggregate.record(
-            tx,
-            Event::OrderExceptionResolved {
-                exception_id: exception.id.0,
-                code: exception.code,
-                resolution,
-                dismissed: false,
-            },
-        );
+        close_exception(tx, aggregate, exception, "the payment was authorised");
     }
+}
+
+/// Settles an exception that has been taken off its order, because of what happened to the order.
+fn close_exception(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    exception: order_exception::Model,
+    resolution: &str,
+) {
+    exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, resolution);
+    aggregate.record(
+        tx,
+        Event::OrderExceptionResolved {
+            exception_id: exception.id.0,
+            code: exception.code,
+            resolution: resolution.to_owned(),
+            dismissed: false,
+        },
+    );
 }
 
 /// Opens an exception on a locked order.
@@ -707,7 +772,7 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     let required = allocation.authorization_required(id);
     if let Some(aggregate) = allocation.orders.get_mut(&id) {
         let declined = Code::PaymentDeclined.as_str();
-        let only_unpaid = !aggregate.is_paid_for(required)
+        let only_unpaid = !aggregate.is_paid_for(tx, required)
             && !in_flight
             && aggregate.holds.is_empty()
             && aggregate
@@ -730,6 +795,97 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
         order_id: id,
         effects,
     })
+}
+
+/// The orders that nothing stops and that want units which are neither held nor waited for: their
+/// holds ran out while their payment had no answer.
+pub async fn uncovered(
+    db: &impl sea_orm::ConnectionTrait,
+) -> Result<Vec<OrderId>, sea_orm::DbErr> {
+    use order_line::Column;
+    let held = Expr::col((order_line::Entity, Column::Cancelled))
+        .add(Expr::col((order_line::Entity, Column::Reserved)))
+        .add(Expr::col((order_line::Entity, Column::Allocated)))
+        .add(Expr::col((order_line::Entity, Column::Backordered)));
+    let short = order_line::Entity::find()
+        .select_only()
+        .column(Column::OrderId)
+        .filter(Column::VariantId.is_not_null())
+        .filter(Expr::col((order_line::Entity, Column::Quantity)).gt(held))
+        .into_query();
+    order::Entity::find()
+        .select_only()
+        .column(order::Column::Id)
+        .filter(order::Column::Stage.is_in([Stage::Validating, Stage::Backordered]))
+        .filter(order::Column::Id.in_subquery(short))
+        .order_by_asc(order::Column::ReceivedAt)
+        .limit(200)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// Asks for stock again for a paid order whose holds ran out. Says whether there was anything to
+/// ask for.
+pub async fn cover(tx: &Tx, reference: &Reference, id: OrderId) -> Result<bool, Failure> {
+    let mut allocation = lock_with_stock(tx, reference, id).await?;
+    let required = allocation.authorization_required(id);
+    let wanting = allocation.orders.get(&id).is_some_and(|aggregate| {
+        aggregate.order.status == Status::Received
+            && !aggregate.is_blocked()
+            && aggregate.is_paid_for(tx, required)
+            && aggregate.lines.iter().any(|line| {
+                line.variant_id.is_some() && aggregate::missing(line) > 0
+            })
+    });
+    if wanting {
+        allocation.hold_missing(tx, id);
+        allocation.put_back(tx);
+    }
+    Ok(wanting)
+}
+
+/// The unreleased orders whose authorisation has run out.
+pub async fn with_expired_authorizations(
+    db: &impl sea_orm::ConnectionTrait,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Vec<OrderId>, sea_orm::DbErr> {
+    payment::Entity::find()
+        .select_only()
+        .column(payment::Column::OrderId)
+        .join(JoinType::InnerJoin, order::Relation::Payment.def().rev())
+        .filter(payment::Column::AuthorizationExpiresAt.lte(now))
+        .filter(order::Column::Status.eq(Status::Received))
+        .limit(200)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// Marks an order whose authorisation has run out before it was released: what is left of it is
+/// given back, and the order waits for another payment.
+pub async fn expire_authorization(tx: &Tx, id: OrderId) -> Result<Changed, Failure> {
+    let mut aggregate = lock_one(tx, id).await?;
+    let run_out = aggregate.payment.as_ref().is_some_and(|payment| {
+        payment.authorization_expires_at.is_some_and(|until| until <= tx.now)
+    });
+    if !run_out || aggregate.order.status != Status::Received {
+        return Ok(Changed::only(id));
+    }
+    let effects = give_back_money(tx, &mut aggregate).await?;
+    if let Some(payment) = aggregate.payment.as_mut() {
+        payments::forget_expiry(tx, payment);
+    }
+    let finding = Finding {
+        code: Code::PaymentExpired,
+        line: None,
+        field: "payment".to_owned(),
+        message: "the authorisation ran out before the order could be released".to_owned(),
+        details: serde_json::json!({}),
+    };
+    open_exception(tx, &mut aggregate, &finding);
+    aggregate.save(tx);
+    Ok(Changed { order_id: id, effects })
 }
 
 /// What may come next, from the lifecycle's own table: each action, whether it is open now, and
