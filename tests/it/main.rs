@@ -7,8 +7,10 @@
 )]
 
 mod cancelled_begin;
+mod catalogue;
 mod dependencies;
 mod migrating;
+mod postal_codes;
 mod races;
 mod rig;
 mod schema;

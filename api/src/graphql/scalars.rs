@@ -11,6 +11,7 @@ use crate::failure::{Code, Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrencyCode(pub entity::Currency);
 
+/// An ISO 4217 currency code of three letters, such as `EUR`; read in any case.
 #[Scalar(name = "CurrencyCode")]
 impl ScalarType for CurrencyCode {
     fn parse(value: Value) -> InputValueResult<Self> {
