@@ -14,8 +14,10 @@ use tokio::sync::Mutex;
 
 use entity::{counter, idempotency};
 
+mod import;
 mod intake;
 
+pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
 
 use crate::access::{self, Principal};

@@ -99,6 +99,41 @@ const TAXES: &[(&str, &str, &str)] = &[
     ("SE", "0.25", "0.12"),
 ];
 
+/// A variant of the demo merchant as everybody can buy it. Prices are cents a unit, from a
+/// quantity on.
+pub struct Offer {
+    /// Its SKU.
+    pub sku: String,
+    /// Its title.
+    pub title: String,
+    /// What anybody pays.
+    pub retail: [(i64, i64); 2],
+    /// What trade customers pay, without tax.
+    pub trade: [(i64, i64); 2],
+}
+
+/// What the demo merchant sells.
+pub fn offers() -> impl Iterator<Item = Offer> {
+    ITEMS.iter().flat_map(|item| {
+        item.variants.iter().map(|(suffix, name)| Offer {
+            sku: format!("{}-{suffix}", item.code),
+            title: format!("{}, {name}", item.title),
+            retail: retail(item.cents),
+            trade: trade(item.cents),
+        })
+    })
+}
+
+/// A tenth off from twelve units on.
+fn retail(cents: i64) -> [(i64, i64); 2] {
+    [(1, cents), (12, cents * 9 / 10)]
+}
+
+/// Trade pays net and a quarter less.
+fn trade(cents: i64) -> [(i64, i64); 2] {
+    [(1, cents * 3 / 4), (24, cents * 7 / 10)]
+}
+
 /// Fills a database without channels; returns whether it did.
 pub async fn seed(app: &App) -> Result<bool, Failure> {
     if channel::Entity::find().one(&app.db.read).await?.is_some() {
@@ -248,11 +283,11 @@ struct Stocked {
 }
 
 fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
-    let retail: PriceListId = tx.id();
-    let trade: PriceListId = tx.id();
+    let retail_list: PriceListId = tx.id();
+    let trade_list: PriceListId = tx.id();
     let lists = [
-        ("retail", retail, None, 0),
-        ("trade", trade, Some("trade"), 10),
+        ("retail", retail_list, None, 0),
+        ("trade", trade_list, Some("trade"), 10),
     ];
     let lists: Vec<price_list::ActiveModel> = lists
         .into_iter()
@@ -330,13 +365,11 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
                     variant_id: Set(id),
                 });
             }
-            // A tenth off from twelve units on; trade pays net and a quarter less.
-            for (list, quantity, cents) in [
-                (retail, 1, item.cents),
-                (retail, 12, item.cents * 9 / 10),
-                (trade, 1, item.cents * 3 / 4),
-                (trade, 24, item.cents * 7 / 10),
-            ] {
+            let prices_of = [(retail_list, retail(item.cents)), (trade_list, trade(item.cents))];
+            for (list, quantity, cents) in prices_of
+                .into_iter()
+                .flat_map(|(list, tiers)| tiers.map(|(quantity, cents)| (list, quantity, cents)))
+            {
                 prices.push(price::ActiveModel {
                     price_list_id: Set(list),
                     variant_id: Set(id),

@@ -24,4 +24,5 @@ pub mod demo;
 pub mod graphql;
 pub mod http;
 pub mod server;
+pub mod simulate;
 pub mod cli;
