@@ -33,7 +33,7 @@ const SHELVES: &[(&str, &[&str])] = &[
         &["capture", "fulfillment", "returns", "reports", "integrity"],
     ),
     ("wiring", &["app"]),
-    ("work", &["workers", "demo"]),
+    ("work", &["workers", "demo", "simulate"]),
     ("surfaces", &["graphql", "http"]),
     ("process", &["server"]),
     ("commands", &["cli"]),

@@ -142,13 +142,17 @@ mod tests {
             };
             // The connections' own type comes from the library, which describes it in code only.
             let of_library = name.ends_with("Connection");
-            look(name.to_string(), of_library || definition.node.description.is_some());
-            let arguments = |look: &mut dyn FnMut(String, bool), path: &str, all: &[InputValueDefinition]| {
-                for argument in all {
-                    let place = format!("{path}({})", argument.name.node);
-                    look(place, argument.description.is_some());
-                }
-            };
+            look(
+                name.to_string(),
+                of_library || definition.node.description.is_some(),
+            );
+            let arguments =
+                |look: &mut dyn FnMut(String, bool), path: &str, all: &[InputValueDefinition]| {
+                    for argument in all {
+                        let place = format!("{path}({})", argument.name.node);
+                        look(place, argument.description.is_some());
+                    }
+                };
             let fields = |look: &mut dyn FnMut(String, bool), all: Vec<FieldDefinition>| {
                 for field in all {
                     let path = format!("{name}.{}", field.name.node);
@@ -159,10 +163,16 @@ mod tests {
             };
             match kind.clone() {
                 TypeKind::Object(object) => {
-                    fields(&mut look, object.fields.into_iter().map(|f| f.node).collect());
+                    fields(
+                        &mut look,
+                        object.fields.into_iter().map(|f| f.node).collect(),
+                    );
                 }
                 TypeKind::Interface(interface) => {
-                    fields(&mut look, interface.fields.into_iter().map(|f| f.node).collect());
+                    fields(
+                        &mut look,
+                        interface.fields.into_iter().map(|f| f.node).collect(),
+                    );
                 }
                 TypeKind::Enum(values) => {
                     for value in values.values {
