@@ -3,12 +3,12 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
-use futures_util::{StreamExt, stream};
 use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 
@@ -188,7 +188,7 @@ impl App {
 
     /// Runs a use case once for an idempotency key: the row and the saved answer are in the same
     /// transaction as the effect. A repetition gets the saved answer; the same key with another
-    /// input is refused. Refusals are saved too.
+    /// input is refused. Refusals that the state of the business decided are saved too.
     pub async fn write_once<Case>(
         &self,
         actor: &Actor,
@@ -235,17 +235,17 @@ impl App {
         }
     }
 
-    /// Keeps a refusal for the key, unless the refusal is about the key itself.
+    /// Keeps a refusal for the key, if it was the state of the business that decided it.
     pub async fn save_refusal(
         &self,
         actor: &Actor,
         once: &Once,
         problems: &[Problem],
     ) -> Result<(), Failure> {
-        let about_the_key = problems
+        if !problems
             .iter()
-            .any(|problem| problem.code == Code::IdempotencyKeyReused || problem.code.retryable());
-        if about_the_key {
+            .all(|problem| problem.code.is_decided_by_state())
+        {
             return Ok(());
         }
         let answer = json!({ "refused": problems });

@@ -365,7 +365,10 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
                     variant_id: Set(id),
                 });
             }
-            let prices_of = [(retail_list, retail(item.cents)), (trade_list, trade(item.cents))];
+            let prices_of = [
+                (retail_list, retail(item.cents)),
+                (trade_list, trade(item.cents)),
+            ];
             for (list, quantity, cents) in prices_of
                 .into_iter()
                 .flat_map(|(list, tiers)| tiers.map(|(quantity, cents)| (list, quantity, cents)))

@@ -7,9 +7,11 @@
 )]
 
 mod cancelled_begin;
+mod catalogue;
 mod dependencies;
 mod imports;
 mod migrating;
+mod postal_codes;
 mod races;
 mod rig;
 mod schema;

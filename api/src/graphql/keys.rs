@@ -11,7 +11,7 @@ use super::catalogue::channels::Channel;
 use super::command::{Outcome, payloads};
 use super::errors::{UserError, fault, forbidden, outcome};
 use super::ids::{from_global, from_globals, to_global};
-use super::loaders::load;
+use super::loaders::load_all;
 use super::pagination::{Rows, Sort, cost, page};
 use super::{Allowed, actor, app, principal};
 use crate::access::{self, CreateKey, Principal, Scope};
@@ -54,10 +54,7 @@ impl Guard for Unconfined {
 
 /// The channels by their ids, by code.
 async fn channels_of(ctx: &Context<'_>, ids: BTreeSet<ChannelId>) -> Result<Vec<Channel>> {
-    let mut found = Vec::new();
-    for id in ids {
-        found.extend(load(ctx, id).await?);
-    }
+    let mut found = load_all(ctx, ids).await?;
     found.sort_by(|a, b| a.code.cmp(&b.code));
     Ok(found.into_iter().map(Channel).collect())
 }

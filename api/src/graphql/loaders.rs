@@ -41,6 +41,27 @@ where
         .map_err(|error| fault((*error).clone()))
 }
 
+/// Loads what belongs to several keys, in their order; what is not there is left out.
+pub async fn load_all<K>(
+    ctx: &Context<'_>,
+    keys: impl IntoIterator<Item = K>,
+) -> async_graphql::Result<Vec<<Loaders as Loader<K>>::Value>>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Loaders: Loader<K, Error = LoadError>,
+{
+    let keys: Vec<K> = keys.into_iter().collect();
+    let found = ctx
+        .data_unchecked::<DataLoader<Loaders>>()
+        .load_many(keys.iter().cloned())
+        .await
+        .map_err(|error| fault((*error).clone()))?;
+    Ok(keys
+        .iter()
+        .filter_map(|key| found.get(key).cloned())
+        .collect())
+}
+
 /// How many units of a variant are on their way to a warehouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IncomingTo(pub VariantId, pub WarehouseId);

@@ -1,6 +1,8 @@
 //! Money and its currency on the wire. Amounts are decimal strings, never floats.
 
-use async_graphql::{InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+use async_graphql::{
+    InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
+};
 use rust_decimal::Decimal;
 
 use crate::failure::{Code, Problem};
@@ -9,6 +11,7 @@ use crate::failure::{Code, Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrencyCode(pub entity::Currency);
 
+/// An ISO 4217 currency code of three letters, such as `EUR`; read in any case.
 #[Scalar(name = "CurrencyCode")]
 impl ScalarType for CurrencyCode {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -160,7 +160,9 @@ impl Aggregate {
             || self.order.total_minor == 0
             || self.payment.as_ref().is_some_and(|payment| {
                 payment.authorized_minor >= self.order.total_minor
-                    && payment.authorization_expires_at.is_none_or(|until| tx.now < until)
+                    && payment
+                        .authorization_expires_at
+                        .is_none_or(|until| tx.now < until)
             })
     }
 

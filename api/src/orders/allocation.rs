@@ -100,7 +100,11 @@ impl<'a> Allocation<'a> {
             // An order that is stopped or not paid for gets its units for a time only: if nothing
             // comes of it, they go to the next in line.
             let ready = !aggregate.is_blocked() && aggregate.is_paid_for(tx, required);
-            let strength = if ready { Strength::Firm } else { Strength::Soft(until) };
+            let strength = if ready {
+                Strength::Firm
+            } else {
+                Strength::Soft(until)
+            };
             let got = self.shelf.serve(tx, &waiter, warehouses, strength);
             if got == 0 {
                 continue;
@@ -241,7 +245,10 @@ fn wait_for_more(tx: &Tx, demand: &Demand) {
     use backorder::Column;
     tx.defer(
         backorder::Entity::update_many()
-            .col_expr(Column::Quantity, Expr::col(Column::Quantity).add(demand.quantity))
+            .col_expr(
+                Column::Quantity,
+                Expr::col(Column::Quantity).add(demand.quantity),
+            )
             .col_expr(Column::UpdatedAt, Expr::value(tx.now))
             .filter(Column::LineId.eq(demand.line_id))
             .filter(Column::Status.eq(backorder::Status::Waiting))

@@ -59,10 +59,10 @@ pub const LONGEST_TEXT: usize = 4_000;
 /// Takes a text that a person wrote: not blank, not endless.
 fn text(field: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim();
-    if text.is_empty() || text.chars().count() > LONGEST_TEXT {
+    if text.is_empty() || text.chars().count() > LONGEST_TEXT || text.contains('\0') {
         return Err(Problem::new(
             Code::InvalidInput,
-            format!("{field} must have 1 to {LONGEST_TEXT} characters"),
+            format!("{field} must have 1 to {LONGEST_TEXT} characters, none of them NUL"),
         )
         .at(&format!("input.{field}")));
     }
@@ -436,9 +436,7 @@ fn needs_more_than_a_word(
     exception: &order_exception::Model,
     authorization_required: bool,
 ) -> Result<(), Problem> {
-    let refuse = |message: &str| {
-        Err(Problem::new(Code::OrderStateInvalid, message).at("input.id"))
-    };
+    let refuse = |message: &str| Err(Problem::new(Code::OrderStateInvalid, message).at("input.id"));
     let is = |code: Code| exception.code == code.as_str();
     let unpaid = !aggregate.is_paid_for(tx, authorization_required);
     if is(Code::SkuUnknown) {
@@ -485,7 +483,7 @@ pub struct AddNote {
 }
 
 /// Writes a note on an order, whatever its state.
-pub async fn add_note(tx: &Tx, cmd: &AddNote) -> Result<NoteId, Failure> {
+pub async fn add_note(tx: &Tx, cmd: &AddNote) -> Result<Changed, Failure> {
     let body = text("body", &cmd.body)?;
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     let id: NoteId = tx.id();
@@ -501,7 +499,7 @@ pub async fn add_note(tx: &Tx, cmd: &AddNote) -> Result<NoteId, Failure> {
     );
     aggregate.record(tx, Event::OrderNoted { note_id: id.0 });
     aggregate.save(tx);
-    Ok(id)
+    Ok(Changed::only(cmd.order_id))
 }
 
 /// What [`retry_payment`] needs.
@@ -520,9 +518,11 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
     aggregate.expect_version(cmd.expected_version)?;
     aggregate.transition(Action::RetryPayment, Code::OrderStateInvalid)?;
     if cmd.instrument.trim().is_empty() {
-        return Err(Problem::new(Code::PaymentInvalid, "the card's token is missing")
-            .at("input.token")
-            .into());
+        return Err(
+            Problem::new(Code::PaymentInvalid, "the card's token is missing")
+                .at("input.token")
+                .into(),
+        );
     }
     let in_flight = payments::in_flight(tx.db(), cmd.order_id).await?;
     let due = aggregate.order.total_minor;
@@ -660,7 +660,10 @@ pub async fn settle_payment(
 
 /// A payment that came after all settles the exceptions about it.
 fn settle_payment_exceptions(tx: &Tx, aggregate: &mut Aggregate) {
-    let about_payment = [Code::PaymentDeclined.as_str(), Code::PaymentExpired.as_str()];
+    let about_payment = [
+        Code::PaymentDeclined.as_str(),
+        Code::PaymentExpired.as_str(),
+    ];
     let (paid, rest) = std::mem::take(&mut aggregate.exceptions)
         .into_iter()
         .partition::<Vec<_>, _>(|exception| about_payment.contains(&exception.code));
@@ -799,9 +802,7 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
 
 /// The orders that nothing stops and that want units which are neither held nor waited for: their
 /// holds ran out while their payment had no answer.
-pub async fn uncovered(
-    db: &impl sea_orm::ConnectionTrait,
-) -> Result<Vec<OrderId>, sea_orm::DbErr> {
+pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId>, sea_orm::DbErr> {
     use order_line::Column;
     let held = Expr::col((order_line::Entity, Column::Cancelled))
         .add(Expr::col((order_line::Entity, Column::Reserved)))
@@ -834,9 +835,10 @@ pub async fn cover(tx: &Tx, reference: &Reference, id: OrderId) -> Result<bool, 
         aggregate.order.status == Status::Received
             && !aggregate.is_blocked()
             && aggregate.is_paid_for(tx, required)
-            && aggregate.lines.iter().any(|line| {
-                line.variant_id.is_some() && aggregate::missing(line) > 0
-            })
+            && aggregate
+                .lines
+                .iter()
+                .any(|line| line.variant_id.is_some() && aggregate::missing(line) > 0)
     });
     if wanting {
         allocation.hold_missing(tx, id);
@@ -867,7 +869,9 @@ pub async fn with_expired_authorizations(
 pub async fn expire_authorization(tx: &Tx, id: OrderId) -> Result<Changed, Failure> {
     let mut aggregate = lock_one(tx, id).await?;
     let run_out = aggregate.payment.as_ref().is_some_and(|payment| {
-        payment.authorization_expires_at.is_some_and(|until| until <= tx.now)
+        payment
+            .authorization_expires_at
+            .is_some_and(|until| until <= tx.now)
     });
     if !run_out || aggregate.order.status != Status::Received {
         return Ok(Changed::only(id));
@@ -885,7 +889,10 @@ pub async fn expire_authorization(tx: &Tx, id: OrderId) -> Result<Changed, Failu
     };
     open_exception(tx, &mut aggregate, &finding);
     aggregate.save(tx);
-    Ok(Changed { order_id: id, effects })
+    Ok(Changed {
+        order_id: id,
+        effects,
+    })
 }
 
 /// What may come next, from the lifecycle's own table: each action, whether it is open now, and

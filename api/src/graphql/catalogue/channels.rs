@@ -14,7 +14,7 @@ use crate::failure::Problem;
 use crate::graphql::command::{payloads, run_on_reference};
 use crate::graphql::errors::fault;
 use crate::graphql::ids::{from_globals, to_global};
-use crate::graphql::loaders::{WarehousesOf, load};
+use crate::graphql::loaders::{WarehousesOf, load, load_all};
 use crate::graphql::pagination::{Rows, Sort, cost, page};
 use crate::graphql::scalars::{CurrencyCode, Money, minor, money};
 use crate::graphql::{Allowed, app};
@@ -133,14 +133,11 @@ impl Channel {
 
     /// The warehouses that serve it, first asked first.
     async fn warehouses(&self, ctx: &Context<'_>) -> Result<Vec<Warehouse>> {
-        let mut found = Vec::new();
-        for row in load(ctx, WarehousesOf(self.0.id))
+        let serving = load(ctx, WarehousesOf(self.0.id))
             .await?
-            .unwrap_or_default()
-        {
-            found.extend(load(ctx, row.warehouse_id).await?.map(Warehouse));
-        }
-        Ok(found)
+            .unwrap_or_default();
+        let rows = load_all(ctx, serving.iter().map(|row| row.warehouse_id)).await?;
+        Ok(rows.into_iter().map(Warehouse).collect())
     }
 
     /// +1 with every change; give it back as `expectedVersion`.

@@ -22,7 +22,7 @@ use crate::graphql::filters::{
     DateTimeFilter, IdFilter, StringFilter, condition, enum_filter, filter,
 };
 use crate::graphql::ids::{from_global, to_global};
-use crate::graphql::loaders::{CodesOf, ListingsOf, PricesOf, StockOf, VariantsOf, load};
+use crate::graphql::loaders::{CodesOf, ListingsOf, PricesOf, StockOf, VariantsOf, load, load_all};
 use crate::graphql::orders::queries::SortDirection;
 use crate::graphql::pagination::{Rows, Sort, cost, page};
 use crate::graphql::stock::Stock;
@@ -114,13 +114,19 @@ impl Product {
     /// Its variants that you see, by SKU.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn variants(&self, ctx: &Context<'_>) -> Result<Vec<Variant>> {
-        let mut found = Vec::new();
-        for row in load(ctx, VariantsOf(self.0.id)).await?.unwrap_or_default() {
-            if listed_for_caller(ctx, row.id).await? {
-                found.push(Variant(row));
-            }
-        }
-        Ok(found)
+        let rows = load(ctx, VariantsOf(self.0.id)).await?.unwrap_or_default();
+        let Some(channels) = confined(ctx)? else {
+            return Ok(rows.into_iter().map(Variant).collect());
+        };
+        let listings = load_all(ctx, rows.iter().map(|row| ListingsOf(row.id))).await?;
+        let sold: BTreeSet<VariantId> = listings
+            .into_iter()
+            .flatten()
+            .filter(|listing| channels.contains(&listing.channel_id))
+            .map(|listing| listing.variant_id)
+            .collect();
+        let seen = rows.into_iter().filter(|row| sold.contains(&row.id));
+        Ok(seen.map(Variant).collect())
     }
 
     /// +1 with every change of the product itself; give it back as `expectedVersion`.
@@ -214,27 +220,24 @@ impl Variant {
 
     /// The channels that sell it, those that you see.
     async fn channels(&self, ctx: &Context<'_>) -> Result<Vec<Channel>> {
-        let mut found = Vec::new();
-        for row in load(ctx, ListingsOf(self.0.id)).await?.unwrap_or_default() {
-            if sees(ctx, Some(row.channel_id)) {
-                found.extend(load(ctx, row.channel_id).await?.map(Channel));
-            }
-        }
-        Ok(found)
+        let listings = load(ctx, ListingsOf(self.0.id)).await?.unwrap_or_default();
+        let seen = listings
+            .iter()
+            .map(|row| row.channel_id)
+            .filter(|channel| sees(ctx, Some(*channel)));
+        let rows = load_all(ctx, seen).await?;
+        Ok(rows.into_iter().map(Channel).collect())
     }
 
     /// What it costs in every price list that you see, by quantity.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn prices(&self, ctx: &Context<'_>) -> Result<Vec<Price>> {
-        let mut found = Vec::new();
-        for row in load(ctx, PricesOf(self.0.id)).await?.unwrap_or_default() {
-            if let Some(list) = load(ctx, row.price_list_id).await?
-                && sees(ctx, list.channel_id)
-            {
-                found.push(Price { row, list });
-            }
-        }
-        Ok(found)
+        let rows = load(ctx, PricesOf(self.0.id)).await?.unwrap_or_default();
+        let lists = load_all(ctx, rows.iter().map(|row| row.price_list_id)).await?;
+        // Every price has a list, so the two run side by side.
+        let priced = rows.into_iter().zip(lists);
+        let seen = priced.filter(|(_, list)| sees(ctx, list.channel_id));
+        Ok(seen.map(|(row, list)| Price { row, list }).collect())
     }
 
     /// Its stock by warehouse; null without the scope STOCK_READ.
@@ -316,16 +319,6 @@ fn seen_products(ctx: &Context<'_>) -> Result<Select<product::Entity>> {
         .cond_where(variant::Column::Id.in_subquery(listed(channels)))
         .to_owned();
     Ok(rows.filter(product::Column::Id.in_subquery(sold)))
-}
-
-async fn listed_for_caller(ctx: &Context<'_>, variant: VariantId) -> Result<bool> {
-    let Some(channels) = confined(ctx)? else {
-        return Ok(true);
-    };
-    let listings = load(ctx, ListingsOf(variant)).await?.unwrap_or_default();
-    Ok(listings
-        .iter()
-        .any(|listing| channels.contains(&listing.channel_id)))
 }
 
 enum_filter! {
