@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter, SqliteTransactionMode, TransactionOptions,
@@ -13,8 +14,10 @@ use tokio::sync::Mutex;
 
 use entity::{counter, idempotency};
 
+mod import;
 mod intake;
 
+pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
 
 use crate::access::{self, Principal};
@@ -25,12 +28,15 @@ use crate::db::Db;
 use crate::events::Hub;
 use crate::failure::{Code, Failure, Problem};
 use crate::orders::{self, Changed};
-use crate::payments::PaymentGateway;
 use crate::payments::gateway;
+use crate::payments::{Effect, PaymentGateway};
 use crate::tx::{Actor, Tx};
 
 /// How often a transaction that lost a race is run again before its caller hears of it.
 const TRIES: usize = 5;
+
+/// How many effects are asked about at a time.
+const GATEWAY_CALLS: usize = 8;
 
 /// How many order numbers a node draws at once.
 const NUMBERS: i64 = 20;
@@ -182,7 +188,7 @@ impl App {
 
     /// Runs a use case once for an idempotency key: the row and the saved answer are in the same
     /// transaction as the effect. A repetition gets the saved answer; the same key with another
-    /// input is refused. Refusals are saved too.
+    /// input is refused. Refusals that the state of the business decided are saved too.
     pub async fn write_once<Case>(
         &self,
         actor: &Actor,
@@ -229,17 +235,17 @@ impl App {
         }
     }
 
-    /// Keeps a refusal for the key, unless the refusal is about the key itself.
+    /// Keeps a refusal for the key, if it was the state of the business that decided it.
     pub async fn save_refusal(
         &self,
         actor: &Actor,
         once: &Once,
         problems: &[Problem],
     ) -> Result<(), Failure> {
-        let about_the_key = problems
+        if !problems
             .iter()
-            .any(|problem| problem.code == Code::IdempotencyKeyReused || problem.code.retryable());
-        if about_the_key {
+            .all(|problem| problem.code.is_decided_by_state())
+        {
             return Ok(());
         }
         let answer = json!({ "refused": problems });
@@ -302,23 +308,56 @@ impl App {
         Ok(())
     }
 
-    /// Asks about the effects that have no definite answer yet and are due to be asked about.
-    pub async fn reconcile_payments(&self) -> Result<usize, Failure> {
+    /// Asks about the effects that have no definite answer yet and are due to be asked about, a few
+    /// at a time. One that fails leaves the others alone.
+    pub async fn reconcile_payments(&self) -> Result<Round, Failure> {
         let due = crate::payments::due(&self.db.read, self.clock.now()).await?;
-        let count = due.len();
-        for (row, currency) in due {
-            let effect = crate::payments::Effect::from_row(&row, currency);
-            let answer = gateway::resolve(self.gateway.as_ref(), &effect, self.clock.now()).await;
-            let reference = self.reference().await?;
-            let (reference, effect, answer) = (&reference, &effect, &answer);
-            let settled = self
-                .write(&Actor::worker("payments"), move |tx| async move {
-                    orders::settle_payment(&tx, reference, effect, answer).await
-                })
-                .await?;
-            self.carry_out(settled).await?;
+        let reference = self.reference().await?;
+        let outcomes = stream::iter(due)
+            .map(|due| self.reconcile(due, &reference))
+            .buffer_unordered(GATEWAY_CALLS)
+            .collect::<Vec<_>>()
+            .await;
+        Ok(outcomes.into_iter().collect())
+    }
+
+    async fn reconcile(
+        &self,
+        (effect, still_wanted): (Effect, bool),
+        reference: &Reference,
+    ) -> Result<usize, Failure> {
+        let gateway = self.gateway.as_ref();
+        let answer = gateway::resolve(gateway, &effect, still_wanted, self.clock.now()).await;
+        let (effect, answer) = (&effect, &answer);
+        let settled = self
+            .write(&Actor::worker("payments"), move |tx| async move {
+                orders::settle_payment(&tx, reference, effect, answer).await
+            })
+            .await?;
+        self.carry_out(settled).await?;
+        Ok(1)
+    }
+}
+
+/// What a round of background work came to.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// How much was done.
+    pub done: usize,
+    /// What failed; it will be tried again, and has kept nobody else waiting.
+    pub failures: Vec<Failure>,
+}
+
+impl FromIterator<Result<usize, Failure>> for Round {
+    fn from_iter<I: IntoIterator<Item = Result<usize, Failure>>>(outcomes: I) -> Self {
+        let mut round = Round::default();
+        for outcome in outcomes {
+            match outcome {
+                Ok(done) => round.done += done,
+                Err(failure) => round.failures.push(failure),
+            }
         }
-        Ok(count)
+        round
     }
 }
 

@@ -17,6 +17,10 @@ use crate::server::{self, Background};
 use crate::tx::Actor;
 use crate::{demo, graphql, integrity};
 
+mod import;
+mod progress;
+mod simulate;
+
 /// OMS, an order management system.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -42,6 +46,13 @@ enum Command {
         #[arg(long)]
         name: String,
     },
+    /// Bring data in from files.
+    Import {
+        #[command(subcommand)]
+        what: import::Import,
+    },
+    /// Send a believable stream of orders to a running server.
+    Simulate(simulate::Simulate),
     /// Check every invariant of the data; fails if something disagrees.
     Verify,
 }
@@ -73,6 +84,8 @@ pub async fn run(cli: Cli, config: Config) -> Result<ExitCode, Box<dyn Error>> {
             println!("{}", administrator_key(&app, &name).await?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Import { what } => import::run(open(config).await?, what).await,
+        Command::Simulate(asked) => simulate::run(asked).await,
         Command::Verify => verify(config).await,
     }
 }

@@ -60,91 +60,29 @@ const ITEMS: &[Item] = &[
     Item { code: "GIFT", title: "Gift Box", tax: "STANDARD", grams: 1_150, cents: 4_490, waits: false, stock: (45, 15), variants: &[("COFFEE", "coffee"), ("TEA", "tea")] },
 ];
 
-const CUSTOMERS: &[(&str, &str, &str, Option<&str>, Option<i64>)] = &[
-    (
-        "C-1001",
-        "Anna Leitner",
-        "anna.leitner@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1002",
-        "Jonas Weber",
-        "jonas.weber@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1003",
-        "Sofía Marín",
-        "sofia.marin@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1004",
-        "Émile Laurent",
-        "emile.laurent@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1005",
-        "Zuzanna Wójcik",
-        "zuzanna.wojcik@mail.example",
-        None,
-        None,
-    ),
-    (
-        "C-1006",
-        "Mats Lindqvist",
-        "mats.lindqvist@mail.example",
-        Some("vip"),
-        None,
-    ),
-    (
-        "C-1007",
-        "Giulia Conti",
-        "giulia.conti@mail.example",
-        Some("vip"),
-        None,
-    ),
-    (
-        "C-1008",
-        "Pieter de Wit",
-        "pieter.dewit@mail.example",
-        None,
-        None,
-    ),
-    (
-        "B-2001",
-        "Kaffeehaus am Ring GmbH",
-        "einkauf@kaffeehaus.example",
-        Some("trade"),
-        Some(500_000),
-    ),
-    (
-        "B-2002",
-        "Café Océano S.L.",
-        "compras@oceano.example",
-        Some("trade"),
-        Some(250_000),
-    ),
-    (
-        "B-2003",
-        "Nordlys Bageri ApS",
-        "indkob@nordlys.example",
-        Some("trade"),
-        Some(150_000),
-    ),
-    (
-        "B-2004",
-        "Büro Sonnenschein KG",
-        "office@sonnenschein.example",
-        Some("trade"),
-        Some(60_000),
-    ),
+/// A customer: code, name, e-mail address, group, and how much it may owe, in cents.
+struct Buyer(
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    Option<i64>,
+);
+
+#[rustfmt::skip]
+const CUSTOMERS: &[Buyer] = &[
+    Buyer("C-1001", "Anna Leitner", "anna.leitner@mail.example", None, None),
+    Buyer("C-1002", "Jonas Weber", "jonas.weber@mail.example", None, None),
+    Buyer("C-1003", "Sofía Marín", "sofia.marin@mail.example", None, None),
+    Buyer("C-1004", "Émile Laurent", "emile.laurent@mail.example", None, None),
+    Buyer("C-1005", "Zuzanna Wójcik", "zuzanna.wojcik@mail.example", None, None),
+    Buyer("C-1006", "Mats Lindqvist", "mats.lindqvist@mail.example", Some("vip"), None),
+    Buyer("C-1007", "Giulia Conti", "giulia.conti@mail.example", Some("vip"), None),
+    Buyer("C-1008", "Pieter de Wit", "pieter.dewit@mail.example", None, None),
+    Buyer("B-2001", "Kaffeehaus am Ring GmbH", "einkauf@kaffeehaus.example", Some("trade"), Some(500_000)),
+    Buyer("B-2002", "Café Océano S.L.", "compras@oceano.example", Some("trade"), Some(250_000)),
+    Buyer("B-2003", "Nordlys Bageri ApS", "indkob@nordlys.example", Some("trade"), Some(150_000)),
+    Buyer("B-2004", "Büro Sonnenschein KG", "office@sonnenschein.example", Some("trade"), Some(60_000)),
 ];
 
 /// The standard and reduced tax rates of the countries that the merchant ships to.
@@ -160,6 +98,41 @@ const TAXES: &[(&str, &str, &str)] = &[
     ("PL", "0.23", "0.05"),
     ("SE", "0.25", "0.12"),
 ];
+
+/// A variant of the demo merchant as everybody can buy it. Prices are cents a unit, from a
+/// quantity on.
+pub struct Offer {
+    /// Its SKU.
+    pub sku: String,
+    /// Its title.
+    pub title: String,
+    /// What anybody pays.
+    pub retail: [(i64, i64); 2],
+    /// What trade customers pay, without tax.
+    pub trade: [(i64, i64); 2],
+}
+
+/// What the demo merchant sells.
+pub fn offers() -> impl Iterator<Item = Offer> {
+    ITEMS.iter().flat_map(|item| {
+        item.variants.iter().map(|(suffix, name)| Offer {
+            sku: format!("{}-{suffix}", item.code),
+            title: format!("{}, {name}", item.title),
+            retail: retail(item.cents),
+            trade: trade(item.cents),
+        })
+    })
+}
+
+/// A tenth off from twelve units on.
+fn retail(cents: i64) -> [(i64, i64); 2] {
+    [(1, cents), (12, cents * 9 / 10)]
+}
+
+/// Trade pays net and a quarter less.
+fn trade(cents: i64) -> [(i64, i64); 2] {
+    [(1, cents * 3 / 4), (24, cents * 7 / 10)]
+}
 
 /// Fills a database without channels; returns whether it did.
 pub async fn seed(app: &App) -> Result<bool, Failure> {
@@ -184,19 +157,17 @@ async fn merchant(tx: &Tx) -> Result<(), Failure> {
     // What follows reads stock rows and bins, so they must be there.
     tx.flush().await?;
     receive(tx, &warehouses, &variants).await?;
-    for (kind, code) in [("demo", "merchant")] {
-        tx.emit(Entry {
-            aggregate_type: "catalogue",
-            aggregate_id: code.to_owned(),
-            version: 1,
-            channel_id: None,
-            order_id: None,
-            event: Event::CatalogueChanged {
-                kind: kind.to_owned(),
-                code: code.to_owned(),
-            },
-        });
-    }
+    tx.emit(Entry {
+        aggregate_type: "catalogue",
+        aggregate_id: "demo".to_owned(),
+        version: 1,
+        channel_id: None,
+        order_id: None,
+        event: Event::CatalogueChanged {
+            kind: "merchant".to_owned(),
+            code: "demo".to_owned(),
+        },
+    });
     Ok(())
 }
 
@@ -312,11 +283,11 @@ struct Stocked {
 }
 
 fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
-    let retail: PriceListId = tx.id();
-    let trade: PriceListId = tx.id();
+    let retail_list: PriceListId = tx.id();
+    let trade_list: PriceListId = tx.id();
     let lists = [
-        ("retail", retail, None, 0),
-        ("trade", trade, Some("trade"), 10),
+        ("retail", retail_list, None, 0),
+        ("trade", trade_list, Some("trade"), 10),
     ];
     let lists: Vec<price_list::ActiveModel> = lists
         .into_iter()
@@ -394,13 +365,14 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
                     variant_id: Set(id),
                 });
             }
-            // A tenth off from twelve units on; trade pays net and a quarter less.
-            for (list, quantity, cents) in [
-                (retail, 1, item.cents),
-                (retail, 12, item.cents * 9 / 10),
-                (trade, 1, item.cents * 3 / 4),
-                (trade, 24, item.cents * 7 / 10),
-            ] {
+            let prices_of = [
+                (retail_list, retail(item.cents)),
+                (trade_list, trade(item.cents)),
+            ];
+            for (list, quantity, cents) in prices_of
+                .into_iter()
+                .flat_map(|(list, tiers)| tiers.map(|(quantity, cents)| (list, quantity, cents)))
+            {
                 prices.push(price::ActiveModel {
                     price_list_id: Set(list),
                     variant_id: Set(id),
@@ -573,22 +545,24 @@ fn customers(tx: &Tx) {
         .collect();
     let rows: Vec<customer::ActiveModel> = CUSTOMERS
         .iter()
-        .map(|(code, name, email, group, limit)| customer::ActiveModel {
-            id: Set(tx.id()),
-            code: Set((*code).to_owned()),
-            name: Set((*name).to_owned()),
-            email: Set(Some((*email).to_owned())),
-            phone: Set(None),
-            group_code: Set(group.map(str::to_owned)),
-            tax_exempt: Set(false),
-            terms_days: Set(limit.map(|_| 30)),
-            credit_limit_minor: Set(*limit),
-            credit_currency: Set(limit.map(|_| Currency::EUR)),
-            credit_used_minor: Set(0),
-            version: Set(1),
-            created_at: Set(tx.now),
-            updated_at: Set(tx.now),
-        })
+        .map(
+            |Buyer(code, name, email, group, limit)| customer::ActiveModel {
+                id: Set(tx.id()),
+                code: Set((*code).to_owned()),
+                name: Set((*name).to_owned()),
+                email: Set(Some((*email).to_owned())),
+                phone: Set(None),
+                group_code: Set(group.map(str::to_owned)),
+                tax_exempt: Set(false),
+                terms_days: Set(limit.map(|_| 30)),
+                credit_limit_minor: Set(*limit),
+                credit_currency: Set(limit.map(|_| Currency::EUR)),
+                credit_used_minor: Set(0),
+                version: Set(1),
+                created_at: Set(tx.now),
+                updated_at: Set(tx.now),
+            },
+        )
         .collect();
     tx.defer_rows(groups, |insert| insert);
     tx.defer_rows(rows, |insert| insert);

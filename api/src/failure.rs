@@ -74,6 +74,8 @@ codes! {
     OrderStateInvalid,
     /// The payment was declined.
     PaymentDeclined,
+    /// The authorisation ran out before the order could be released.
+    PaymentExpired,
     /// The payment instrument is missing or malformed.
     PaymentInvalid,
     /// The telephone number is impossible for its country.
@@ -124,6 +126,36 @@ impl Code {
     /// Whether the same request may succeed later without a change.
     pub fn retryable(self) -> bool {
         matches!(self, Code::InProgress | Code::Unavailable)
+    }
+
+    /// Whether the refusal came of the state of the business, and not of the request's form or of
+    /// how things are set up: only such an answer is kept for repetitions of the request.
+    pub fn is_decided_by_state(self) -> bool {
+        use Code::*;
+        matches!(
+            self,
+            CreditLimitExceeded
+                | CreditNotGranted
+                | ExceptionNotOpen
+                | ExternalReferenceTaken
+                | HoldNotActive
+                | InsufficientStock
+                | OrderNotCancellable
+                | OrderNotHoldable
+                | OrderNotRejectable
+                | OrderStateInvalid
+                | PaymentDeclined
+                | PaymentExpired
+                | PriceMismatch
+                | PromotionLimitReached
+                | PromotionRejected
+                | ShippingMismatch
+                | SkuDiscontinued
+                | SkuNotListed
+                | StaleVersion
+                | StockBelowReserved
+                | TotalMismatch
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 //! The modules in suggested reading order:
 
 pub mod failure;
+pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod db;
@@ -23,4 +24,5 @@ pub mod demo;
 pub mod graphql;
 pub mod http;
 pub mod server;
+pub mod simulate;
 pub mod cli;

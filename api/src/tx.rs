@@ -48,6 +48,10 @@ const UPDATE_VALUES: usize = 40;
 /// How many columns a row of the log or the outbox has.
 const EVENT_COLUMNS: usize = 12;
 
+// Two chunks of events must never be parts of one statement: PostgreSQL does not run the parts in
+// their order, and the outbox's ids would invert an aggregate's versions.
+const _: () = assert!(MAX_VALUES % EVENT_COLUMNS == 0);
+
 /// A write that waits for the commit.
 struct Deferred {
     statement: SubQueryStatement,
@@ -136,6 +140,7 @@ impl Tx {
         run(&self.connection, statements).await
     }
 
+    #[allow(clippy::disallowed_methods, reason = "called by App::write alone")]
     pub(crate) async fn commit(self) -> Result<usize, DbErr> {
         let entries = self.entries.into_inner().unwrap_or_else(|e| e.into_inner());
         let mut statements = self

@@ -9,80 +9,118 @@ use entity::idempotency;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tokio::sync::watch;
 
-use crate::app::App;
+use crate::app::{App, Round};
 use crate::failure::Failure;
-use crate::orders;
+use crate::orders::{self, Changed};
 use crate::tx::Actor;
 
 /// How long saved answers are kept.
 const ANSWERS_HOURS: i64 = 72;
 
-/// One round of everything that is due. Returns how much was done.
-pub async fn round(app: &App) -> Result<usize, Failure> {
-    Ok(app.reconcile_payments().await?
-        + expire_holds(app).await?
-        + ask_again(app).await?
-        + serve_waiters(app).await?)
+/// One round of everything that is due. What fails is tried again in the next round and keeps
+/// nothing else from being done.
+pub async fn round(app: &App) -> Round {
+    let mut all = Round::default();
+    for part in [
+        app.reconcile_payments().await,
+        expire_authorizations(app).await,
+        expire_holds(app).await,
+        serve_waiters(app).await,
+        cover_orders(app).await,
+    ] {
+        match part {
+            Ok(part) => {
+                all.done += part.done;
+                all.failures.extend(part.failures);
+            }
+            Err(failure) => all.failures.push(failure),
+        }
+    }
+    all
 }
 
-/// Rounds until nothing is due and every event has gone out.
+/// Rounds until nothing is due and every event has gone out; stops at the first failure.
 pub async fn settle(app: &App) -> Result<(), Failure> {
     loop {
-        let done = round(app).await?;
+        let round = round(app).await;
+        if let Some(failure) = round.failures.into_iter().next() {
+            return Err(failure);
+        }
         let delivered = app.hub.turn().await?;
-        if done + delivered == 0 {
+        if round.done + delivered == 0 {
             return Ok(());
         }
     }
 }
 
-/// Lets soft holds go whose time has come.
-async fn expire_holds(app: &App) -> Result<usize, Failure> {
-    let due = orders::with_expired_holds(&app.db.read, app.clock.now()).await?;
-    let reference = app.reference().await?;
-    let count = due.len();
+/// Marks the orders whose authorisation ran out before they could be released.
+async fn expire_authorizations(app: &App) -> Result<Round, Failure> {
+    let due = orders::with_expired_authorizations(&app.db.read, app.clock.now()).await?;
+    let mut outcomes = Vec::with_capacity(due.len());
     for order in due {
-        let reference = &reference;
+        let changed = app
+            .write(&Actor::worker("expiry"), move |tx| async move {
+                orders::expire_authorization(&tx, order).await
+            })
+            .await;
+        outcomes.push(carried_out(app, changed).await);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Lets soft holds go whose time has come.
+async fn expire_holds(app: &App) -> Result<Round, Failure> {
+    let due = orders::with_expired_holds(&app.db.read, app.clock.now()).await?;
+    let reference = &app.reference().await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for order in due {
         let changed = app
             .write(&Actor::worker("expiry"), move |tx| async move {
                 orders::expire_holds(&tx, reference, order).await
             })
-            .await?;
-        app.carry_out(changed).await?;
+            .await;
+        outcomes.push(carried_out(app, changed).await);
     }
-    Ok(count)
-}
-
-/// Asks for stock for orders whose money came after their hold had run out.
-async fn ask_again(app: &App) -> Result<usize, Failure> {
-    let due = orders::paid_without_stock(&app.db.read).await?;
-    let reference = app.reference().await?;
-    let count = due.len();
-    for order in due {
-        let reference = &reference;
-        app.write(&Actor::worker("allocation"), move |tx| async move {
-            orders::ask_again(&tx, reference, order).await
-        })
-        .await?;
-    }
-    Ok(count)
+    Ok(outcomes.into_iter().collect())
 }
 
 /// Gives free stock to those who wait for it. Whoever frees stock does so at once; this goes on
 /// where one transaction had too many to serve.
-async fn serve_waiters(app: &App) -> Result<usize, Failure> {
+async fn serve_waiters(app: &App) -> Result<Round, Failure> {
     let variants = orders::stock::servable(&app.db.read).await?;
-    let reference = app.reference().await?;
-    let mut served = 0;
+    let reference = &app.reference().await?;
+    let mut outcomes = Vec::with_capacity(variants.len());
     for variant in variants {
-        let reference = &reference;
-        served += app
+        let served = app
             .write(&Actor::worker("allocation"), move |tx| async move {
                 orders::stock::serve(&tx, reference, variant).await
             })
-            .await?;
+            .await;
+        outcomes.push(served);
     }
-    Ok(served)
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Asks for stock again for paid orders whose holds ran out.
+async fn cover_orders(app: &App) -> Result<Round, Failure> {
+    let due = orders::uncovered(&app.db.read).await?;
+    let reference = &app.reference().await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for order in due {
+        let covered = app
+            .write(&Actor::worker("allocation"), move |tx| async move {
+                orders::cover(&tx, reference, order).await
+            })
+            .await;
+        outcomes.push(covered.map(usize::from));
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Makes the calls that a command of ours owes.
+async fn carried_out(app: &App, changed: Result<Changed, Failure>) -> Result<usize, Failure> {
+    app.carry_out(changed?).await?;
+    Ok(1)
 }
 
 /// Forgets answers that nobody will ask for again.
@@ -103,8 +141,8 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let interval = Duration::from_millis(app.config.workers.interval_ms);
     let mut rounds: u64 = 0;
     loop {
-        if let Err(failure) = round(&app).await {
-            tracing::error!(%failure, "a round of background work will be tried again");
+        for failure in round(&app).await.failures {
+            tracing::error!(%failure, "background work will be tried again");
         }
         // Once an hour, whatever the interval.
         let an_hour = 3_600_000 / app.config.workers.interval_ms.max(1);

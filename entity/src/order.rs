@@ -281,8 +281,22 @@ pub struct Model {
     pub version: i64,
 }
 
-/// Joins are written where they are read.
+/// The joins that are read often.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// What its money has come to.
+    #[sea_orm(
+        belongs_to = "crate::payment::Entity",
+        from = "Column::Id",
+        to = "crate::payment::Column::OrderId"
+    )]
+    Payment,
+}
+
+impl Related<crate::payment::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Payment.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -55,6 +55,10 @@ CREATE TABLE outbox (
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an epoch is made where the log is"
+    )]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         crate::sql(manager, TABLES).await?;
         let backend = manager.get_database_backend();

@@ -11,6 +11,7 @@ use syn::visit::{self, Visit};
 /// The rooms, lowest shelf first.
 const SHELVES: &[(&str, &[&str])] = &[
     ("ground", &["failure", "clock", "config"]),
+    ("values", &["checks"]),
     ("store", &["db"]),
     ("transaction", &["tx", "events", "access"]),
     (
@@ -32,9 +33,9 @@ const SHELVES: &[(&str, &[&str])] = &[
         &["capture", "fulfillment", "returns", "reports", "integrity"],
     ),
     ("wiring", &["app"]),
-    ("work", &["workers", "demo"]),
+    ("work", &["workers", "demo", "simulate"]),
     ("surfaces", &["graphql", "http"]),
-    ("process", &["server"]),
+    ("process", &["server", "simulate"]),
     ("commands", &["cli"]),
     ("program", &["main"]),
 ];
@@ -52,6 +53,11 @@ const LISTED: &[(&str, &str, &str)] = &[
         "catalogue",
         "pricing",
         "the catalogue's rows become the arguments of pure functions",
+    ),
+    (
+        "catalogue",
+        "inventory",
+        "a new variant or warehouse gets its stock rows in the same transaction",
     ),
     (
         "graphql",

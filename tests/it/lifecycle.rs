@@ -103,11 +103,12 @@ fn stopped(of: &Stocked, quantity: i64) -> Value {
         "lines": [{ "sku": of.sku, "quantity": quantity, "unitPrice": "9.00" }] }))
 }
 
-/// What a line has: reserved, allocated, backordered.
-async fn line(app: &TestApp, id: &Value) -> (i64, i64, i64) {
+/// What an order's first line has: the units that are held for it, be it for a time or for good,
+/// and those that it waits for.
+async fn line(app: &TestApp, id: &Value) -> (i64, i64) {
     let order = app.order(id).await;
     let of = |field: &str| order["lines"][0][field].as_i64().unwrap();
-    (of("reserved"), of("allocated"), of("backordered"))
+    (of("reserved") + of("allocated"), of("backordered"))
 }
 
 async fn status(app: &TestApp, id: &Value) -> String {
@@ -603,7 +604,7 @@ async fn f1_an_order_that_waits_for_a_person_loses_its_stock_and_asks_again(app:
     let mug = app.stocked("WAITS", 3, true).await;
     let order = app.place(stopped(&mug, 3)).await;
     let id = &order["id"];
-    assert_eq!(line(app, id).await, (3, 0, 0));
+    assert_eq!(line(app, id).await, (3, 0));
     later(app, 899).await;
     assert_eq!(app.stock_of(&mug).await, (3, 3));
     later(app, 1).await;
@@ -633,7 +634,7 @@ async fn f1_an_order_that_waits_for_a_person_loses_its_stock_and_asks_again(app:
     assert_eq!(entries[3]["actor"], "worker:expiry");
     // What it holds again does not run out again.
     later(app, 86_400).await;
-    assert_eq!(line(app, id).await, (0, 3, 0));
+    assert_eq!(line(app, id).await, (3, 0));
     assert_eq!(app.stock_of(&mug).await, (3, 3));
 }
 
@@ -650,10 +651,10 @@ async fn f1_an_order_that_asks_again_too_late_waits_at_the_end(app: &TestApp) {
     );
     let there = done(resolve(app, &order["exceptions"][0]["id"]).await);
     assert_eq!(there["stage"], "BACKORDERED");
-    assert_eq!(line(app, &order["id"]).await, (1, 0, 2));
+    assert_eq!(line(app, &order["id"]).await, (1, 2));
     // It is paid for, and nothing stops it: what it holds is its own for good.
     later(app, 900).await;
-    assert_eq!(line(app, &order["id"]).await, (0, 1, 2));
+    assert_eq!(line(app, &order["id"]).await, (1, 2));
     app.receive(&mug, 2).await;
     app.settle().await;
     assert_eq!(status(app, &order["id"]).await, "CONFIRMED");
@@ -683,20 +684,21 @@ async fn f1_a_count_below_what_is_held_takes_from_the_youngest(app: &TestApp) {
     }
     let waiter = app.place(wants(&mug, 1)).await["id"].clone();
     app.adjust(&mug, -3).await.unwrap();
+    app.settle().await;
     // The count stands: three units are there, and no more are promised.
     assert_eq!(app.stock_of(&mug).await, (3, 3));
-    assert_eq!(line(app, &orders[0]).await, (0, 2, 0));
+    assert_eq!(line(app, &orders[0]).await, (2, 0));
     assert_eq!(
         line(app, &orders[1]).await,
-        (0, 1, 1),
+        (1, 1),
         "the second keeps what is left"
     );
     assert_eq!(
         line(app, &orders[2]).await,
-        (0, 0, 2),
+        (0, 2),
         "the youngest loses all"
     );
-    assert_eq!(line(app, &waiter).await, (0, 0, 1));
+    assert_eq!(line(app, &waiter).await, (0, 1));
     for id in &orders[1..] {
         let order = app.order(id).await;
         assert_eq!(
@@ -711,11 +713,11 @@ async fn f1_a_count_below_what_is_held_takes_from_the_youngest(app: &TestApp) {
     assert_eq!(done(resolve(app, &exception).await)["stage"], "BACKORDERED");
     // Who lost is served before who waited, the older first.
     app.receive(&mug, 1).await;
-    assert_eq!(line(app, &orders[1]).await, (0, 2, 0));
+    assert_eq!(line(app, &orders[1]).await, (2, 0));
     app.receive(&mug, 2).await;
-    assert_eq!(line(app, &orders[2]).await, (0, 2, 0));
+    assert_eq!(line(app, &orders[2]).await, (2, 0));
     assert_eq!(app.order(&orders[2]).await["stage"], "STAGED");
-    assert_eq!(line(app, &waiter).await, (0, 0, 1));
+    assert_eq!(line(app, &waiter).await, (0, 1));
     app.receive(&mug, 1).await;
     assert_eq!(status(app, &waiter).await, "CONFIRMED");
 }
@@ -727,18 +729,18 @@ async fn f1_a_count_leaves_what_is_there_to_who_lost_the_rest(app: &TestApp) {
     let second = app.place(wants(&mug, 3)).await["id"].clone();
     app.adjust(&mug, -2).await.unwrap();
     app.settle().await;
-    assert_eq!(line(app, &first).await, (0, 3, 2), "nobody overtakes");
-    assert_eq!(line(app, &second).await, (0, 0, 3));
+    assert_eq!(line(app, &first).await, (3, 2), "nobody overtakes");
+    assert_eq!(line(app, &second).await, (0, 3));
 }
 
 async fn f1_a_count_of_what_an_order_holds_and_waits_for_adds_up(app: &TestApp) {
     app.open_shop().await;
     let mug = app.stocked("BOTH", 3, true).await;
     let order = app.place(wants(&mug, 5)).await;
-    assert_eq!(line(app, &order["id"]).await, (3, 0, 2));
+    assert_eq!(line(app, &order["id"]).await, (3, 2));
     app.adjust(&mug, -1).await.unwrap();
-    let (reserved, allocated, backordered) = line(app, &order["id"]).await;
-    assert_eq!((reserved + allocated, backordered), (2, 3));
+    app.settle().await;
+    assert_eq!(line(app, &order["id"]).await, (2, 3));
     assert_eq!(app.stock_of(&mug).await, (2, 2));
 }
 
@@ -760,8 +762,9 @@ async fn f1_a_count_that_the_bin_forbids_is_refused(app: &TestApp) {
     assert_eq!(app.stock_of(&mug).await, (3, 2));
     // To nothing it may go.
     app.adjust(&mug, -3).await.unwrap();
+    app.settle().await;
     assert_eq!(app.stock_of(&mug).await, (0, 0));
-    assert_eq!(line(app, &order["id"]).await, (0, 0, 2));
+    assert_eq!(line(app, &order["id"]).await, (0, 2));
 }
 
 async fn f1_a_count_of_more_serves_those_who_wait(app: &TestApp) {
@@ -791,7 +794,7 @@ async fn q1a_an_order_that_is_partly_there_takes_what_is_and_waits_for_the_rest(
         .iter()
         .map(|line| {
             (
-                line["reserved"].as_i64().unwrap(),
+                line["allocated"].as_i64().unwrap(),
                 line["backordered"].as_i64().unwrap(),
             )
         })
@@ -800,8 +803,8 @@ async fn q1a_an_order_that_is_partly_there_takes_what_is_and_waits_for_the_rest(
     // It is paid for, so time takes nothing from it, and nobody comes before it.
     later(app, 86_400).await;
     let late = app.place(wants(&some, 1)).await;
-    assert_eq!(line(app, &order["id"]).await, (0, 3, 2));
-    assert_eq!(line(app, &late["id"]).await, (0, 0, 1));
+    assert_eq!(line(app, &order["id"]).await, (3, 2));
+    assert_eq!(line(app, &late["id"]).await, (0, 1));
     app.receive(&some, 2).await;
     assert_eq!(
         status(app, &order["id"]).await,
@@ -847,7 +850,7 @@ async fn q1a_a_sku_that_may_not_wait_is_refused_or_waits_for_a_person(app: &Test
     // A person lets it wait.
     let there = done(resolve(app, &order["exceptions"][0]["id"]).await);
     assert_eq!(there["stage"], "BACKORDERED");
-    assert_eq!(line(app, &order["id"]).await, (2, 0, 1));
+    assert_eq!(line(app, &order["id"]).await, (2, 1));
     app.receive(&only, 1).await;
     assert_eq!(status(app, &order["id"]).await, "CONFIRMED");
 }
@@ -887,7 +890,7 @@ async fn q1b_those_who_wait_are_served_oldest_first_with_each_receipt(app: &Test
     let waiting = async || {
         let mut all = Vec::new();
         for id in &orders {
-            all.push(line(app, id).await.2);
+            all.push(line(app, id).await.1);
         }
         all
     };
@@ -912,23 +915,23 @@ async fn q1b_the_head_of_the_queue_is_not_overtaken_by_a_smaller_order(app: &Tes
     app.open_shop().await;
     let mug = app.stocked("HEAD", 2, true).await;
     let head = app.place(wants(&mug, 5)).await["id"].clone();
-    assert_eq!(line(app, &head).await, (2, 0, 3));
+    assert_eq!(line(app, &head).await, (2, 3));
     let small = app.place(wants(&mug, 1)).await["id"].clone();
-    assert_eq!(line(app, &small).await, (0, 0, 1));
+    assert_eq!(line(app, &small).await, (0, 1));
     app.receive(&mug, 2).await;
-    assert_eq!(line(app, &head).await.2, 1);
+    assert_eq!(line(app, &head).await.1, 1);
     assert_eq!(
         line(app, &small).await,
-        (0, 0, 1),
+        (0, 1),
         "the head takes what there is"
     );
     // The head stops for a person: its place is still its own.
     done(hold(app, &head).await);
     let smaller = app.place(wants(&mug, 1)).await["id"].clone();
     app.receive(&mug, 2).await;
-    assert_eq!(line(app, &head).await.2, 0);
+    assert_eq!(line(app, &head).await.1, 0);
     assert_eq!(status(app, &small).await, "CONFIRMED");
-    assert_eq!(line(app, &smaller).await, (0, 0, 1));
+    assert_eq!(line(app, &smaller).await, (0, 1));
     // In another warehouse, too, whoever comes late waits.
     let row = entity::warehouse::Entity::find().filter(entity::warehouse::Column::Code.eq("BER"));
     let berlin = row.one(&app.app.db.read).await.unwrap().unwrap().id;
@@ -955,7 +958,7 @@ async fn q1b_who_gives_up_waiting_leaves_the_queue_to_the_others(app: &TestApp) 
         "what the head held is the next one's"
     );
     app.receive(&mug, 2).await;
-    assert_eq!(line(app, &head).await, (0, 0, 0));
+    assert_eq!(line(app, &head).await, (0, 0));
     assert_eq!(app.stock_of(&mug).await, (3, 1));
 }
 
@@ -1047,7 +1050,10 @@ async fn t1_a_sku_that_is_still_unknown_cannot_be_waved_through(app: &TestApp) {
     );
     let order = app.place(odd).await;
     let exception = &order["exceptions"][0]["id"];
-    assert_eq!(codes(&resolve(app, exception).await), ["SKU_UNKNOWN"]);
+    assert_eq!(
+        codes(&resolve(app, exception).await),
+        ["ORDER_STATE_INVALID"]
+    );
     assert_eq!(app.order(&order["id"]).await["stage"], "ON_HOLD");
     done(cancel(app, &order["id"]).await);
 }
@@ -1059,15 +1065,21 @@ async fn t1_a_decline_that_was_waved_through_does_not_strand_a_waiting_order(app
     basket["payment"]["token"] = json!("tok_decline");
     let order = app.place(basket).await;
     let exception = &order["exceptions"][0]["id"];
-    assert_eq!(codes(&resolve(app, exception).await), ["PAYMENT_DECLINED"]);
+    assert_eq!(
+        codes(&resolve(app, exception).await),
+        ["ORDER_STATE_INVALID"]
+    );
     app.receive(&none, 1).await;
+    // The unit is kept for it for a time, and then it ends as any that nobody pays for.
+    assert_eq!(line(app, &order["id"]).await, (1, 0));
     later(app, 7_200).await;
-    assert_eq!(app.order(&order["id"]).await["stage"], "ON_HOLD");
+    assert_eq!(app.order(&order["id"]).await["status"], "EXPIRED");
+    assert_eq!(app.stock_of(&none).await, (1, 0));
 }
 
 async fn c5a_money_that_comes_after_the_end_goes_back(app: &TestApp) {
     app.open_shop().await;
-    for token in ["tok_timeout_after", "tok_timeout_before", "tok_late"] {
+    for token in ["tok_timeout_after", "tok_late"] {
         let order = app
             .place(basket_with(
                 json!({ "payment": { "method": "CARD", "token": token } }),
@@ -1098,4 +1110,12 @@ async fn c5a_money_that_comes_after_the_end_goes_back(app: &TestApp) {
             "{token}"
         );
     }
+    // What never came through is not sent again for an order that has ended.
+    let lost = json!({ "method": "CARD", "token": "tok_timeout_before" });
+    let order = app.place(basket_with(json!({ "payment": lost }))).await;
+    done(cancel(app, &order["id"]).await);
+    later(app, 60).await;
+    let there = app.order(&order["id"]).await;
+    let transactions = json!([{ "kind": "AUTHORIZATION", "state": "NOT_EXECUTED" }]);
+    assert_eq!(there["payment"]["transactions"], transactions, "{there:#}");
 }

@@ -9,10 +9,15 @@
 mod access;
 mod cancelled_begin;
 mod capture;
+mod catalogue;
 mod dependencies;
+mod imports;
 mod lifecycle;
 mod migrating;
+mod postal_codes;
 mod races;
 mod rig;
 mod schema;
+mod statements;
+mod updates;
 mod verify;

@@ -5,7 +5,7 @@ use entity::{ChannelId, OrderId};
 use serde_json::json;
 
 use super::{App, Once, claim};
-use crate::access::Principal;
+use crate::access::{Principal, Scope};
 use crate::capture::open::{Open, open};
 use crate::capture::{Submission, check, facts};
 use crate::catalogue::{ChannelPolicy, Reference};
@@ -64,15 +64,19 @@ impl App {
         source: Source,
         once: Option<&Once>,
     ) -> Result<Submitted, Failure> {
-        if let Some(place) = submission.null_character() {
-            return Err(
-                Problem::new(Code::InvalidInput, "a text holds a null character")
-                    .at(&place)
-                    .into(),
-            );
+        // Before anything is looked up by it.
+        if let Some(place) = submission.nul() {
+            let message = "no text may hold a NUL character";
+            return Err(Problem::new(Code::InvalidInput, message).at(&place).into());
         }
         let reference = self.reference().await?;
         let channel = find_channel(&reference, principal, &submission.channel)?;
+        if submission.customer.code.is_some() && !principal.may(Scope::CustomersRead) {
+            // Whoever may not read customers must not buy in their name, nor learn who there is.
+            return Err(Problem::new(Code::CustomerNotFound, "no such customer")
+                .at("input.customer.code")
+                .into());
+        }
         let mut judgements = 0;
         loop {
             judgements += 1;

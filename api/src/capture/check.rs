@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::order::PaymentMethod;
 use entity::{Currency, VariantId, channel};
 use rust_decimal::Decimal;
@@ -29,6 +29,11 @@ use crate::pricing::{
 pub const MOST_LINES: usize = 5_000;
 /// The most units that a line may have.
 pub const MOST_UNITS: i64 = 1_000_000;
+/// The most promotion codes that an order may have.
+pub const MOST_CODES: usize = 50;
+/// How long ago an order may have been placed, and how far a channel's clock may be ahead.
+const OLDEST_DAYS: i64 = 36_500;
+const CLOCK_SKEW_MINUTES: i64 = 5;
 /// The longest SKU, reference or code, in characters.
 const LONGEST_CODE: usize = 200;
 /// The tax category of shipping charges.
@@ -137,7 +142,7 @@ pub fn check(
     billing: Option<PostalAddress>,
     now: DateTime<Utc>,
 ) -> Result<Draft, Vec<Problem>> {
-    let currency = shape(submission, &channel.row)?;
+    let currency = shape(submission, &channel.row, now)?;
     if submission.customer.code.is_some() && facts.customer.is_none() {
         return Err(vec![
             Problem::new(Code::CustomerNotFound, "no such customer").at("input.customer.code"),
@@ -174,7 +179,7 @@ pub fn check(
         .and_then(|customer| customer.group_code.as_deref());
     let lists = reference.price_lists(channel.row.id, currency, group, placed_at);
     let tolerance = channel.row.price_tolerance_minor;
-    // Lines of one variant are counted together, by whichever of its codes they name it.
+    // A SKU and its alias on two lines are one purchase.
     let mut units: BTreeMap<VariantId, i64> = BTreeMap::new();
     for line in &submission.lines {
         if let Some(offered) = facts.offered.get(&code_key(&line.sku)) {
@@ -202,14 +207,14 @@ pub fn check(
         };
         let key = code_key(&line.sku);
         let offered = facts.offered.get(&key).cloned();
+        let ordered = offered
+            .as_ref()
+            .and_then(|offered| units.get(&offered.variant.id).copied())
+            .unwrap_or(line.quantity);
         let (known, list_price) = judge_sku(place, line, offered.as_ref(), |offered| {
-            let ordered = units.get(&offered.variant.id).copied();
-            unit_price(
-                &offered.candidates(&lists),
-                ordered.unwrap_or(line.quantity),
-            )
-            .ok()
-            .map(|price| price.unit_price_minor)
+            unit_price(&offered.candidates(&lists), ordered)
+                .ok()
+                .map(|price| price.unit_price_minor)
         });
         findings.extend(known);
         if let (Some(ours), Some(theirs)) = (list_price, submitted_price)
@@ -353,8 +358,33 @@ pub fn check(
 }
 
 /// Faults of shape, which leave nothing to keep.
-fn shape(submission: &Submission, channel: &channel::Model) -> Result<Currency, Vec<Problem>> {
+fn shape(
+    submission: &Submission,
+    channel: &channel::Model,
+    now: DateTime<Utc>,
+) -> Result<Currency, Vec<Problem>> {
     let mut problems = Vec::new();
+    if submission.promotion_codes.len() > MOST_CODES {
+        problems.push(
+            Problem::new(
+                Code::TooMany,
+                format!("an order has at most {MOST_CODES} codes"),
+            )
+            .at("input.promotionCodes"),
+        );
+    }
+    if let Some(placed_at) = submission.placed_at
+        && (placed_at < now - TimeDelta::days(OLDEST_DAYS)
+            || placed_at > now + TimeDelta::minutes(CLOCK_SKEW_MINUTES))
+    {
+        problems.push(
+            Problem::new(
+                Code::InvalidInput,
+                "an order is placed in the last hundred years",
+            )
+            .at("input.placedAt"),
+        );
+    }
     if !channel.active {
         problems.push(
             Problem::new(Code::ChannelInactive, "the channel takes no orders").at("input.channel"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{customer, order, promotion};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use super::Submission;
 use super::address::{self, PostalAddress};
@@ -52,13 +52,17 @@ pub async fn gather(
         .map(|code| code.trim().to_uppercase())
         .filter(|code| !code.is_empty())
         .collect();
-    if !codes.is_empty() {
-        promotions.extend(
-            promotion::Entity::find()
-                .filter(promotion::Column::Code.is_in(codes))
-                .all(db)
-                .await?,
-        );
+    let limited = reference.has_limited_promotions();
+    if limited || !codes.is_empty() {
+        let by_code = promotion::Column::Code.is_in(codes);
+        let automatic = Condition::all()
+            .add(promotion::Column::Code.is_null())
+            .add(promotion::Column::Active.eq(true))
+            .add(promotion::Column::UsageLimit.is_not_null());
+        let wanted = Condition::any()
+            .add(by_code)
+            .add_option(limited.then_some(automatic));
+        promotions.extend(promotion::Entity::find().filter(wanted).all(db).await?);
     }
     Ok(Facts {
         existing,

@@ -101,7 +101,7 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
     }
     aggregate.payment = settled_payment(tx, cmd, credit.is_none());
     aggregate.confirm_if_green(tx, cmd.channel.row.requires_authorization);
-    if aggregate.order.status == Status::Confirmed {
+    if aggregate.became_firm() {
         shelf.firm_up(cmd.id);
     }
     aggregate.derive();
@@ -214,7 +214,8 @@ fn shortages(shelf: &Shelf, cmd: &Open<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Counts one use of each promotion that applied and has a limit, in the order of their ids.
+/// Counts one use of each promotion that applied, in the order of their ids; one that has reached
+/// its limit refuses.
 async fn use_promotions(tx: &Tx, cmd: &Open<'_>) -> Result<(), Failure> {
     use promotion::Column;
     for (id, _) in applied(cmd) {
@@ -302,6 +303,7 @@ async fn use_credit(tx: &Tx, cmd: &Open<'_>) -> Result<Option<Finding>, Failure>
             Expr::col(Column::CreditUsedMinor).add(due),
         )
         .filter(Column::Id.eq(customer.id))
+        .filter(Column::CreditCurrency.eq(cmd.draft.currency))
         .filter(
             Expr::col(Column::CreditUsedMinor)
                 .add(due)
@@ -316,8 +318,7 @@ async fn use_credit(tx: &Tx, cmd: &Open<'_>) -> Result<Option<Finding>, Failure>
     Ok(Some(finding(
         Code::CreditLimitExceeded,
         "the order would exceed the customer's credit limit",
-        json!({ "limit": customer.credit_limit_minor, "used": customer.credit_used_minor,
-            "due": due, "currency": cmd.draft.currency }),
+        json!({ "due": due, "currency": cmd.draft.currency }),
     )))
 }
 

@@ -131,19 +131,20 @@ impl Submission {
         fingerprint(self)
     }
 
-    /// Where a text holds a null character, which PostgreSQL cannot keep: dots between the parts.
-    pub fn null_character(&self) -> Option<String> {
+    /// Where a text holds a NUL character, which PostgreSQL can neither keep nor be asked about:
+    /// dots between the parts.
+    pub fn nul(&self) -> Option<String> {
         let submission = serde_json::to_value(self).ok()?;
         let mut path = vec!["input".to_owned()];
-        find_null(&submission, &mut path).then(|| path.join("."))
+        find_nul(&submission, &mut path).then(|| path.join("."))
     }
 }
 
-/// Walks to the first null character; `path` is then where it stands.
-fn find_null(value: &Json, path: &mut Vec<String>) -> bool {
+/// Walks to the first NUL character; `path` is then where it stands.
+fn find_nul(value: &Json, path: &mut Vec<String>) -> bool {
     let mut inside = |key: String, value: &Json| {
         path.push(key);
-        let found = find_null(value, path);
+        let found = find_nul(value, path);
         if !found {
             path.pop();
         }

@@ -9,7 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pricing::PriceCandidate;
 
+pub mod channels;
+pub mod customers;
+pub mod prices;
+pub mod products;
+pub mod promotions;
 pub mod reference;
+mod rows;
+pub mod shipping;
+pub mod warehouses;
 
 pub use reference::{ChannelPolicy, Reference, ReferenceCache};
 
@@ -57,6 +65,8 @@ pub async fn find_offered(
 ) -> Result<BTreeMap<String, Offered>, DbErr> {
     let codes = variant_code::Entity::find()
         .filter(variant_code::Column::CodeKey.is_in(keys.iter().cloned()))
+        // A case's barcode stands for several units; whoever orders means one.
+        .filter(variant_code::Column::Kind.ne(variant_code::Kind::Case))
         .find_also_related(variant::Entity)
         .all(db)
         .await?;

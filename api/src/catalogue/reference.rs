@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
@@ -36,6 +37,7 @@ pub struct Reference {
     rates: Vec<shipping_rate::Model>,
     price_lists: Vec<price_list::Model>,
     promotions: Vec<promotion::Model>,
+    limited_promotions: bool,
     covered: BTreeSet<String>,
     expected: BTreeMap<VariantId, Vec<DateTime<Utc>>>,
 }
@@ -96,9 +98,17 @@ impl Reference {
             zones: shipping_zone::Entity::find().all(db).await?,
             rates: shipping_rate::Entity::find().all(db).await?,
             price_lists: price_list::Entity::find().all(db).await?,
+            limited_promotions: promotion::Entity::find()
+                .filter(promotion::Column::Code.is_null())
+                .filter(promotion::Column::Active.eq(true))
+                .filter(promotion::Column::UsageLimit.is_not_null())
+                .one(db)
+                .await?
+                .is_some(),
             promotions: promotion::Entity::find()
                 .filter(promotion::Column::Code.is_null())
                 .filter(promotion::Column::Active.eq(true))
+                .filter(promotion::Column::UsageLimit.is_null())
                 .all(db)
                 .await?,
             covered: covered.into_iter().collect(),
@@ -206,9 +216,15 @@ impl Reference {
             .collect()
     }
 
-    /// The promotions that apply without a code.
+    /// The promotions that apply without a code and without a limit. How often a limited one was
+    /// used is not for memory to know.
     pub fn automatic_promotions(&self) -> &[promotion::Model] {
         &self.promotions
+    }
+
+    /// Whether there are automatic promotions with a limit, to be read for each order.
+    pub fn has_limited_promotions(&self) -> bool {
+        self.limited_promotions
     }
 
     /// Whether the reference table has addresses of a country.
@@ -231,10 +247,13 @@ fn is_valid(from: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>, at: DateT
     from.is_none_or(|from| from <= at) && until.is_none_or(|until| at < until)
 }
 
-/// The newest [`Reference`], read when it is first needed after a change.
+/// How long the tables are kept: another node may have changed them.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// The newest [`Reference`], read when it is first needed after a change, or after a few seconds.
 #[derive(Default)]
 pub struct ReferenceCache {
-    current: ArcSwapOption<Reference>,
+    current: ArcSwapOption<(Instant, Arc<Reference>)>,
     changes: AtomicU64,
 }
 
@@ -247,14 +266,18 @@ impl ReferenceCache {
 
     /// The tables, from memory or from the database.
     pub async fn get(&self, db: &impl ConnectionTrait) -> Result<Arc<Reference>, DbErr> {
-        if let Some(kept) = self.current.load_full() {
-            return Ok(kept);
+        if let Some(kept) = self.current.load_full()
+            && kept.0.elapsed() < KEPT
+        {
+            return Ok(kept.1.clone());
         }
         let changes = self.changes.load(Ordering::SeqCst);
+        let began = Instant::now();
         let read = Arc::new(Reference::load(db).await?);
+        self.current.store(Some(Arc::new((began, read.clone()))));
         // What was read while something changed serves this caller, and nobody after it.
-        if self.changes.load(Ordering::SeqCst) == changes {
-            self.current.store(Some(read.clone()));
+        if self.changes.load(Ordering::SeqCst) != changes {
+            self.current.store(None);
         }
         Ok(read)
     }

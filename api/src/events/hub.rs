@@ -66,25 +66,34 @@ impl Hub {
 
     /// Everything from here on. Subscribe first and read the state then: what falls between is
     /// in both, and is told apart by its position.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Logged>> {
-        self.sender.subscribe()
+    ///
+    /// The feed knows where it stands from the first subscription on: one that began to count
+    /// later would leave out what the subscriber's state does not have yet.
+    pub async fn subscribe(&self) -> Result<broadcast::Receiver<Arc<Logged>>, DbErr> {
+        let mut delivered = self.delivered.lock().await;
+        self.begin(&mut delivered).await?;
+        Ok(self.sender.subscribe())
+    }
+
+    /// Where the feed stands; the log's present end if it has not begun. Subscribers read the
+    /// state themselves, so the past is not for the feed to send.
+    async fn begin(&self, delivered: &mut Option<i64>) -> Result<i64, DbErr> {
+        if let Some(position) = *delivered {
+            return Ok(position);
+        }
+        let position = log::position(&self.db.read).await?.last_seq;
+        *delivered = Some(position);
+        Ok(position)
     }
 
     /// One turn: stamps and delivers until nothing waits. Returns how many events went out.
     pub async fn turn(&self) -> Result<usize, DbErr> {
         let mut delivered = self.delivered.lock().await;
+        // Before anything is stamped, or what is stamped now would never go out.
+        let mut after = self.begin(&mut delivered).await?;
         if self.db.backend == DbBackend::Postgres {
             while sequencer::stamp(&self.db.write).await? > 0 {}
         }
-        let mut after = match *delivered {
-            Some(after) => after,
-            // Subscribers read the state themselves; the past is not for the feed to send.
-            None => {
-                let last = log::position(&self.db.read).await?.last_seq;
-                *delivered = Some(last);
-                last
-            }
-        };
         let mut count = 0;
         loop {
             let rows = log::page(&self.db.read, after).await?;

@@ -85,6 +85,12 @@ pub enum Event {
         /// The effect at the gateway.
         transaction_id: Uuid,
     },
+    /// The gateway never did what was asked, and is no longer asked to.
+    #[serde(rename = "order.payment_not_executed")]
+    OrderPaymentNotExecuted {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+    },
     /// The authorisation was given back.
     #[serde(rename = "order.payment_voided")]
     OrderPaymentVoided {

@@ -40,6 +40,7 @@ impl Finding {
         };
         match self.code {
             Code::SkuUnknown => policy(High, true, "catalogue", &["CANCEL"]),
+            Code::CreditNotGranted => policy(High, true, "credit", &["CANCEL"]),
             Code::SkuNotListed | Code::SkuDiscontinued | Code::PriceMissing => {
                 policy(High, true, "catalogue", &["OVERRIDE", "CANCEL"])
             }
@@ -52,8 +53,7 @@ impl Finding {
                 policy(Medium, true, "pricing", &["OVERRIDE", "CANCEL"])
             }
             Code::CreditLimitExceeded => policy(High, true, "credit", &["OVERRIDE", "CANCEL"]),
-            Code::CreditNotGranted => policy(High, true, "credit", &["CANCEL"]),
-            Code::PaymentDeclined | Code::PaymentInvalid => {
+            Code::PaymentDeclined | Code::PaymentExpired | Code::PaymentInvalid => {
                 policy(High, true, "payments", &["RETRY_PAYMENT", "CANCEL"])
             }
             Code::ShippingUnavailable => policy(High, true, "logistics", &["OVERRIDE", "CANCEL"]),

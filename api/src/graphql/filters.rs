@@ -132,7 +132,7 @@ impl StringFilter {
             let text = Func::lower(Expr::col(column.as_column_ref()));
             Expr::from(text).like(LikeExpr::new(pattern.to_lowercase()).escape('\\'))
         };
-        // No text that is kept has a null character, and PostgreSQL cannot be asked about one.
+        // No text that is kept has a NUL character, and PostgreSQL cannot be asked about one.
         let kept = |text: &&String| !text.contains('\0');
         let mut asked = [&self.eq, &self.contains, &self.starts_with]
             .into_iter()

@@ -75,3 +75,16 @@ pub fn from_global<N: Node>(id: &ID, field: &str) -> Result<N, Problem> {
         _ => Err(Problem::not_found(N::KIND).at(field)),
     }
 }
+
+/// The same for a list.
+pub fn from_globals<N: Node>(ids: &[ID], field: &str) -> Result<Vec<N>, Problem> {
+    ids.iter()
+        .enumerate()
+        .map(|(place, id)| from_global(id, &format!("{field}.{place}")))
+        .collect()
+}
+
+/// The same for one that may be missing.
+pub fn from_optional<N: Node>(id: Option<&ID>, field: &str) -> Result<Option<N>, Problem> {
+    id.map(|id| from_global(id, field)).transpose()
+}

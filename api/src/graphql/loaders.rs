@@ -1,11 +1,16 @@
 //! Reads many rows at once: the fields of a page ask one by one, the database is asked once.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
+use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
+use entity::inbound_supply::Status as Arrival;
+use entity::{VariantId, WarehouseId, inbound_supply};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
+use super::errors::fault;
 use crate::app::App;
 
 /// Loads whatever has an id, in batches. It keeps nothing between requests.
@@ -15,11 +20,73 @@ pub struct Loaders {
 
 /// The batching loader over an app.
 pub fn loader(app: Arc<App>) -> DataLoader<Loaders> {
-    DataLoader::new(Loaders { app }, tokio::spawn).delay(std::time::Duration::ZERO)
+    DataLoader::new(Loaders { app }, tokio::spawn)
 }
 
 /// A loading that failed, shared by all who waited for it.
 pub type LoadError = Arc<DbErr>;
+
+/// Loads what belongs to one key, together with the others that are asked for now.
+pub async fn load<K>(
+    ctx: &Context<'_>,
+    key: K,
+) -> async_graphql::Result<Option<<Loaders as Loader<K>>::Value>>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Loaders: Loader<K, Error = LoadError>,
+{
+    ctx.data_unchecked::<DataLoader<Loaders>>()
+        .load_one(key)
+        .await
+        .map_err(|error| fault((*error).clone()))
+}
+
+/// Loads what belongs to several keys, in their order; what is not there is left out.
+pub async fn load_all<K>(
+    ctx: &Context<'_>,
+    keys: impl IntoIterator<Item = K>,
+) -> async_graphql::Result<Vec<<Loaders as Loader<K>>::Value>>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Loaders: Loader<K, Error = LoadError>,
+{
+    let keys: Vec<K> = keys.into_iter().collect();
+    let found = ctx
+        .data_unchecked::<DataLoader<Loaders>>()
+        .load_many(keys.iter().cloned())
+        .await
+        .map_err(|error| fault((*error).clone()))?;
+    Ok(keys
+        .iter()
+        .filter_map(|key| found.get(key).cloned())
+        .collect())
+}
+
+/// How many units of a variant are on their way to a warehouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IncomingTo(pub VariantId, pub WarehouseId);
+
+impl Loader<IncomingTo> for Loaders {
+    type Value = i64;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[IncomingTo]) -> Result<HashMap<IncomingTo, i64>, LoadError> {
+        use inbound_supply::Column;
+        let rows = inbound_supply::Entity::find()
+            .filter(Column::VariantId.is_in(keys.iter().map(|key| key.0)))
+            .filter(Column::Status.is_in([Arrival::Expected, Arrival::PartlyReceived]))
+            .all(&self.app.db.read)
+            .await?;
+        let mut found: HashMap<IncomingTo, i64> = keys.iter().map(|key| (*key, 0)).collect();
+        for row in rows {
+            if let Some(sum) = found.get_mut(&IncomingTo(row.variant_id, row.warehouse_id)) {
+                // A delivery may bring more than was promised.
+                *sum += (row.quantity - row.received).max(0);
+            }
+        }
+        Ok(found)
+    }
+}
 
 /// Loads rows by their own id.
 macro_rules! by_id {
@@ -44,11 +111,14 @@ macro_rules! by_id {
 
 by_id! {
     address by AddressId,
+    bin by BinId,
     channel by ChannelId,
     customer by CustomerId,
     order by OrderId,
     order_line by LineId,
+    price_list by PriceListId,
     product by ProductId,
+    shipping_zone by ShippingZoneId,
     variant by VariantId,
     warehouse by WarehouseId,
 }
@@ -66,6 +136,21 @@ macro_rules! owner_of {
     };
     (stock, $row:ident) => {
         Some($row.variant_id)
+    };
+    (listing, $row:ident) => {
+        Some($row.variant_id)
+    };
+    (price, $row:ident) => {
+        Some($row.variant_id)
+    };
+    (channel_warehouse, $row:ident) => {
+        Some($row.channel_id)
+    };
+    (shipping_rate, $row:ident) => {
+        Some($row.zone_id)
+    };
+    (address, $row:ident) => {
+        $row.customer_id
     };
     ($other:ident, $row:ident) => {
         Some($row.order_id)
@@ -128,4 +213,14 @@ belonging! {
     CodesOf(VariantId) => variant_code by VariantId ordered Code,
     /// The stock of a variant, by warehouse.
     StockOf(VariantId) => stock by VariantId ordered WarehouseId,
+    /// The channels that sell a variant.
+    ListingsOf(VariantId) => listing by VariantId ordered ChannelId,
+    /// The prices of a variant in every list.
+    PricesOf(VariantId) => price by VariantId ordered MinQuantity,
+    /// The warehouses that serve a channel, first asked first.
+    WarehousesOf(ChannelId) => channel_warehouse by ChannelId ordered Priority,
+    /// The shipping rates of a zone.
+    RatesOf(ShippingZoneId) => shipping_rate by ZoneId ordered MinWeightGrams,
+    /// The address book of a customer.
+    AddressesOf(CustomerId) => address by CustomerId ordered CreatedAt,
 }

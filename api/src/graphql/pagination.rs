@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::errors::{bad_input, fault};
+use super::orders::queries::SortDirection;
 use crate::app::App;
 
 /// The most rows that a page has.
@@ -27,6 +28,15 @@ pub const USUAL_PAGE: i32 = 50;
 
 /// Counts stop here: `10000+` is all that anyone needs to know.
 pub const COUNT_CAP: u64 = 10_000;
+
+impl From<SortDirection> for Order {
+    fn from(direction: SortDirection) -> Self {
+        match direction {
+            SortDirection::Asc => Order::Asc,
+            SortDirection::Desc => Order::Desc,
+        }
+    }
+}
 
 /// How many rows match.
 #[derive(Clone, Copy, Debug, SimpleObject)]

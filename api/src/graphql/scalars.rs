@@ -1,6 +1,8 @@
 //! Money and its currency on the wire. Amounts are decimal strings, never floats.
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+use async_graphql::{
+    InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
+};
 use rust_decimal::Decimal;
 
 use crate::failure::{Code, Problem};
@@ -9,6 +11,7 @@ use crate::failure::{Code, Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrencyCode(pub entity::Currency);
 
+/// An ISO 4217 currency code of three letters, such as `EUR`; read in any case.
 #[Scalar(name = "CurrencyCode")]
 impl ScalarType for CurrencyCode {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -57,4 +60,23 @@ pub fn minor(amount: Decimal, currency: entity::Currency, field: &str) -> Result
         return Err(Problem::new(Code::AmountInvalid, "the amount must not be negative").at(field));
     }
     Ok(money.minor)
+}
+
+/// An amount of money that is asked for.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub struct MoneyInput {
+    /// The amount in major units: `12.50`. More decimals than the currency has are an error, and
+    /// so is a negative amount (AMOUNT_INVALID).
+    pub amount: Decimal,
+    /// Its currency.
+    pub currency: CurrencyCode,
+}
+
+impl MoneyInput {
+    /// Reads the amount; `field` is where it stands in the input.
+    pub fn read(self, field: &str) -> Result<entity::Money, Problem> {
+        let field = format!("{field}.amount");
+        let minor = minor(self.amount, self.currency.0, &field)?;
+        Ok(entity::Money::new(minor, self.currency.0))
+    }
 }

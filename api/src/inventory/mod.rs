@@ -11,15 +11,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use entity::{
     BackorderId, BinId, LineId, OrderId, ReservationId, VariantId, WarehouseId, backorder, bin,
-    bin_stock, reservation, stock, stock_movement,
+    bin_stock, reservation, stock, stock_movement, variant,
 };
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Set,
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Set,
 };
 
 use crate::events::{Entry, Event};
 use crate::tx::Tx;
+
+pub mod inbound;
+mod rows;
+
+pub use rows::{SetSafety, open_for_variants, open_for_warehouse, require, set_safety};
 
 /// The stock rows of some variants, locked until the transaction ends.
 pub struct Shelf {
@@ -86,7 +92,20 @@ impl Shelf {
         if tx.locks_rows() {
             query = query.lock_exclusive();
         }
-        for row in query.all(tx.db()).await? {
+        let mut rows = query.clone().all(tx.db()).await?;
+        let stocked: BTreeSet<VariantId> = rows.iter().map(|row| row.variant_id).collect();
+        let unstocked: Vec<VariantId> = variants.difference(&stocked).copied().collect();
+        if !unstocked.is_empty() && tx.locks_rows() {
+            // Every variant has its rows from the first; where they are missing, the variant
+            // itself is what everybody waits at. Foreign keys may still look at it meanwhile.
+            let mut owners = variant::Entity::find()
+                .filter(variant::Column::Id.is_in(unstocked))
+                .order_by_asc(variant::Column::Id);
+            QueryTrait::query(&mut owners).lock(LockType::NoKeyUpdate);
+            owners.all(tx.db()).await?;
+            rows = query.all(tx.db()).await?;
+        }
+        for row in rows {
             shelf.rows.insert((row.variant_id, row.warehouse_id), row);
         }
         let ends = backorder::Entity::find()
@@ -239,22 +258,29 @@ impl Shelf {
         });
     }
 
-    /// Serves a waiter as far as stock goes and says how many units it got, held for good.
-    pub fn serve(&mut self, tx: &Tx, waiter: &backorder::Model, warehouses: &[WarehouseId]) -> i64 {
+    /// Serves a waiter as far as stock goes and says how many units it got.
+    pub fn serve(
+        &mut self,
+        tx: &Tx,
+        waiter: &backorder::Model,
+        warehouses: &[WarehouseId],
+        strength: Strength,
+    ) -> i64 {
         let demand = Demand {
             order_id: waiter.order_id,
             line_id: waiter.line_id,
             variant_id: waiter.variant_id,
             quantity: waiter.quantity,
         };
-        self.take(tx, demand, warehouses, Strength::Firm)
+        self.take(tx, demand, warehouses, strength)
     }
 
-    /// Makes the soft holds that this shelf has taken for an order firm: the order was confirmed in
-    /// the same transaction.
+    /// Makes the soft holds that this shelf has made for an order firm.
     pub fn firm_up(&mut self, order: OrderId) {
-        let its = |held: &&mut reservation::ActiveModel| held.order_id == Set(order);
-        for reservation in self.reservations.iter_mut().filter(its) {
+        for reservation in &mut self.reservations {
+            if *reservation.order_id.as_ref() != order {
+                continue;
+            }
             reservation.status = Set(reservation::Status::Allocated);
             reservation.expires_at = Set(None);
         }
@@ -403,12 +429,17 @@ fn whole(row: stock::Model) -> stock::ActiveModel {
     }
 }
 
-/// Those who wait for a variant, first come first.
-pub async fn waiters(tx: &Tx, variant: VariantId) -> Result<Vec<backorder::Model>, DbErr> {
+/// Those who wait for a variant, first come first, so many of them.
+pub async fn waiters(
+    tx: &Tx,
+    variant: VariantId,
+    most: u64,
+) -> Result<Vec<backorder::Model>, DbErr> {
     backorder::Entity::find()
         .filter(backorder::Column::VariantId.eq(variant))
         .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
         .order_by_asc(backorder::Column::Position)
+        .limit(most)
         .all(tx.db())
         .await
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entity::order::{FulfillmentStatus, PaymentStatus, Stage, Status};
 use entity::{LineId, OrderId, hold, order, order_exception, order_line, payment, reservation};
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::sea_query::{Expr, LockType};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 
 use super::lifecycle::{self, Action};
 use crate::events::{Entry, Event};
@@ -27,6 +27,7 @@ pub struct Aggregate {
     pub exceptions: Vec<order_exception::Model>,
     changed_lines: BTreeSet<LineId>,
     changed: bool,
+    firm: bool,
 }
 
 /// Locks orders, by id, and reads what belongs to them. Orders that are not there are left out.
@@ -39,13 +40,15 @@ pub async fn lock(
         return Ok(BTreeMap::new());
     }
     let mut query = order::Entity::find()
+        .find_also_related(payment::Entity)
         .filter(order::Column::Id.is_in(ids.iter().copied()))
         .order_by_asc(order::Column::Id);
     if tx.locks_rows() {
-        query = query.lock_exclusive();
+        // Who has the order's lock has its payment too.
+        QueryTrait::query(&mut query).lock_with_tables(LockType::Update, [order::Entity]);
     }
     let rows = query.all(tx.db()).await?;
-    let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
+    let ids: Vec<OrderId> = rows.iter().map(|(row, _)| row.id).collect();
     let mut lines: BTreeMap<OrderId, Vec<order_line::Model>> = BTreeMap::new();
     for line in order_line::Entity::find()
         .filter(order_line::Column::OrderId.is_in(ids.iter().copied()))
@@ -55,13 +58,6 @@ pub async fn lock(
     {
         lines.entry(line.order_id).or_default().push(line);
     }
-    let mut payments: BTreeMap<OrderId, payment::Model> = payment::Entity::find()
-        .filter(payment::Column::OrderId.is_in(ids.iter().copied()))
-        .all(tx.db())
-        .await?
-        .into_iter()
-        .map(|payment| (payment.order_id, payment))
-        .collect();
     let mut holds: BTreeMap<OrderId, Vec<hold::Model>> = BTreeMap::new();
     for hold in exceptions::holds(tx, &ids).await? {
         holds.entry(hold.order_id).or_default().push(hold);
@@ -72,15 +68,16 @@ pub async fn lock(
     }
     Ok(rows
         .into_iter()
-        .map(|order| {
+        .map(|(order, payment)| {
             let id = order.id;
             let aggregate = Aggregate {
                 lines: lines.remove(&id).unwrap_or_default(),
-                payment: payments.remove(&id),
+                payment,
                 holds: holds.remove(&id).unwrap_or_default(),
                 exceptions: open.remove(&id).unwrap_or_default(),
                 changed_lines: BTreeSet::new(),
                 changed: false,
+                firm: false,
                 order,
             };
             (id, aggregate)
@@ -99,6 +96,7 @@ impl Aggregate {
             exceptions: Vec::new(),
             changed_lines: BTreeSet::new(),
             changed: false,
+            firm: false,
         }
     }
 
@@ -155,14 +153,17 @@ impl Aggregate {
         !self.holds.is_empty() || self.exceptions.iter().any(|exception| exception.blocking)
     }
 
-    /// Whether the money is there: authorised ≥ due, or the channel does not ask for it.
-    pub fn is_paid_for(&self, required: bool) -> bool {
+    /// Whether the money is there: authorised ≥ due and not run out, or the channel does not ask
+    /// for it.
+    pub fn is_paid_for(&self, tx: &Tx, required: bool) -> bool {
         !required
-            || self
-                .payment
-                .as_ref()
-                .is_some_and(|payment| payment.authorized_minor >= self.order.total_minor)
             || self.order.total_minor == 0
+            || self.payment.as_ref().is_some_and(|payment| {
+                payment.authorized_minor >= self.order.total_minor
+                    && payment
+                        .authorization_expires_at
+                        .is_none_or(|until| tx.now < until)
+            })
     }
 
     /// Whether every unit that is still wanted is held.
@@ -173,13 +174,28 @@ impl Aggregate {
     }
 
     /// Releases the order to staging if every gate is green: nothing stops it, the money is
-    /// there, and every unit is held. Soft holds become firm.
+    /// there, and every unit is held. What is held for an order that only waits for stock becomes
+    /// firm already: its holds must not run out while it waits for the rest. So does what a
+    /// confirmed order gets again after a count.
     pub fn confirm_if_green(&mut self, tx: &Tx, authorization_required: bool) {
-        let green = self.order.status == Status::Received
-            && !self.is_blocked()
-            && self.is_paid_for(authorization_required)
-            && self.is_covered();
-        if !green
+        let ready = !self.is_blocked()
+            && match self.order.status {
+                Status::Received => self.is_paid_for(tx, authorization_required),
+                Status::Confirmed => true,
+                _ => false,
+            };
+        if !ready {
+            return;
+        }
+        for line in self.lines.iter_mut().filter(|line| line.reserved > 0) {
+            line.allocated += line.reserved;
+            line.reserved = 0;
+            self.changed_lines.insert(line.id);
+            self.firm = true;
+            self.changed = true;
+        }
+        if self.order.status != Status::Received
+            || !self.is_covered()
             || self
                 .transition(Action::Confirm, Code::OrderStateInvalid)
                 .is_err()
@@ -187,12 +203,12 @@ impl Aggregate {
             return;
         }
         self.order.confirmed_at = Some(tx.now);
-        for line in self.lines.iter_mut().filter(|line| line.reserved > 0) {
-            line.allocated += line.reserved;
-            line.reserved = 0;
-            self.changed_lines.insert(line.id);
-        }
         self.record(tx, Event::OrderConfirmed {});
+    }
+
+    /// Whether its soft holds became firm in this transaction.
+    pub fn became_firm(&self) -> bool {
+        self.firm
     }
 
     /// Works the derived axes out afresh.
@@ -210,7 +226,8 @@ impl Aggregate {
         );
     }
 
-    /// Writes back what changed. Soft holds of an order that was confirmed become firm with it.
+    /// Writes back what changed. Soft holds that became firm are
+    /// written too, except those that the same transaction makes: see `Shelf::firm_up`.
     pub fn save(mut self, tx: &Tx) {
         if !self.changed {
             return;
@@ -238,7 +255,7 @@ impl Aggregate {
                 .filter(Column::Id.eq(order.id))
                 .into_query(),
         );
-        if order.confirmed_at == Some(tx.now) {
+        if self.firm {
             use reservation::Column;
             tx.defer(
                 reservation::Entity::update_many()

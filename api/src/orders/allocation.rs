@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use entity::order::Status;
 use entity::{OrderId, VariantId, WarehouseId, backorder, order_line};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
 
 use super::aggregate::{self, Aggregate, missing};
@@ -17,7 +16,7 @@ use crate::tx::Tx;
 
 /// How many waiters of a variant one transaction serves at most; the allocation worker goes on
 /// with the rest.
-const WAITERS: usize = 200;
+const WAITERS: u64 = 200;
 
 /// The stock rows of some variants, those who wait for them, and orders: all locked.
 pub struct Allocation<'a> {
@@ -51,12 +50,7 @@ impl<'a> Allocation<'a> {
         let shelf = Shelf::lock(tx, variants.iter().copied()).await?;
         let mut waiters = Vec::new();
         for variant in shelf.queued() {
-            waiters.extend(
-                inventory::waiters(tx, variant)
-                    .await?
-                    .into_iter()
-                    .take(WAITERS),
-            );
+            waiters.extend(inventory::waiters(tx, variant, WAITERS).await?);
         }
         let concerned = orders
             .iter()
@@ -71,20 +65,21 @@ impl<'a> Allocation<'a> {
         })
     }
 
-    /// Reads a variant's queue again, after its head has changed. Whoever has come to it is locked.
-    pub async fn read_queue_again(&mut self, tx: &Tx, variant: VariantId) -> Result<(), Failure> {
-        self.waiters.retain(|waiter| waiter.variant_id != variant);
-        let waiters = inventory::waiters(tx, variant).await?;
-        self.waiters.extend(waiters.into_iter().take(WAITERS));
-        Ok(())
-    }
-
     /// The warehouses that serve an order's channel, first asked first.
     fn warehouses(&self, order: OrderId) -> &'a [WarehouseId] {
         self.orders
             .get(&order)
             .and_then(|aggregate| self.reference.channel(aggregate.order.channel_id))
             .map_or(&[], |channel| channel.warehouses.as_slice())
+    }
+
+    /// How long a soft hold for an order lives.
+    fn hold_time(&self, order: OrderId) -> chrono::TimeDelta {
+        let channel = self
+            .orders
+            .get(&order)
+            .and_then(|aggregate| self.reference.channel(aggregate.order.channel_id));
+        chrono::TimeDelta::seconds(channel.map_or(900, |channel| channel.row.reservation_ttl_secs))
     }
 
     /// Gives what is available to those who wait, oldest first. The head of a queue takes what
@@ -94,13 +89,23 @@ impl<'a> Allocation<'a> {
         let mut served = 0;
         for mut waiter in std::mem::take(&mut self.waiters) {
             let warehouses = self.warehouses(waiter.order_id);
+            let required = self.authorization_required(waiter.order_id);
+            let until = tx.now + self.hold_time(waiter.order_id);
             let Some(aggregate) = self.orders.get_mut(&waiter.order_id) else {
                 continue;
             };
             if waiter.status != backorder::Status::Waiting {
                 continue;
             }
-            let got = self.shelf.serve(tx, &waiter, warehouses);
+            // An order that is stopped or not paid for gets its units for a time only: if nothing
+            // comes of it, they go to the next in line.
+            let ready = !aggregate.is_blocked() && aggregate.is_paid_for(tx, required);
+            let strength = if ready {
+                Strength::Firm
+            } else {
+                Strength::Soft(until)
+            };
+            let got = self.shelf.serve(tx, &waiter, warehouses, strength);
             if got == 0 {
                 continue;
             }
@@ -109,7 +114,11 @@ impl<'a> Allocation<'a> {
             write_waiter(tx, &waiter, backorder::Status::Allocated);
             if let Some(line) = aggregate.line_mut(waiter.line_id) {
                 line.backordered -= got;
-                line.allocated += got;
+                if ready {
+                    line.allocated += got;
+                } else {
+                    line.reserved += got;
+                }
             }
             let waiting = aggregate.lines.iter().map(|line| line.backordered).sum();
             aggregate.record(
@@ -148,6 +157,7 @@ impl<'a> Allocation<'a> {
     /// of their own wait for the person first.
     pub fn hold_missing(&mut self, tx: &Tx, order: OrderId) {
         let warehouses = self.warehouses(order);
+        let until = tx.now + self.hold_time(order);
         let Some(aggregate) = self.orders.get_mut(&order) else {
             return;
         };
@@ -157,11 +167,6 @@ impl<'a> Allocation<'a> {
             .filter(|exception| exception.blocking)
             .filter_map(|exception| exception.line_id)
             .collect();
-        let ttl = self
-            .reference
-            .channel(aggregate.order.channel_id)
-            .map_or(900, |channel| channel.row.reservation_ttl_secs);
-        let until = tx.now + chrono::Duration::seconds(ttl);
         let mut held = 0;
         let mut waits = 0;
         let wanted: Vec<(Demand, bool)> = aggregate
@@ -185,13 +190,14 @@ impl<'a> Allocation<'a> {
             let line = aggregate.line_mut(demand.line_id);
             demand.quantity -= got;
             held += got;
-            let rest = if is_waiting { 0 } else { demand.quantity };
+            waits += demand.quantity;
             if let Some(line) = line {
                 line.reserved += got;
-                line.backordered += rest;
+                line.backordered += demand.quantity;
             }
-            if rest > 0 {
-                waits += rest;
+            if demand.quantity > 0 && is_waiting {
+                wait_for_more(tx, &demand);
+            } else if demand.quantity > 0 {
                 let expected = self.reference.expected(demand.variant_id, tx.now);
                 self.shelf.wait(tx, demand, expected);
             }
@@ -222,7 +228,7 @@ impl<'a> Allocation<'a> {
             let required = self.authorization_required(order);
             if let Some(aggregate) = self.orders.get_mut(&order) {
                 aggregate.confirm_if_green(tx, required);
-                if aggregate.order.status == Status::Confirmed {
+                if aggregate.became_firm() {
                     self.shelf.firm_up(order);
                 }
             }
@@ -232,6 +238,22 @@ impl<'a> Allocation<'a> {
         }
         self.shelf.put_back(tx);
     }
+}
+
+/// Adds units to a line's place in the queue.
+fn wait_for_more(tx: &Tx, demand: &Demand) {
+    use backorder::Column;
+    tx.defer(
+        backorder::Entity::update_many()
+            .col_expr(
+                Column::Quantity,
+                Expr::col(Column::Quantity).add(demand.quantity),
+            )
+            .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+            .filter(Column::LineId.eq(demand.line_id))
+            .filter(Column::Status.eq(backorder::Status::Waiting))
+            .into_query(),
+    );
 }
 
 /// Writes what a waiter still waits for; with nothing left, the place ends as `end`.

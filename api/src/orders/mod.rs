@@ -7,14 +7,18 @@
 
 use std::collections::BTreeSet;
 
-use entity::order::{PaymentMethod, PaymentStatus};
+use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::{
     ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
-    payment_transaction, promotion, promotion_use, reservation, stock_movement,
+    order_line, payment, payment_transaction, promotion, promotion_use, reservation,
+    stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set};
+use sea_orm::{
+    ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, Set,
+};
 
 use crate::catalogue::Reference;
 use crate::events::Event;
@@ -58,7 +62,7 @@ fn text(field: &str, text: &str) -> Result<String, Problem> {
     if text.is_empty() || text.chars().count() > LONGEST_TEXT || text.contains('\0') {
         return Err(Problem::new(
             Code::InvalidInput,
-            format!("{field} must have 1 to {LONGEST_TEXT} characters, none of them null"),
+            format!("{field} must have 1 to {LONGEST_TEXT} characters, none of them NUL"),
         )
         .at(&format!("input.{field}")));
     }
@@ -105,7 +109,7 @@ pub async fn cancel(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed
     end(
         tx,
         reference,
-        &cmd,
+        cmd,
         Action::Cancel,
         Code::OrderNotCancellable,
         event,
@@ -120,7 +124,7 @@ pub async fn reject(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed
     end(
         tx,
         reference,
-        &cmd,
+        cmd,
         Action::Reject,
         Code::OrderNotRejectable,
         event,
@@ -201,6 +205,11 @@ async fn give_back(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effect>, Fa
             .exec(tx.db())
             .await?;
     }
+    give_back_money(tx, aggregate).await
+}
+
+/// Gives back credit and authorised money.
+async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effect>, Failure> {
     let order = &aggregate.order;
     let Some(payment) = aggregate.payment.as_mut() else {
         return Ok(Vec::new());
@@ -377,7 +386,6 @@ pub async fn resolve_exception(
         .await?
         .ok_or_else(|| Problem::not_found("exception").at("input.id"))?;
     let mut allocation = lock_with_stock(tx, reference, row.order_id).await?;
-    let required = allocation.authorization_required(row.order_id);
     if let Some(aggregate) = allocation.orders.get_mut(&row.order_id) {
         aggregate.transition(Action::ResolveException, Code::OrderStateInvalid)?;
         let Some(place) = aggregate
@@ -391,10 +399,10 @@ pub async fn resolve_exception(
                     .into(),
             );
         };
-        refuse_a_mere_word(
-            &aggregate.exceptions[place],
-            aggregate.is_paid_for(required),
-        )?;
+        let required = reference
+            .channel(aggregate.order.channel_id)
+            .is_none_or(|channel| channel.row.requires_authorization);
+        needs_more_than_a_word(tx, aggregate, &aggregate.exceptions[place], required)?;
         let exception = aggregate.exceptions.remove(place);
         let status = if cmd.dismiss {
             ExceptionStatus::Dismissed
@@ -420,24 +428,35 @@ pub async fn resolve_exception(
     Ok(Changed::only(row.order_id))
 }
 
-/// Refuses to settle an exception by somebody's word if the order could not go on after it.
-fn refuse_a_mere_word(exception: &order_exception::Model, paid: bool) -> Result<(), Problem> {
-    if !needs_more_than_a_word(&exception.code, paid) {
-        return Ok(());
+/// Some faults no word of a person can settle: the order would pass its checks and then never
+/// find stock or money.
+fn needs_more_than_a_word(
+    tx: &Tx,
+    aggregate: &Aggregate,
+    exception: &order_exception::Model,
+    authorization_required: bool,
+) -> Result<(), Problem> {
+    let refuse = |message: &str| Err(Problem::new(Code::OrderStateInvalid, message).at("input.id"));
+    let paid = aggregate.is_paid_for(tx, authorization_required);
+    match beyond_words(&exception.code, paid) {
+        Some(message) => refuse(message),
+        None => Ok(()),
     }
-    let (code, message) = if exception.code == Code::SkuUnknown.as_str() {
-        (
-            Code::SkuUnknown,
-            "nobody knows what to send: cancel the order",
-        )
-    } else if exception.code == Code::PaymentDeclined.as_str() {
-        let message = "nobody has paid: try another card, or cancel the order";
-        (Code::PaymentDeclined, message)
-    } else {
-        let message = "nobody has paid, and there is no account: cancel the order";
-        (Code::CreditNotGranted, message)
-    };
-    Err(Problem::new(code, message).at("input.id"))
+}
+
+/// Why an exception cannot be settled by a person's word alone.
+fn beyond_words(code: &str, paid: bool) -> Option<&'static str> {
+    let is = |one: Code| code == one.as_str();
+    if is(Code::SkuUnknown) {
+        return Some("there is nothing to send for an unknown SKU: cancel the order");
+    }
+    if is(Code::CreditNotGranted) && !paid {
+        return Some("the customer has no account: cancel the order");
+    }
+    if (is(Code::PaymentDeclined) || is(Code::PaymentExpired)) && !paid {
+        return Some("the order is not paid for: retry the payment or cancel the order");
+    }
+    None
 }
 
 /// Takes an order on account whatever the limit says: a person has overridden it.
@@ -472,7 +491,7 @@ pub struct AddNote {
 }
 
 /// Writes a note on an order, whatever its state.
-pub async fn add_note(tx: &Tx, cmd: &AddNote) -> Result<NoteId, Failure> {
+pub async fn add_note(tx: &Tx, cmd: &AddNote) -> Result<Changed, Failure> {
     let body = text("body", &cmd.body)?;
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     let id: NoteId = tx.id();
@@ -488,7 +507,7 @@ pub async fn add_note(tx: &Tx, cmd: &AddNote) -> Result<NoteId, Failure> {
     );
     aggregate.record(tx, Event::OrderNoted { note_id: id.0 });
     aggregate.save(tx);
-    Ok(id)
+    Ok(Changed::only(cmd.order_id))
 }
 
 /// What [`retry_payment`] needs.
@@ -503,17 +522,16 @@ pub struct RetryPayment {
 
 /// Tries another card for an order whose payment was declined.
 pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failure> {
-    let instrument = cmd.instrument.trim();
-    if instrument.is_empty() || instrument.contains('\0') {
-        let problem = Problem::new(
-            Code::PaymentInvalid,
-            "a card payment needs the card's token",
-        );
-        return Err(problem.at("input.token").into());
-    }
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     aggregate.expect_version(cmd.expected_version)?;
     aggregate.transition(Action::RetryPayment, Code::OrderStateInvalid)?;
+    if cmd.instrument.trim().is_empty() {
+        return Err(
+            Problem::new(Code::PaymentInvalid, "the card's token is missing")
+                .at("input.token")
+                .into(),
+        );
+    }
     let in_flight = payments::in_flight(tx.db(), cmd.order_id).await?;
     let due = aggregate.order.total_minor;
     let Some(payment) = &aggregate.payment else {
@@ -534,7 +552,7 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
         cmd.order_id,
         payment_transaction::Kind::Authorization,
         Money::new(due - payment.authorized_minor, aggregate.order.currency),
-        Some(instrument.to_owned()),
+        Some(cmd.instrument.clone()),
     );
     aggregate.record(
         tx,
@@ -603,7 +621,11 @@ pub async fn settle_payment(
                     reason: code.clone(),
                 },
             );
-            if !lifecycle::is_terminal(aggregate.order.status) {
+            let known = aggregate
+                .exceptions
+                .iter()
+                .any(|exception| exception.code == Code::PaymentDeclined.as_str());
+            if !known && !lifecycle::is_terminal(aggregate.order.status) {
                 let finding = Finding {
                     code: Code::PaymentDeclined,
                     line: None,
@@ -613,6 +635,15 @@ pub async fn settle_payment(
                 };
                 open_exception(tx, &mut aggregate, &finding);
             }
+        }
+        (Settled::NotExecuted, _) => {
+            aggregate.order.payment_status = PaymentStatus::Pending;
+            aggregate.record(
+                tx,
+                Event::OrderPaymentNotExecuted {
+                    transaction_id: effect.id.0,
+                },
+            );
         }
         (Settled::Unknown { first: true }, _) => {
             aggregate.order.payment_status = PaymentStatus::Unknown;
@@ -635,26 +666,38 @@ pub async fn settle_payment(
     })
 }
 
-/// A payment that came after a decline settles the exception about it.
+/// A payment that came after all settles the exceptions about it.
 fn settle_payment_exceptions(tx: &Tx, aggregate: &mut Aggregate) {
-    let declined = Code::PaymentDeclined.as_str();
+    let about_payment = [
+        Code::PaymentDeclined.as_str(),
+        Code::PaymentExpired.as_str(),
+    ];
     let (paid, rest) = std::mem::take(&mut aggregate.exceptions)
         .into_iter()
-        .partition::<Vec<_>, _>(|exception| exception.code == declined);
+        .partition::<Vec<_>, _>(|exception| about_payment.contains(&exception.code));
     aggregate.exceptions = rest;
     for exception in paid {
-        let resolution = "the payment was authorised".to_owned();
-        exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, &resolution);
-        aggregate.record(
-            tx,
-            Event::OrderExceptionResolved {
-                exception_id: exception.id.0,
-                code: exception.code,
-                resolution,
-                dismissed: false,
-            },
-        );
+        close_exception(tx, aggregate, exception, "the payment was authorised");
     }
+}
+
+/// Settles an exception that has been taken off its order, because of what happened to the order.
+fn close_exception(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    exception: order_exception::Model,
+    resolution: &str,
+) {
+    exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, resolution);
+    aggregate.record(
+        tx,
+        Event::OrderExceptionResolved {
+            exception_id: exception.id.0,
+            code: exception.code,
+            resolution: resolution.to_owned(),
+            dismissed: false,
+        },
+    );
 }
 
 /// Opens an exception on a locked order.
@@ -725,10 +768,6 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
             return Ok(Changed::only(id));
         }
     }
-    if keep_what_is_paid_for(tx, &mut allocation, id).await? {
-        allocation.put_back(tx);
-        return Ok(Changed::only(id));
-    }
     let quantity = release(
         tx,
         &mut allocation,
@@ -744,7 +783,7 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     let required = allocation.authorization_required(id);
     if let Some(aggregate) = allocation.orders.get_mut(&id) {
         let declined = Code::PaymentDeclined.as_str();
-        let only_unpaid = !aggregate.is_paid_for(required)
+        let only_unpaid = !aggregate.is_paid_for(tx, required)
             && !in_flight
             && aggregate.holds.is_empty()
             && aggregate
@@ -769,95 +808,25 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     })
 }
 
-/// Makes the holds of an order firm that only waits for the rest of its stock: it is paid for and
-/// nothing stops it, so what it has is its own. Says whether there were any.
-async fn keep_what_is_paid_for(
-    tx: &Tx,
-    allocation: &mut Allocation<'_>,
-    id: OrderId,
-) -> Result<bool, Failure> {
-    let required = allocation.authorization_required(id);
-    let Some(aggregate) = allocation.orders.get_mut(&id) else {
-        return Ok(false);
-    };
-    let waits_for_stock_alone = aggregate.order.status == order::Status::Received
-        && aggregate.is_paid_for(required)
-        && !aggregate.is_blocked();
-    if !waits_for_stock_alone {
-        return Ok(false);
-    }
-    use reservation::Column;
-    let kept = reservation::Entity::update_many()
-        .col_expr(Column::Status, Expr::value(reservation::Status::Allocated))
-        .col_expr(
-            Column::ExpiresAt,
-            Expr::value(None::<chrono::DateTime<chrono::Utc>>),
-        )
-        .col_expr(Column::UpdatedAt, Expr::value(tx.now))
-        .filter(Column::OrderId.eq(id))
-        .filter(Column::Status.eq(reservation::Status::Active))
-        .exec_with_returning(tx.db())
-        .await?;
-    for held in &kept {
-        if let Some(line) = aggregate.line_mut(held.line_id) {
-            line.reserved -= held.quantity;
-            line.allocated += held.quantity;
-        }
-    }
-    if !kept.is_empty() {
-        let waiting = aggregate.lines.iter().map(|line| line.backordered).sum();
-        aggregate.record(
-            tx,
-            Event::OrderStockHeld {
-                quantity: 0,
-                backordered: waiting,
-            },
-        );
-    }
-    Ok(!kept.is_empty())
-}
-
-/// The orders whose money came after their hold had run out: nothing stops them, and nothing is
-/// held for them.
-pub async fn paid_without_stock(
-    db: &impl sea_orm::ConnectionTrait,
-) -> Result<Vec<OrderId>, sea_orm::DbErr> {
-    use entity::{order_line, payment};
-    use order_line::Column as Line;
-    let wanted = Expr::col((order_line::Entity, Line::Quantity))
-        .sub(Expr::col((order_line::Entity, Line::Cancelled)))
-        .sub(Expr::col((order_line::Entity, Line::Reserved)))
-        .sub(Expr::col((order_line::Entity, Line::Allocated)))
-        .sub(Expr::col((order_line::Entity, Line::Backordered)));
-    let lines = order_line::Entity::find()
+/// The orders that nothing stops and that want units which are neither held nor waited for: their
+/// holds ran out while their payment had no answer.
+pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId>, sea_orm::DbErr> {
+    use order_line::Column;
+    let held = Expr::col((order_line::Entity, Column::Cancelled))
+        .add(Expr::col((order_line::Entity, Column::Reserved)))
+        .add(Expr::col((order_line::Entity, Column::Allocated)))
+        .add(Expr::col((order_line::Entity, Column::Backordered)));
+    let short = order_line::Entity::find()
         .select_only()
-        .column(Line::OrderId)
-        .filter(Line::VariantId.is_not_null())
-        .filter(wanted.gt(0))
-        .filter(
-            Expr::col((order_line::Entity, Line::OrderId))
-                .equals((order::Entity, order::Column::Id)),
-        )
-        .into_query();
-    let paid = payment::Entity::find()
-        .select_only()
-        .column(payment::Column::OrderId)
-        .filter(
-            Expr::col((payment::Entity, payment::Column::OrderId))
-                .equals((order::Entity, order::Column::Id)),
-        )
-        .filter(
-            Expr::col((payment::Entity, payment::Column::AuthorizedMinor))
-                .gte(Expr::col((order::Entity, order::Column::TotalMinor))),
-        )
+        .column(Column::OrderId)
+        .filter(Column::VariantId.is_not_null())
+        .filter(Expr::col((order_line::Entity, Column::Quantity)).gt(held))
         .into_query();
     order::Entity::find()
         .select_only()
         .column(order::Column::Id)
-        .filter(order::Column::Stage.eq(order::Stage::Validating))
-        .filter(order::Column::Status.eq(order::Status::Received))
-        .filter(Expr::exists(lines))
-        .filter(Expr::exists(paid))
+        .filter(order::Column::Stage.is_in([Stage::Validating, Stage::Backordered]))
+        .filter(order::Column::Id.in_subquery(short))
         .order_by_asc(order::Column::ReceivedAt)
         .limit(200)
         .into_tuple()
@@ -865,36 +834,91 @@ pub async fn paid_without_stock(
         .await
 }
 
-/// Asks for an order's stock again, or puts it in the queue for it.
-pub async fn ask_again(tx: &Tx, reference: &Reference, id: OrderId) -> Result<(), Failure> {
+/// Asks for stock again for a paid order whose holds ran out. Says whether there was anything to
+/// ask for.
+pub async fn cover(tx: &Tx, reference: &Reference, id: OrderId) -> Result<bool, Failure> {
     let mut allocation = lock_with_stock(tx, reference, id).await?;
-    let live = allocation
-        .orders
-        .get(&id)
-        .is_some_and(|aggregate| aggregate.order.status == order::Status::Received);
-    if live {
+    let required = allocation.authorization_required(id);
+    let wanting = allocation.orders.get(&id).is_some_and(|aggregate| {
+        aggregate.order.status == Status::Received
+            && !aggregate.is_blocked()
+            && aggregate.is_paid_for(tx, required)
+            && aggregate
+                .lines
+                .iter()
+                .any(|line| line.variant_id.is_some() && aggregate::missing(line) > 0)
+    });
+    if wanting {
         allocation.hold_missing(tx, id);
+        allocation.put_back(tx);
     }
-    allocation.put_back(tx);
-    Ok(())
+    Ok(wanting)
+}
+
+/// The unreleased orders whose authorisation has run out.
+pub async fn with_expired_authorizations(
+    db: &impl sea_orm::ConnectionTrait,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Vec<OrderId>, sea_orm::DbErr> {
+    payment::Entity::find()
+        .select_only()
+        .column(payment::Column::OrderId)
+        .join(JoinType::InnerJoin, order::Relation::Payment.def().rev())
+        .filter(payment::Column::AuthorizationExpiresAt.lte(now))
+        .filter(order::Column::Status.eq(Status::Received))
+        .limit(200)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// Marks an order whose authorisation has run out before it was released: what is left of it is
+/// given back, and the order waits for another payment.
+pub async fn expire_authorization(tx: &Tx, id: OrderId) -> Result<Changed, Failure> {
+    let mut aggregate = lock_one(tx, id).await?;
+    let run_out = aggregate.payment.as_ref().is_some_and(|payment| {
+        payment
+            .authorization_expires_at
+            .is_some_and(|until| until <= tx.now)
+    });
+    if !run_out || aggregate.order.status != Status::Received {
+        return Ok(Changed::only(id));
+    }
+    let effects = give_back_money(tx, &mut aggregate).await?;
+    if let Some(payment) = aggregate.payment.as_mut() {
+        payments::forget_expiry(tx, payment);
+    }
+    let finding = Finding {
+        code: Code::PaymentExpired,
+        line: None,
+        field: "payment".to_owned(),
+        message: "the authorisation ran out before the order could be released".to_owned(),
+        details: serde_json::json!({}),
+    };
+    open_exception(tx, &mut aggregate, &finding);
+    aggregate.save(tx);
+    Ok(Changed {
+        order_id: id,
+        effects,
+    })
 }
 
 /// What [`available_actions`] follows from, besides the order itself.
-pub struct Open<'a> {
+pub struct Around<'a> {
     /// Its holds, lifted ones included.
     pub holds: &'a [entity::hold::Model],
     /// Its exceptions, settled ones included.
     pub exceptions: &'a [order_exception::Model],
     /// Its payment.
-    pub payment: Option<&'a entity::payment::Model>,
+    pub payment: Option<&'a payment::Model>,
     /// What was asked of its gateway.
     pub transactions: &'a [payment_transaction::Model],
     /// Whether its channel asks for the money before staging.
     pub authorization_required: bool,
 }
 
-impl Open<'_> {
-    /// Why an action that the order's status allows finds nothing to act on.
+impl Around<'_> {
+    /// Why an action that the order's status allows would find nothing to act on.
     fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
         use payment_transaction::{Kind, State};
         let paid = self
@@ -907,15 +931,18 @@ impl Open<'_> {
                 .all(|hold| hold.released_at.is_some())
                 .then_some("no hold stands"),
             Action::ResolveException => {
-                let mut open = self.exceptions.iter().filter(|exception| {
-                    matches!(
-                        exception.status,
-                        ExceptionStatus::Open | ExceptionStatus::Assigned
-                    )
-                });
                 let paid = paid || !self.authorization_required;
-                (!open.any(|exception| !needs_more_than_a_word(&exception.code, paid)))
-                    .then_some("no exception is open that a word settles")
+                let mut reason = Some("no exception is open");
+                for exception in self.exceptions {
+                    use ExceptionStatus::{Assigned, Open};
+                    if matches!(exception.status, Open | Assigned) {
+                        reason = beyond_words(&exception.code, paid);
+                        if reason.is_none() {
+                            break;
+                        }
+                    }
+                }
+                reason
             }
             Action::RetryPayment => {
                 let in_flight = self.transactions.iter().any(|one| {
@@ -935,16 +962,12 @@ impl Open<'_> {
     }
 }
 
-/// Whether an exception cannot be settled by somebody's word, because the order could not go on
-/// after it: nobody knows what to send, or nobody has paid.
-fn needs_more_than_a_word(code: &str, paid: bool) -> bool {
-    let is = |one: Code| code == one.as_str();
-    is(Code::SkuUnknown) || !paid && (is(Code::PaymentDeclined) || is(Code::CreditNotGranted))
-}
-
-/// What may come next, from the lifecycle's own table: each action, whether it is open now, and
-/// if not, why.
-pub fn available_actions(order: &order::Model, open: &Open<'_>) -> Vec<(Action, Option<String>)> {
+/// What may come next, from the lifecycle's own table and what is around the order: each action,
+/// whether it is open now, and if not, why.
+pub fn available_actions(
+    order: &order::Model,
+    around: &Around<'_>,
+) -> Vec<(Action, Option<String>)> {
     Action::ALL
         .into_iter()
         .filter(|action| !matches!(action, Action::Confirm | Action::Expire | Action::Complete))
@@ -952,7 +975,7 @@ pub fn available_actions(order: &order::Model, open: &Open<'_>) -> Vec<(Action, 
             let reason = lifecycle::next(order.status, action)
                 .err()
                 .map(|illegal| format!("the order is {}", aggregate::status_name(illegal.from)))
-                .or_else(|| open.closed(order, action).map(str::to_owned));
+                .or_else(|| around.closed(order, action).map(str::to_owned));
             (action, reason)
         })
         .collect()

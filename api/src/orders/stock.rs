@@ -116,7 +116,7 @@ pub struct Adjust {
 /// exception.
 pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), Failure> {
     let reason = super::text("reason", &cmd.reason)?;
-    if cmd.delta == 0 || cmd.delta.abs() > MOST_UNITS {
+    if cmd.delta == 0 || cmd.delta.unsigned_abs() > MOST_UNITS.unsigned_abs() {
         return Err(quantity_invalid("input.delta").into());
     }
     let held = reservation::Entity::find()
@@ -158,15 +158,14 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
         .find(|row| row.warehouse_id == cmd.warehouse_id)
         .map_or((0, 0), |row| (row.on_hand, row.reserved));
     let mut short = reserved - (on_hand + cmd.delta);
-    if short > 0 {
+    let taken_back = short > 0;
+    if taken_back {
         for row in held.all(tx.db()).await? {
             if short <= 0 {
                 break;
             }
             short -= allocation.take_back(tx, &row).await?;
         }
-        // What is left over goes to those who lost theirs, before those who waited behind them.
-        allocation.read_queue_again(tx, cmd.variant_id).await?;
     }
     bin.quantity += cmd.delta;
     allocation.shelf.change(
@@ -185,7 +184,10 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
         },
     );
     inventory::set_bin(tx, bin);
-    allocation.serve_waiters(tx);
+    // The queue as it was read no longer has its head; the allocation worker serves the new one.
+    if !taken_back {
+        allocation.serve_waiters(tx);
+    }
     allocation.put_back(tx);
     Ok(())
 }

@@ -6,7 +6,9 @@
 //! second charge.
 
 use chrono::{DateTime, Duration, Utc};
-use entity::{Currency, Money, OrderId, PaymentId, TransactionId, payment, payment_transaction};
+use entity::{
+    Currency, Money, OrderId, PaymentId, TransactionId, order, payment, payment_transaction,
+};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait, Set};
 
@@ -146,6 +148,8 @@ pub enum Settled {
     Succeeded,
     /// The gateway refused it.
     Declined,
+    /// The gateway never did it, and is no longer asked to.
+    NotExecuted,
     /// Still no definite answer; it will be asked about again.
     Unknown {
         /// Whether that is news.
@@ -201,7 +205,7 @@ pub async fn settle(
             write(tx, payment);
             Settled::Succeeded
         }
-        Answer::Declined { code } => {
+        Answer::Declined { code } if effect.kind != Kind::Void => {
             let changed = update
                 .col_expr(Column::State, Expr::value(State::Declined))
                 .col_expr(Column::DeclineCode, Expr::value(code.clone()))
@@ -215,7 +219,21 @@ pub async fn settle(
                 Settled::Declined
             }
         }
-        Answer::Unknown => {
+        Answer::NotExecuted => {
+            let changed = update
+                .col_expr(Column::State, Expr::value(State::NotExecuted))
+                .col_expr(Column::NextCheckAt, Expr::value(None::<DateTime<Utc>>))
+                .exec(tx.db())
+                .await?
+                .rows_affected;
+            if changed == 0 {
+                Settled::Nothing
+            } else {
+                Settled::NotExecuted
+            }
+        }
+        // A gateway that refuses to give money back is asked again: the money must not stay aside.
+        Answer::Declined { .. } | Answer::Unknown => {
             let wait = CHECKS_SECS[usize::try_from(effect.attempts - 1)
                 .unwrap_or(0)
                 .min(CHECKS_SECS.len() - 1)];
@@ -278,12 +296,13 @@ pub fn void_settled(tx: &Tx, payment: &mut payment::Model) {
     write(tx, payment);
 }
 
-/// The effects that are due to be asked about, oldest first.
+/// The effects that are due to be asked about, oldest first, each with whether it is still wanted:
+/// nobody wants the authorisation of an order that has ended.
 pub async fn due(
     db: &impl sea_orm::ConnectionTrait,
     now: DateTime<Utc>,
-) -> Result<Vec<(payment_transaction::Model, Currency)>, DbErr> {
-    use payment_transaction::{Column, Entity, State};
+) -> Result<Vec<(Effect, bool)>, DbErr> {
+    use payment_transaction::{Column, Entity, Kind, State};
     use sea_orm::{QueryOrder, QuerySelect};
     let rows = Entity::find()
         .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
@@ -292,17 +311,16 @@ pub async fn due(
         .limit(100)
         .all(db)
         .await?;
-    let payments = payment::Entity::find()
-        .filter(payment::Column::Id.is_in(rows.iter().map(|row| row.payment_id)))
+    let orders = order::Entity::find()
+        .filter(order::Column::Id.is_in(rows.iter().map(|row| row.order_id)))
         .all(db)
         .await?;
     Ok(rows
-        .into_iter()
+        .iter()
         .filter_map(|row| {
-            let payment = payments
-                .iter()
-                .find(|payment| payment.id == row.payment_id)?;
-            Some((row, payment.currency))
+            let order = orders.iter().find(|order| order.id == row.order_id)?;
+            let wanted = row.kind != Kind::Authorization || order.closed_at.is_none();
+            Some((Effect::from_row(row, order.currency), wanted))
         })
         .collect())
 }
@@ -338,4 +356,10 @@ pub async fn in_flight(db: &impl sea_orm::ConnectionTrait, order: OrderId) -> Re
         .one(db)
         .await?
         .is_some())
+}
+
+/// An authorisation that has run out no longer counts down.
+pub fn forget_expiry(tx: &Tx, payment: &mut payment::Model) {
+    payment.authorization_expires_at = None;
+    write(tx, payment);
 }

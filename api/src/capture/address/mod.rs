@@ -4,8 +4,9 @@
 //! [`mod@reference`] (rows of the reference table and their lookup keys), [`mod@verify`] (the
 //! verdict); [`reason`] and [`writing`] serve them.
 //!
-//! Everything here is a pure function of its arguments: no database, no clock, no network. The
-//! address that a customer wrote is never changed; what we would write instead stands beside it.
+//! Everything but [`store`], where the reference table is read and filled, is a pure function of
+//! its arguments: no database, no clock, no network. The address that a customer wrote is never
+//! changed; what we would write instead stands beside it.
 //!
 //! The rules come from Google's libaddressinput (see `NOTICE`), the reference rows from GeoNames.
 

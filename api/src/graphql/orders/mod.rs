@@ -358,19 +358,17 @@ impl Order {
         let exceptions: Vec<order_exception::Model> = load!(ctx, ExceptionsOf(self.0.id));
         let payments: Vec<payment::Model> = load!(ctx, PaymentsOf(self.0.id));
         let transactions: Vec<payment_transaction::Model> = load!(ctx, TransactionsOf(self.0.id));
-        let open = crate::orders::Open {
+        let reference = super::app(ctx).reference().await.map_err(fault)?;
+        let around = crate::orders::Around {
             holds: &holds,
             exceptions: &exceptions,
             payment: payments.first(),
             transactions: &transactions,
-            authorization_required: super::app(ctx)
-                .reference()
-                .await
-                .map_err(fault)?
+            authorization_required: reference
                 .channel(self.0.channel_id)
                 .is_none_or(|channel| channel.row.requires_authorization),
         };
-        Ok(crate::orders::available_actions(&self.0, &open)
+        Ok(crate::orders::available_actions(&self.0, &around)
             .into_iter()
             .map(|(action, disabled_reason)| AvailableAction {
                 action: action.into(),

@@ -1,12 +1,15 @@
 //! What can be done to orders: one field a business verb, each with one input and a payload of
 //! the node and its refusals.
 
+use std::sync::{Arc, Mutex};
+
 use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::order::Source;
 use entity::{ExceptionId, HoldId, OrderId, order, order_exception};
 use rust_decimal::Decimal;
 use sea_orm::EntityTrait;
+use serde::Serialize;
 
 use super::Order;
 use super::enums::PaymentMethod;
@@ -17,10 +20,12 @@ use crate::capture::submission::{
 };
 use crate::failure::{Code, Failure, Problem};
 use crate::graphql::errors::{UserError, fault, outcome};
-use crate::graphql::ids::from_global;
-use crate::graphql::once::once;
+use crate::graphql::ids::{from_global, to_global};
+use crate::graphql::once::{mark_replayed, once};
 use crate::graphql::{Allowed, actor, app, principal};
+use crate::http::IdempotencyKey;
 use crate::orders::{self, Changed};
+use crate::tx::Tx;
 
 /// The most orders that one bulk request has.
 const MOST_ORDERS: usize = 100;
@@ -224,7 +229,7 @@ pub struct OrderBulkPayload {
 }
 
 /// Ends an order.
-#[derive(InputObject)]
+#[derive(Serialize, InputObject)]
 pub struct OrderEndInput {
     /// The order.
     pub id: ID,
@@ -232,10 +237,14 @@ pub struct OrderEndInput {
     pub reason: String,
     /// The version that you decided on; STALE_VERSION if it has moved on.
     pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
 }
 
 /// Stops an order.
-#[derive(InputObject)]
+#[derive(Serialize, InputObject)]
 pub struct OrderHoldInput {
     /// The order.
     pub id: ID,
@@ -243,10 +252,14 @@ pub struct OrderHoldInput {
     pub reason: String,
     /// The version that you decided on; STALE_VERSION if it has moved on.
     pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
 }
 
 /// Lifts a hold.
-#[derive(InputObject)]
+#[derive(Serialize, InputObject)]
 pub struct OrderReleaseHoldInput {
     /// The order.
     pub id: ID,
@@ -254,19 +267,27 @@ pub struct OrderReleaseHoldInput {
     pub hold_id: ID,
     /// The version that you decided on; STALE_VERSION if it has moved on.
     pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
 }
 
 /// Writes a note.
-#[derive(InputObject)]
+#[derive(Serialize, InputObject)]
 pub struct OrderAddNoteInput {
     /// The order.
     pub id: ID,
     /// What it says: 1 to 4,000 characters.
     pub body: String,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
 }
 
 /// Tries another card.
-#[derive(InputObject)]
+#[derive(Serialize, InputObject)]
 pub struct OrderRetryPaymentInput {
     /// The order.
     pub id: ID,
@@ -274,15 +295,23 @@ pub struct OrderRetryPaymentInput {
     pub token: String,
     /// The version that you decided on; STALE_VERSION if it has moved on.
     pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
 }
 
 /// Settles an exception.
-#[derive(InputObject)]
+#[derive(Serialize, InputObject)]
 pub struct ExceptionSettleInput {
     /// The exception.
     pub id: ID,
     /// How it was settled, in words: 1 to 4,000 characters.
     pub resolution: String,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
 }
 
 /// Changing orders.
@@ -308,7 +337,7 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The order.")] input: OrderSubmitInput,
     ) -> async_graphql::Result<OrderPayload> {
-        submit(ctx, input, Source::Api).await
+        submit(ctx, input, Source::Api, None).await
     }
 
     /// Takes up to 100 orders, each by itself: the answer says row by row what became of them.
@@ -330,8 +359,16 @@ impl OrderMutation {
             });
         }
         let mut rows = Vec::with_capacity(input.orders.len());
-        for order in input.orders {
-            let row = submit(ctx, order, Source::Bulk).await?;
+        for (place, order) in input.orders.into_iter().enumerate() {
+            // What the others came to must not be lost with one that failed.
+            let row = submit(ctx, order, Source::Bulk, Some(place))
+                .await
+                .unwrap_or_else(|_| {
+                    refused(Problem::new(
+                        Code::Unavailable,
+                        "not taken for now; try it again",
+                    ))
+                });
             let failed = row.order.is_none();
             rows.push(row);
             if failed && input.error_policy == BulkErrorPolicy::StopAtFirstError {
@@ -356,22 +393,20 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which order, and why.")] input: OrderEndInput,
     ) -> async_graphql::Result<OrderPayload> {
-        let order = match visible(ctx, &input.id).await? {
-            Ok(order) => order,
-            Err(problem) => return Ok(refused(problem)),
-        };
-        let cmd = &orders::End {
-            order_id: order.id,
-            expected_version: input.expected_version,
-            reason: input.reason,
-        };
         let reference = &app(ctx).reference().await.map_err(fault)?;
-        let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move {
-                orders::cancel(&tx, reference, cmd).await
-            })
-            .await;
-        answer(ctx, changed).await
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderCancel",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                orders::cancel(&tx, reference, &input.command(order_id)).await
+            },
+        )
+        .await
     }
 
     /// Refuses an order that failed a check; otherwise as `orderCancel`. Errors: INVALID_INPUT,
@@ -382,22 +417,20 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which order, and why.")] input: OrderEndInput,
     ) -> async_graphql::Result<OrderPayload> {
-        let order = match visible(ctx, &input.id).await? {
-            Ok(order) => order,
-            Err(problem) => return Ok(refused(problem)),
-        };
-        let cmd = &orders::End {
-            order_id: order.id,
-            expected_version: input.expected_version,
-            reason: input.reason,
-        };
         let reference = &app(ctx).reference().await.map_err(fault)?;
-        let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move {
-                orders::reject(&tx, reference, cmd).await
-            })
-            .await;
-        answer(ctx, changed).await
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderReject",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                orders::reject(&tx, reference, &input.command(order_id)).await
+            },
+        )
+        .await
     }
 
     /// Stops an order until `orderReleaseHold`. Errors: INVALID_INPUT, NOT_FOUND,
@@ -408,21 +441,24 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which order, and why.")] input: OrderHoldInput,
     ) -> async_graphql::Result<OrderPayload> {
-        let order = match visible(ctx, &input.id).await? {
-            Ok(order) => order,
-            Err(problem) => return Ok(refused(problem)),
-        };
-        let cmd = &orders::Hold {
-            order_id: order.id,
-            expected_version: input.expected_version,
-            reason: input.reason,
-        };
-        let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move {
-                orders::hold(&tx, cmd).await
-            })
-            .await;
-        answer(ctx, changed).await
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderHold",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::Hold {
+                    order_id,
+                    expected_version: input.expected_version,
+                    reason: input.reason.clone(),
+                };
+                orders::hold(&tx, &cmd).await
+            },
+        )
+        .await
     }
 
     /// Lifts a hold; the order goes on if that was the last thing that stopped it. Errors:
@@ -434,26 +470,25 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which hold of which order.")] input: OrderReleaseHoldInput,
     ) -> async_graphql::Result<OrderPayload> {
-        let order = match visible(ctx, &input.id).await? {
-            Ok(order) => order,
-            Err(problem) => return Ok(refused(problem)),
-        };
-        let hold_id = match from_global::<HoldId>(&input.hold_id, "input.holdId") {
-            Ok(id) => id,
-            Err(problem) => return Ok(refused(problem)),
-        };
-        let cmd = &orders::ReleaseHold {
-            order_id: order.id,
-            hold_id,
-            expected_version: input.expected_version,
-        };
         let reference = &app(ctx).reference().await.map_err(fault)?;
-        let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move {
-                orders::release_hold(&tx, reference, cmd).await
-            })
-            .await;
-        answer(ctx, changed).await
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderReleaseHold",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::ReleaseHold {
+                    order_id,
+                    hold_id: from_global::<HoldId>(&input.hold_id, "input.holdId")?,
+                    expected_version: input.expected_version,
+                };
+                orders::release_hold(&tx, reference, &cmd).await
+            },
+        )
+        .await
     }
 
     /// Writes a note on an order, whatever its state. Errors: INVALID_INPUT, NOT_FOUND. Needs the
@@ -464,24 +499,23 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which order, and what to write.")] input: OrderAddNoteInput,
     ) -> async_graphql::Result<OrderPayload> {
-        let order = match visible(ctx, &input.id).await? {
-            Ok(order) => order,
-            Err(problem) => return Ok(refused(problem)),
-        };
-        let cmd = &orders::AddNote {
-            order_id: order.id,
-            body: input.body,
-        };
-        let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move {
-                orders::add_note(&tx, cmd).await?;
-                Ok(Changed {
-                    order_id: cmd.order_id,
-                    effects: Vec::new(),
-                })
-            })
-            .await;
-        answer(ctx, changed).await
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderAddNote",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::AddNote {
+                    order_id,
+                    body: input.body.clone(),
+                };
+                orders::add_note(&tx, &cmd).await
+            },
+        )
+        .await
     }
 
     /// Tries another card for an order whose payment was declined. Errors: IN_PROGRESS, NOT_FOUND,
@@ -492,35 +526,36 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which order, and which card.")] input: OrderRetryPaymentInput,
     ) -> async_graphql::Result<OrderPayload> {
-        let order = match visible(ctx, &input.id).await? {
-            Ok(order) => order,
-            Err(problem) => return Ok(refused(problem)),
-        };
-        let cmd = &orders::RetryPayment {
-            order_id: order.id,
-            expected_version: input.expected_version,
-            instrument: input.token,
-        };
-        let changed = app(ctx)
-            .write(&actor(ctx)?, move |tx| async move {
-                orders::retry_payment(&tx, cmd).await
-            })
-            .await;
-        answer(ctx, changed).await
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderRetryPayment",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::RetryPayment {
+                    order_id,
+                    expected_version: input.expected_version,
+                    instrument: input.token.clone(),
+                };
+                orders::retry_payment(&tx, &cmd).await
+            },
+        )
+        .await
     }
 
     /// Settles an exception by your word: the order goes on if that was the last thing that
-    /// stopped it. SKU_UNKNOWN, PAYMENT_DECLINED and CREDIT_NOT_GRANTED are refused with their own
-    /// code as long as the order could not go on. Errors: CREDIT_NOT_GRANTED, EXCEPTION_NOT_OPEN,
-    /// INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID, PAYMENT_DECLINED, SKU_UNKNOWN. Needs the
-    /// scope ORDERS_MANAGE.
+    /// stopped it. Errors: EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID. Needs
+    /// the scope ORDERS_MANAGE.
     #[graphql(guard = "Allowed(Scope::OrdersManage)")]
     async fn exception_resolve(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which exception, and how it was settled.")] input: ExceptionSettleInput,
     ) -> async_graphql::Result<OrderPayload> {
-        settle_exception(ctx, input, false).await
+        settle_exception(ctx, "exceptionResolve", &input, false).await
     }
 
     /// Says that it was no exception; otherwise as `exceptionResolve`. Needs the scope
@@ -531,7 +566,17 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which exception, and why it is none.")] input: ExceptionSettleInput,
     ) -> async_graphql::Result<OrderPayload> {
-        settle_exception(ctx, input, true).await
+        settle_exception(ctx, "exceptionDismiss", &input, true).await
+    }
+}
+
+impl OrderEndInput {
+    fn command(&self, order_id: OrderId) -> orders::End {
+        orders::End {
+            order_id,
+            expected_version: self.expected_version,
+            reason: self.reason.clone(),
+        }
     }
 }
 
@@ -539,8 +584,13 @@ async fn submit(
     ctx: &Context<'_>,
     mut input: OrderSubmitInput,
     source: Source,
+    place: Option<usize>,
 ) -> async_graphql::Result<OrderPayload> {
-    let key = input.idempotency_key.take();
+    // The rows of a batch share the request's header, but not their keys.
+    let key = input.idempotency_key.take().or_else(|| {
+        let header = ctx.data::<IdempotencyKey>().ok()?;
+        place.map(|place| format!("{}/{place}", header.0.chars().take(250).collect::<String>()))
+    });
     let submission = Submission::from(input);
     let claim = match once(ctx, "orderSubmit", &submission, key.as_deref()) {
         Ok(claim) => claim,
@@ -556,6 +606,9 @@ async fn submit(
         )
         .await;
     let (taken, user_errors) = outcome(taken)?;
+    if taken.is_some_and(|taken| taken.replayed) {
+        mark_replayed(ctx);
+    }
     Ok(OrderPayload {
         order: match taken {
             Some(taken) => read(ctx, taken.order_id).await?,
@@ -568,59 +621,118 @@ async fn submit(
 
 async fn settle_exception(
     ctx: &Context<'_>,
-    input: ExceptionSettleInput,
+    operation: &'static str,
+    input: &ExceptionSettleInput,
     dismiss: bool,
 ) -> async_graphql::Result<OrderPayload> {
-    let exception = match from_global::<ExceptionId>(&input.id, "input.id") {
+    let found = match from_global::<ExceptionId>(&input.id, "input.id") {
         Ok(id) => order_exception::Entity::find_by_id(id)
             .one(&app(ctx).db.read)
             .await
             .map_err(fault)?,
-        Err(problem) => return Ok(refused(problem)),
+        Err(_) => None,
     };
-    let order = match &exception {
+    // One on another's order answers as one that is not there.
+    let caller = principal(ctx)?;
+    let exception = match found {
         Some(exception) => order::Entity::find_by_id(exception.order_id)
             .one(&app(ctx).db.read)
             .await
-            .map_err(fault)?,
+            .map_err(fault)?
+            .filter(|order| caller.sees(order.channel_id))
+            .map(|_| exception),
         None => None,
     };
-    let caller = principal(ctx)?;
-    let (Some(exception), Some(_)) = (exception, order.filter(|o| caller.sees(o.channel_id)))
-    else {
-        return Ok(refused(Problem::not_found("exception").at("input.id")));
+    let Some(exception) = exception else {
+        return Ok(refused(Problem::not_found("OrderException").at("input.id")));
     };
-    let cmd = &orders::ResolveException {
-        exception_id: exception.id,
-        resolution: input.resolution,
-        dismiss,
-    };
+    let (order, exception_id) = (to_global(exception.order_id), exception.id);
     let reference = &app(ctx).reference().await.map_err(fault)?;
-    let changed = app(ctx)
-        .write(&actor(ctx)?, move |tx| async move {
-            orders::resolve_exception(&tx, reference, cmd).await
-        })
-        .await;
-    answer(ctx, changed).await
+    let key = input.idempotency_key.as_deref();
+    command(
+        ctx,
+        operation,
+        input,
+        &order,
+        key,
+        move |tx, _| async move {
+            let cmd = orders::ResolveException {
+                exception_id,
+                resolution: input.resolution.clone(),
+                dismiss,
+            };
+            orders::resolve_exception(&tx, reference, &cmd).await
+        },
+    )
+    .await
 }
 
-/// The order that the caller means, if it is one that the caller may see.
-async fn visible(
+/// Runs a command on an order that the caller may see, once for its key, makes the calls that it
+/// then owes, and shows the order as it is afterwards. Another's order answers as one that is not
+/// there.
+async fn command<Case>(
     ctx: &Context<'_>,
+    operation: &'static str,
+    input: &impl Serialize,
     id: &ID,
-) -> async_graphql::Result<Result<order::Model, Problem>> {
-    let id = match from_global::<OrderId>(id, "input.id") {
-        Ok(id) => id,
-        Err(problem) => return Ok(Err(problem)),
+    key: Option<&str>,
+    case: impl Fn(Arc<Tx>, OrderId) -> Case,
+) -> async_graphql::Result<OrderPayload>
+where
+    Case: Future<Output = Result<Changed, Failure>>,
+{
+    let missing = || Problem::not_found("Order").at("input.id");
+    let Ok(id) = from_global::<OrderId>(id, "input.id") else {
+        return Ok(refused(missing()));
     };
-    let row = order::Entity::find_by_id(id)
-        .one(&app(ctx).db.read)
-        .await
-        .map_err(fault)?;
     let caller = principal(ctx)?;
-    Ok(row
-        .filter(|order| caller.sees(order.channel_id))
-        .ok_or_else(|| Problem::not_found("Order").at("input.id")))
+    let visible = read(ctx, id)
+        .await?
+        .filter(|order| caller.sees(order.0.channel_id));
+    if visible.is_none() {
+        return Ok(refused(missing()));
+    }
+    let claim = match once(ctx, operation, input, key) {
+        Ok(claim) => claim,
+        Err(problem) => return Ok(refused(problem)),
+    };
+    let owed = &Mutex::new(Vec::new());
+    let case = &case;
+    let result = app(ctx)
+        .write_once(&actor(ctx)?, claim.as_ref(), move |tx| async move {
+            let changed = case(tx, id).await?;
+            // The case may run again; what it owed the first time was rolled back with it.
+            *owed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = changed.effects;
+            Ok(serde_json::json!({ "order": id }))
+        })
+        .await;
+    let (done, user_errors) = outcome(result)?;
+    let Some(done) = done else {
+        return Ok(OrderPayload {
+            order: None,
+            user_errors,
+            replayed: false,
+        });
+    };
+    if done.replayed {
+        mark_replayed(ctx);
+    } else {
+        let effects =
+            std::mem::take(&mut *owed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let changed = Changed {
+            order_id: id,
+            effects,
+        };
+        if let Err(failure) = app(ctx).carry_out(changed).await {
+            // The command is done; what is owed to the gateway is left to the reconciler.
+            tracing::error!(order_id = %id, %failure, "a gateway call will be made later");
+        }
+    }
+    Ok(OrderPayload {
+        order: read(ctx, id).await?,
+        user_errors,
+        replayed: done.replayed,
+    })
 }
 
 fn refused(problem: Problem) -> OrderPayload {
@@ -629,30 +741,6 @@ fn refused(problem: Problem) -> OrderPayload {
         user_errors: vec![problem.into()],
         replayed: false,
     }
-}
-
-/// Makes the calls that a command owes, and shows the order as it is then.
-async fn answer(
-    ctx: &Context<'_>,
-    changed: Result<Changed, Failure>,
-) -> async_graphql::Result<OrderPayload> {
-    let (changed, user_errors) = outcome(changed)?;
-    let order = match changed {
-        Some(changed) => {
-            let id = changed.order_id;
-            if let Err(failure) = app(ctx).carry_out(changed).await {
-                // The command is done; what is owed to the gateway is left to the reconciler.
-                tracing::error!(order_id = %id, %failure, "a gateway call will be made later");
-            }
-            read(ctx, id).await?
-        }
-        None => None,
-    };
-    Ok(OrderPayload {
-        order,
-        user_errors,
-        replayed: false,
-    })
 }
 
 async fn read(ctx: &Context<'_>, id: OrderId) -> async_graphql::Result<Option<Order>> {

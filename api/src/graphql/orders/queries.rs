@@ -122,6 +122,9 @@ pub enum OrderSortField {
     UpdatedAt,
 }
 
+/// Reads the sort key and the identifier of an order.
+type SortKey = fn(&order::Model) -> (DateTime<Utc>, uuid::Uuid);
+
 /// Up or down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum SortDirection {
@@ -252,7 +255,7 @@ impl OrderQuery {
                 Ok(id) => order::Column::Id.eq(id),
                 Err(_) => return Ok(None),
             },
-            // PostgreSQL cannot be asked about a null character, and no text that is kept has one.
+            // PostgreSQL cannot be asked about a NUL character, and no text that is kept has one.
             OrderIdentity::Number(number) if number.contains('\0') => return Ok(None),
             OrderIdentity::ExternalReference(name) if name.reference.contains('\0') => {
                 return Ok(None);
@@ -297,9 +300,7 @@ impl OrderQuery {
             field: OrderSortField::ReceivedAt,
             direction: SortDirection::Desc,
         });
-        let (column, key): (_, fn(&order::Model) -> (DateTime<Utc>, uuid::Uuid)) = match sort_by
-            .field
-        {
+        let (column, key): (order::Column, SortKey) = match sort_by.field {
             OrderSortField::ReceivedAt => {
                 (order::Column::ReceivedAt, |row| (row.received_at, row.id.0))
             }

@@ -1,30 +1,33 @@
 //! `orderUpdates`: a snapshot, then every change exactly once, in the order of the log.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Subscription};
 use async_stream::try_stream;
 use chrono::{DateTime, Utc};
-use entity::{OrderId, order};
+use entity::{ChannelId, OrderId, order};
 use futures_util::Stream;
 use sea_orm::{
-    AccessMode, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IsolationLevel,
-    QueryFilter, QueryOrder, QuerySelect, TransactionOptions, TransactionTrait,
+    ColumnTrait, Condition, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 
 use super::Order;
 use super::queries::{OrderWhere, visible};
 use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::events::{self, Logged};
-use crate::failure::Failure;
 use crate::graphql::cursor::Cursor;
 use crate::graphql::errors::{bad_input, fault};
 use crate::graphql::filters::condition;
 use crate::graphql::ids::to_global;
 use crate::graphql::{Allowed, app, principal};
+
+/// How many events a subscriber may have missed to go on from its cursor; one that was away for
+/// longer gets a snapshot.
+const MOST_MISSED: i64 = 50_000;
 
 /// How many orders a snapshot shows at most; a board that wants more needs a filter.
 const MOST_SHOWN: u64 = 10_000;
@@ -122,10 +125,12 @@ impl OrderSubscription {
         #[graphql(desc = "Whether to begin with the orders as they are.", default = true)]
         snapshot: bool,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<OrderUpdate>>> {
-        let scope = scope_of(principal(ctx)?, filter.as_ref())?;
+        let caller = principal(ctx)?;
+        let scope = scope_of(caller, filter.as_ref());
         let feed = Feed {
             app: app(ctx).clone(),
-            matching: visible(principal(ctx)?).add(condition(filter.as_ref())?),
+            matching: visible(caller).add(condition(filter.as_ref())?),
+            channels: caller.channels.clone(),
             scope,
             shown: HashSet::new(),
         };
@@ -137,17 +142,18 @@ impl OrderSubscription {
 }
 
 /// A cursor works only for its own filter and channels.
-fn scope_of(principal: &Principal, filter: Option<&OrderWhere>) -> async_graphql::Result<u64> {
+fn scope_of(principal: &Principal, filter: Option<&OrderWhere>) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     format!("{:?} {filter:?}", principal.channels).hash(&mut hasher);
-    Ok(hasher.finish())
+    hasher.finish()
 }
 
 /// One subscriber's stream.
 struct Feed {
     app: Arc<App>,
     matching: Condition,
+    channels: Option<BTreeSet<ChannelId>>,
     scope: u64,
     /// The orders that the subscriber has been shown and not told to remove.
     shown: HashSet<OrderId>,
@@ -160,112 +166,78 @@ impl Feed {
         mut snapshot: bool,
     ) -> impl Stream<Item = async_graphql::Result<OrderUpdate>> {
         try_stream! {
-            // Before the state is read: what happens from now on is in the buffer.
-            let mut live = self.app.hub.subscribe();
-            let state = self.snapshot().await?;
-            let position = events::position(&state).await.map_err(fault)?;
+            // First the hub, then the position, then the state. What happens from here on is in
+            // the buffer; the state is at the position or ahead of it, never behind.
+            let mut live = self.app.hub.subscribe().await.map_err(fault)?;
+            let position = events::position(&self.app.db.read).await.map_err(fault)?;
+            let epoch = position.epoch;
             let mut sent = position.last_seq;
             if let Some(after) = after {
-                let known = after.epoch == position.epoch
+                let known = after.epoch == epoch
                     && after.seq >= position.floor_seq
-                    && after.seq <= position.last_seq;
+                    && after.seq <= position.last_seq
+                    && position.last_seq - after.seq <= MOST_MISSED;
                 if known {
                     sent = after.seq;
                     snapshot = false;
-                    // What the subscriber was shown before is what matches now or has changed since.
-                    self.shown = self.ids(&state, sent).await?;
+                    self.shown = self.shown_at(sent).await?;
                 } else {
                     snapshot = true;
-                    yield self.item(UpdateKind::Resync, position.epoch, sent, None, None);
+                    yield self.item(UpdateKind::Resync, epoch, sent, None, None);
                 }
             }
-            let mut first_view = Vec::new();
             if snapshot {
-                first_view = self.rows(&state).await?;
-            } else if after.is_none() {
-                self.shown = self.ids(&state, sent).await?;
-            }
-            // The view ends before anything is sent: a slow reader must not keep it open.
-            state.rollback().await.map_err(fault)?;
-            if snapshot {
-                for row in first_view {
+                for row in self.rows().await? {
                     self.shown.insert(row.id);
-                    yield self.item(UpdateKind::Snapshot, position.epoch, sent, None, Some(row));
+                    yield self.item(UpdateKind::Snapshot, epoch, sent, None, Some(row));
                 }
-                yield self.item(UpdateKind::SnapshotEnd, position.epoch, sent, None, None);
+                yield self.item(UpdateKind::SnapshotEnd, epoch, sent, None, None);
+            } else if after.is_none() {
+                self.shown = self.matching_ids().await?;
             }
-            // Whatever is in the log behind the state: for a resumed stream, what it missed.
+            // Whatever the log has behind what was sent; then what the hub brings. The log has no
+            // holes, so anything but the next position means that the log must be read again.
+            let mut behind = true;
+            let mut quiet_until = Instant::now() + HEARTBEAT;
             loop {
-                let page = events::page(&self.app.db.read, sent).await.map_err(fault)?;
-                if page.is_empty() { break }
-                for row in page {
-                    sent = row.seq;
-                    if let Some(item) = self.delta(position.epoch, &Logged::new(row)).await? {
-                        yield item;
+                while behind {
+                    let page = events::page(&self.app.db.read, sent).await.map_err(fault)?;
+                    behind = !page.is_empty();
+                    for row in page {
+                        sent = row.seq;
+                        if let Some(item) = self.delta(epoch, &Logged::new(row)).await? {
+                            yield item;
+                            quiet_until = Instant::now() + HEARTBEAT;
+                        }
                     }
                 }
-            }
-            loop {
-                match tokio::time::timeout(HEARTBEAT, live.recv()).await {
+                match tokio::time::timeout_at(quiet_until, live.recv()).await {
                     Err(_) => {
-                        yield self.item(UpdateKind::Heartbeat, position.epoch, sent, None, None);
+                        yield self.item(UpdateKind::Heartbeat, epoch, sent, None, None);
+                        quiet_until = Instant::now() + HEARTBEAT;
                     }
                     Ok(Ok(logged)) if logged.row.seq <= sent => {}
-                    Ok(Ok(logged)) => {
+                    Ok(Ok(logged)) if logged.row.seq == sent + 1 => {
                         sent = logged.row.seq;
-                        if let Some(item) = self.delta(position.epoch, &logged).await? {
+                        if let Some(item) = self.delta(epoch, &logged).await? {
                             yield item;
+                            quiet_until = Instant::now() + HEARTBEAT;
                         }
                     }
-                    // Too slow for the buffer: the log has what fell out of it.
-                    Ok(Err(RecvError::Lagged(_))) => loop {
-                        let page = events::page(&self.app.db.read, sent).await.map_err(fault)?;
-                        if page.is_empty() { break }
-                        for row in page {
-                            sent = row.seq;
-                            if let Some(item) = self.delta(position.epoch, &Logged::new(row)).await? {
-                                yield item;
-                            }
-                        }
-                    },
+                    Ok(Ok(_)) | Ok(Err(RecvError::Lagged(_))) => behind = true,
                     Ok(Err(RecvError::Closed)) => break,
                 }
             }
         }
     }
 
-    /// A view of the database in which the state and the log's position belong together. On
-    /// PostgreSQL it comes from the pool whose connections survive a subscriber that goes away
-    /// while the transaction begins.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a snapshot is read-only and no use case"
-    )]
-    async fn snapshot(&self) -> async_graphql::Result<DatabaseTransaction> {
-        let options = TransactionOptions {
-            isolation_level: (self.app.db.backend == sea_orm::DbBackend::Postgres)
-                .then_some(IsolationLevel::RepeatableRead),
-            access_mode: (self.app.db.backend == sea_orm::DbBackend::Postgres)
-                .then_some(AccessMode::ReadOnly),
-            ..Default::default()
-        };
-        let db = &self.app.db;
-        let pool = match db.backend {
-            sea_orm::DbBackend::Postgres => &db.write,
-            _ => &db.read,
-        };
-        pool.begin_with_options(options)
-            .await
-            .map_err(|error| fault(Failure::from(error)))
-    }
-
     /// The orders that match, by id. Refused if they are too many: nothing is left out silently.
-    async fn rows(&self, state: &DatabaseTransaction) -> async_graphql::Result<Vec<order::Model>> {
+    async fn rows(&self) -> async_graphql::Result<Vec<order::Model>> {
         let rows = order::Entity::find()
             .filter(self.matching.clone())
             .order_by_asc(order::Column::Id)
             .limit(MOST_SHOWN + 1)
-            .all(state)
+            .all(&self.app.db.read)
             .await
             .map_err(fault)?;
         if rows.len() as u64 > MOST_SHOWN {
@@ -276,34 +248,58 @@ impl Feed {
         Ok(rows)
     }
 
-    /// The orders that match now, and those that matched at a position and have changed since:
-    /// the latter are told apart when their events are replayed.
-    async fn ids(
-        &self,
-        state: &DatabaseTransaction,
-        since: i64,
-    ) -> async_graphql::Result<HashSet<OrderId>> {
-        let mut ids: HashSet<OrderId> = order::Entity::find()
+    async fn matching_ids(&self) -> async_graphql::Result<HashSet<OrderId>> {
+        let ids: Vec<OrderId> = order::Entity::find()
             .select_only()
             .column(order::Column::Id)
             .filter(self.matching.clone())
             .into_tuple()
-            .all(state)
+            .all(&self.app.db.read)
             .await
-            .map_err(fault)?
-            .into_iter()
-            .collect();
-        ids.extend(
-            entity::event_log::Entity::find()
+            .map_err(fault)?;
+        Ok(ids.into_iter().collect())
+    }
+
+    /// The orders that a subscriber at a position may have been shown: those that match now, and
+    /// those that have changed since. What matches is read first, then what waits for its
+    /// position, then the log: an event that moves on meanwhile is still met once.
+    async fn shown_at(&self, since: i64) -> async_graphql::Result<HashSet<OrderId>> {
+        let mut ids = self.matching_ids().await?;
+        let db = &self.app.db.read;
+        if self.app.db.backend == DbBackend::Postgres {
+            use entity::outbox::{Column, Entity};
+            let mine = self
+                .channels
+                .as_ref()
+                .map(|channels| Column::ChannelId.is_in(channels.iter().copied()));
+            let waiting: Vec<OrderId> = Entity::find()
                 .select_only()
-                .column(entity::event_log::Column::OrderId)
-                .filter(entity::event_log::Column::Seq.gt(since))
-                .filter(entity::event_log::Column::OrderId.is_not_null())
-                .into_tuple::<OrderId>()
-                .all(state)
+                .column(Column::OrderId)
+                .filter(Column::OrderId.is_not_null())
+                .filter(Condition::all().add_option(mine))
+                .into_tuple()
+                .all(db)
                 .await
-                .map_err(fault)?,
-        );
+                .map_err(fault)?;
+            ids.extend(waiting);
+        }
+        use entity::event_log::{Column, Entity};
+        let mine = self
+            .channels
+            .as_ref()
+            .map(|channels| Column::ChannelId.is_in(channels.iter().copied()));
+        let changed: Vec<OrderId> = Entity::find()
+            .select_only()
+            .column(Column::OrderId)
+            .distinct()
+            .filter(Column::Seq.gt(since))
+            .filter(Column::OrderId.is_not_null())
+            .filter(Condition::all().add_option(mine))
+            .into_tuple()
+            .all(db)
+            .await
+            .map_err(fault)?;
+        ids.extend(changed);
         Ok(ids)
     }
 

@@ -29,6 +29,8 @@ pub enum Answer {
         /// Its reason.
         code: String,
     },
+    /// It never did it, and is no longer wanted to.
+    NotExecuted,
     /// Anything else: a time-out, a server error, garbage. It may or may not have happened.
     Unknown,
 }
@@ -61,12 +63,18 @@ pub async fn execute(gateway: &dyn PaymentGateway, effect: &Effect, now: DateTim
         .unwrap_or(Answer::Unknown)
 }
 
-/// Asks a gateway about an effect; asks for it again, under the same key, only if the gateway
-/// positively never saw it.
-pub async fn resolve(gateway: &dyn PaymentGateway, effect: &Effect, now: DateTime<Utc>) -> Answer {
+/// Asks a gateway about an effect. If the gateway positively never saw it, it is asked for again
+/// under the same key, provided it is still wanted.
+pub async fn resolve(
+    gateway: &dyn PaymentGateway,
+    effect: &Effect,
+    still_wanted: bool,
+    now: DateTime<Utc>,
+) -> Answer {
     match tokio::time::timeout(PATIENCE, gateway.look_up(effect, now)).await {
         Ok(Known::Answered(answer)) => answer,
-        Ok(Known::Absent) => execute(gateway, effect, now).await,
+        Ok(Known::Absent) if still_wanted => execute(gateway, effect, now).await,
+        Ok(Known::Absent) => Answer::NotExecuted,
         Ok(Known::Unclear) | Err(_) => Answer::Unknown,
     }
 }

@@ -1,0 +1,206 @@
+//! Channels: where orders come from, with their policies and the warehouses that serve them.
+
+use std::collections::BTreeSet;
+
+use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
+use entity::{ChannelId, Currency, WarehouseId, channel, channel_warehouse, warehouse};
+use sea_orm::sea_query::{Expr, ExprTrait, Func};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::rows;
+use crate::checks::{Checks, expect_version};
+use crate::failure::{Code, Failure, Problem};
+use crate::tx::Tx;
+
+/// How long a soft hold may live at most, in seconds: 90 days.
+const LONGEST_HOLD_SECS: i64 = 90 * 24 * 60 * 60;
+
+/// What [`create`] needs.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// Its name in feeds.
+    pub code: String,
+    /// Its name on screens.
+    pub name: String,
+    /// The currency of its prices.
+    pub currency: Currency,
+    /// Whether its prices contain the tax.
+    pub tax_mode: TaxMode,
+    /// How its tax and discounts are rounded.
+    pub rounding_mode: RoundingMode,
+    /// What its tax is rounded on.
+    pub rounding_scope: RoundingScope,
+    /// The largest difference from our price that is no exception, in minor units.
+    pub price_tolerance_minor: i64,
+    /// What happens to an order that fails a check.
+    pub failed_check_policy: FailedCheckPolicy,
+    /// Whether an order may be staged only with authorised ≥ due.
+    pub requires_authorization: bool,
+    /// How long a soft hold lives before confirmation, in seconds.
+    pub reservation_ttl_secs: i64,
+    /// The warehouses that serve it, first asked first.
+    pub warehouses: Vec<WarehouseId>,
+}
+
+/// Makes a channel that takes orders at once.
+pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
+    let mut checks = Checks::new();
+    let row = channel::Model {
+        id: tx.id(),
+        code: checks.code("input.code", &cmd.code),
+        name: checks.name("input.name", &cmd.name),
+        currency: cmd.currency,
+        tax_mode: cmd.tax_mode,
+        rounding_mode: cmd.rounding_mode,
+        rounding_scope: cmd.rounding_scope,
+        price_tolerance_minor: cmd.price_tolerance_minor,
+        failed_check_policy: cmd.failed_check_policy,
+        requires_authorization: cmd.requires_authorization,
+        reservation_ttl_secs: cmd.reservation_ttl_secs,
+        active: true,
+        version: 1,
+        created_at: tx.now,
+    };
+    check_policies(&mut checks, &row);
+    check_warehouses(tx, &mut checks, &cmd.warehouses).await?;
+    // Feeds write codes in any case, so two channels may not differ in case alone.
+    let same = Expr::from(Func::lower(Expr::col(channel::Column::Code)));
+    let taken = channel::Entity::find()
+        .filter(same.eq(row.code.to_lowercase()))
+        .one(tx.db())
+        .await?;
+    if taken.is_some() {
+        checks.refuse(rows::name_taken("input.code", &row.code));
+    }
+    checks.done()?;
+    rows::insert(tx, row.clone())
+        .await
+        .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
+    serve_from(tx, row.id, &cmd.warehouses).await?;
+    rows::changed(tx, "channel", row.id, row.version, &row.code);
+    Ok(row)
+}
+
+/// What [`update`] needs. What is none stays as it is.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// Which channel.
+    pub id: ChannelId,
+    /// The version that the caller decided on.
+    pub expected_version: Option<i64>,
+    /// Its name on screens.
+    pub name: Option<String>,
+    /// Whether its prices contain the tax.
+    pub tax_mode: Option<TaxMode>,
+    /// How its tax and discounts are rounded.
+    pub rounding_mode: Option<RoundingMode>,
+    /// What its tax is rounded on.
+    pub rounding_scope: Option<RoundingScope>,
+    /// The largest difference from our price that is no exception, in minor units.
+    pub price_tolerance_minor: Option<i64>,
+    /// What happens to an order that fails a check.
+    pub failed_check_policy: Option<FailedCheckPolicy>,
+    /// Whether an order may be staged only with authorised ≥ due.
+    pub requires_authorization: Option<bool>,
+    /// How long a soft hold lives before confirmation, in seconds.
+    pub reservation_ttl_secs: Option<i64>,
+    /// Whether it takes orders.
+    pub active: Option<bool>,
+    /// The warehouses that serve it, all of them, first asked first.
+    pub warehouses: Option<Vec<WarehouseId>>,
+}
+
+/// Changes a channel. Orders that were taken before keep what they were taken under.
+pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
+    let mut row = rows::lock(tx, channel::Entity::find_by_id(cmd.id))
+        .await?
+        .ok_or_else(|| Problem::not_found("channel").at("input.id"))?;
+    expect_version("channel", row.version, cmd.expected_version)?;
+    let mut checks = Checks::new();
+    if let Some(name) = cmd.name {
+        row.name = checks.name("input.name", &name);
+    }
+    row.tax_mode = cmd.tax_mode.unwrap_or(row.tax_mode);
+    row.rounding_mode = cmd.rounding_mode.unwrap_or(row.rounding_mode);
+    row.rounding_scope = cmd.rounding_scope.unwrap_or(row.rounding_scope);
+    row.price_tolerance_minor = cmd
+        .price_tolerance_minor
+        .unwrap_or(row.price_tolerance_minor);
+    row.failed_check_policy = cmd.failed_check_policy.unwrap_or(row.failed_check_policy);
+    row.requires_authorization = cmd
+        .requires_authorization
+        .unwrap_or(row.requires_authorization);
+    row.reservation_ttl_secs = cmd.reservation_ttl_secs.unwrap_or(row.reservation_ttl_secs);
+    row.active = cmd.active.unwrap_or(row.active);
+    row.version += 1;
+    check_policies(&mut checks, &row);
+    if let Some(warehouses) = &cmd.warehouses {
+        check_warehouses(tx, &mut checks, warehouses).await?;
+    }
+    checks.done()?;
+    rows::replace(tx, row.clone()).await?;
+    if let Some(warehouses) = &cmd.warehouses {
+        serve_from(tx, row.id, warehouses).await?;
+    }
+    rows::changed(tx, "channel", row.id, row.version, &row.code);
+    Ok(row)
+}
+
+fn check_policies(checks: &mut Checks, row: &channel::Model) {
+    checks.amount("input.priceTolerance", row.price_tolerance_minor);
+    checks.count(
+        "input.reservationTtlSecs",
+        row.reservation_ttl_secs,
+        1,
+        LONGEST_HOLD_SECS,
+    );
+}
+
+/// Each warehouse must exist and be named once.
+async fn check_warehouses(
+    tx: &Tx,
+    checks: &mut Checks,
+    asked: &[WarehouseId],
+) -> Result<(), Failure> {
+    let known: BTreeSet<WarehouseId> = warehouse::Entity::find()
+        .filter(warehouse::Column::Id.is_in(asked.iter().copied()))
+        .all(tx.db())
+        .await?
+        .into_iter()
+        .map(|row| row.id)
+        .collect();
+    let mut seen = BTreeSet::new();
+    for (place, id) in asked.iter().enumerate() {
+        let field = format!("input.warehouseIds.{place}");
+        if !known.contains(id) {
+            checks.refuse(Problem::not_found("warehouse").at(&field));
+        }
+        checks.hold(
+            seen.insert(*id),
+            Code::InvalidInput,
+            &field,
+            "the warehouse is named twice",
+        );
+    }
+    Ok(())
+}
+
+async fn serve_from(
+    tx: &Tx,
+    channel: ChannelId,
+    warehouses: &[WarehouseId],
+) -> Result<(), Failure> {
+    channel_warehouse::Entity::delete_many()
+        .filter(channel_warehouse::Column::ChannelId.eq(channel))
+        .exec(tx.db())
+        .await?;
+    for (priority, warehouse) in (0..).zip(warehouses) {
+        let row = channel_warehouse::Model {
+            channel_id: channel,
+            warehouse_id: *warehouse,
+            priority,
+        };
+        rows::insert(tx, row).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,362 @@
+//! Channels on the wire.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
+use chrono::{DateTime, Utc};
+use entity::channel;
+use rust_decimal::Decimal;
+use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
+
+use super::warehouses::Warehouse;
+use super::{confined, seen_channel};
+use crate::access::Scope;
+use crate::catalogue::channels;
+use crate::failure::Problem;
+use crate::graphql::command::{payloads, run_on_reference};
+use crate::graphql::errors::fault;
+use crate::graphql::ids::{from_globals, to_global};
+use crate::graphql::loaders::{WarehousesOf, load, load_all};
+use crate::graphql::pagination::{Rows, Sort, cost, page};
+use crate::graphql::scalars::{CurrencyCode, Money, minor, money};
+use crate::graphql::{Allowed, app};
+
+/// Whether the prices of a channel contain the tax. Values may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "channel::TaxMode")]
+pub enum TaxMode {
+    /// Prices are gross: the tax is taken out of them.
+    Inclusive,
+    /// Prices are net: the tax is added to them.
+    Exclusive,
+}
+
+/// How an amount between two minor units is rounded. Values may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "channel::RoundingMode")]
+pub enum RoundingMode {
+    /// Half a minor unit goes away from zero.
+    HalfUp,
+    /// Half a minor unit goes to the even neighbour (banker's rounding).
+    HalfEven,
+}
+
+/// What the tax is rounded on. Values may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "channel::RoundingScope")]
+pub enum RoundingScope {
+    /// Once on the whole line.
+    PerLine,
+    /// On one unit, then multiplied by the quantity.
+    PerUnit,
+}
+
+/// What happens to an order that fails a check. Values may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "channel::FailedCheckPolicy")]
+pub enum FailedCheckPolicy {
+    /// The order is kept, with a blocking exception for a person to resolve.
+    Review,
+    /// The order is refused with a coded error, and nothing is kept.
+    Refuse,
+}
+
+/// A storefront, marketplace, partner or desk that orders come from.
+pub struct Channel(pub channel::Model);
+
+impl From<channel::Model> for Channel {
+    fn from(row: channel::Model) -> Self {
+        Channel(row)
+    }
+}
+
+/// A storefront, marketplace, partner or desk that orders come from.
+#[Object]
+impl Channel {
+    /// Its global identifier.
+    async fn id(&self) -> ID {
+        to_global(self.0.id)
+    }
+
+    /// Its name in feeds and imports; unique without regard to case.
+    async fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// Its name on screens.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The currency of its prices; an order in another one is refused.
+    async fn currency(&self) -> CurrencyCode {
+        CurrencyCode(self.0.currency)
+    }
+
+    /// Whether its prices contain the tax.
+    async fn tax_mode(&self) -> TaxMode {
+        self.0.tax_mode.into()
+    }
+
+    /// How its tax and discounts are rounded.
+    async fn rounding_mode(&self) -> RoundingMode {
+        self.0.rounding_mode.into()
+    }
+
+    /// What its tax is rounded on.
+    async fn rounding_scope(&self) -> RoundingScope {
+        self.0.rounding_scope.into()
+    }
+
+    /// The largest difference between a submitted price or total and ours that is no exception.
+    async fn price_tolerance(&self) -> Money {
+        money(self.0.price_tolerance_minor, self.0.currency)
+    }
+
+    /// What happens to an order that fails a check.
+    async fn failed_check_policy(&self) -> FailedCheckPolicy {
+        self.0.failed_check_policy.into()
+    }
+
+    /// Whether an order may be staged only when the amount due is authorised.
+    async fn requires_authorization(&self) -> bool {
+        self.0.requires_authorization
+    }
+
+    /// How long stock is held softly before an order is confirmed, in seconds.
+    async fn reservation_ttl_secs(&self) -> i64 {
+        self.0.reservation_ttl_secs
+    }
+
+    /// Whether it takes orders at present.
+    async fn active(&self) -> bool {
+        self.0.active
+    }
+
+    /// The warehouses that serve it, first asked first.
+    async fn warehouses(&self, ctx: &Context<'_>) -> Result<Vec<Warehouse>> {
+        let serving = load(ctx, WarehousesOf(self.0.id))
+            .await?
+            .unwrap_or_default();
+        let rows = load_all(ctx, serving.iter().map(|row| row.warehouse_id)).await?;
+        Ok(rows.into_iter().map(Warehouse).collect())
+    }
+
+    /// +1 with every change; give it back as `expectedVersion`.
+    async fn version(&self) -> i64 {
+        self.0.version
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}
+
+/// Reads of channels.
+#[derive(Default)]
+pub struct ChannelQuery;
+
+/// Reads of channels.
+#[Object]
+impl ChannelQuery {
+    /// The channels that you see, by code. Needs the scope CATALOGUE_READ.
+    #[graphql(
+        guard = "Allowed(Scope::CatalogueRead)",
+        complexity = "cost(first, child_complexity)"
+    )]
+    async fn channels(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 50 unless told, at most 250.")] first: Option<i32>,
+        #[graphql(desc = "The cursor to go on behind.")] after: Option<String>,
+    ) -> Result<Rows<Channel>> {
+        let mut rows = channel::Entity::find();
+        if let Some(channels) = confined(ctx)? {
+            rows = rows.filter(channel::Column::Id.is_in(channels.iter().copied()));
+        }
+        let sort = Sort {
+            column: channel::Column::Code,
+            id: channel::Column::Id,
+            order: Order::Asc,
+            key: |row: &channel::Model| (row.code.clone(), row.id.0),
+        };
+        page(app(ctx), rows, sort, first, after, Channel).await
+    }
+
+    /// A channel; null if there is none, or none that you see. Needs the scope CATALOGUE_READ.
+    #[graphql(guard = "Allowed(Scope::CatalogueRead)")]
+    async fn channel(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global identifier.")] id: ID,
+    ) -> Result<Option<Channel>> {
+        match seen_channel(ctx, &id, "id") {
+            Ok(id) => Ok(load(ctx, id).await?.map(Channel)),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// What `channelCreate` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct ChannelCreateInput {
+    /// Its name in feeds and imports: 1 to 64 characters, no blanks; unique without regard to
+    /// case (CODE_TAKEN).
+    pub code: String,
+    /// Its name on screens, 1 to 300 characters.
+    pub name: String,
+    /// The currency of its prices; it cannot be changed later.
+    pub currency: CurrencyCode,
+    /// Whether its prices contain the tax.
+    #[graphql(default_with = "TaxMode::Inclusive")]
+    pub tax_mode: TaxMode,
+    /// How its tax and discounts are rounded.
+    #[graphql(default_with = "RoundingMode::HalfUp")]
+    pub rounding_mode: RoundingMode,
+    /// What its tax is rounded on.
+    #[graphql(default_with = "RoundingScope::PerLine")]
+    pub rounding_scope: RoundingScope,
+    /// The largest difference from our price that is no exception, in major units of its currency.
+    #[graphql(default)]
+    pub price_tolerance: Decimal,
+    /// What happens to an order that fails a check.
+    #[graphql(default_with = "FailedCheckPolicy::Review")]
+    pub failed_check_policy: FailedCheckPolicy,
+    /// Whether an order may be staged only when the amount due is authorised.
+    #[graphql(default = true)]
+    pub requires_authorization: bool,
+    /// How long stock is held softly before an order is confirmed, in seconds: 1 to 7,776,000.
+    #[graphql(default = 1800)]
+    pub reservation_ttl_secs: i64,
+    /// The warehouses that serve it, first asked first (NOT_FOUND).
+    #[graphql(validator(max_items = 250))]
+    pub warehouse_ids: Vec<ID>,
+}
+
+impl ChannelCreateInput {
+    fn command(self) -> Result<channels::Create, Problem> {
+        let currency = self.currency.0;
+        Ok(channels::Create {
+            code: self.code,
+            name: self.name,
+            currency,
+            tax_mode: self.tax_mode.into(),
+            rounding_mode: self.rounding_mode.into(),
+            rounding_scope: self.rounding_scope.into(),
+            price_tolerance_minor: minor(self.price_tolerance, currency, "input.priceTolerance")?,
+            failed_check_policy: self.failed_check_policy.into(),
+            requires_authorization: self.requires_authorization,
+            reservation_ttl_secs: self.reservation_ttl_secs,
+            warehouses: from_globals(&self.warehouse_ids, "input.warehouseIds")?,
+        })
+    }
+}
+
+/// What `channelUpdate` needs. What is left out stays as it is.
+#[derive(Clone, Debug, InputObject)]
+pub struct ChannelUpdateInput {
+    /// Which channel (NOT_FOUND).
+    pub id: ID,
+    /// The version that you decided on (STALE_VERSION).
+    pub expected_version: Option<i64>,
+    /// Its name on screens, 1 to 300 characters.
+    pub name: Option<String>,
+    /// Whether its prices contain the tax.
+    pub tax_mode: Option<TaxMode>,
+    /// How its tax and discounts are rounded.
+    pub rounding_mode: Option<RoundingMode>,
+    /// What its tax is rounded on.
+    pub rounding_scope: Option<RoundingScope>,
+    /// The largest difference from our price that is no exception, in major units of its currency.
+    pub price_tolerance: Option<Decimal>,
+    /// What happens to an order that fails a check.
+    pub failed_check_policy: Option<FailedCheckPolicy>,
+    /// Whether an order may be staged only when the amount due is authorised.
+    pub requires_authorization: Option<bool>,
+    /// How long stock is held softly before an order is confirmed, in seconds: 1 to 7,776,000.
+    pub reservation_ttl_secs: Option<i64>,
+    /// Whether it takes orders.
+    pub active: Option<bool>,
+    /// The warehouses that serve it, all of them, first asked first (NOT_FOUND).
+    #[graphql(validator(max_items = 250))]
+    pub warehouse_ids: Option<Vec<ID>>,
+}
+
+impl ChannelUpdateInput {
+    fn command(
+        self,
+        ctx: &Context<'_>,
+        reference: &crate::catalogue::Reference,
+    ) -> Result<channels::Update, Problem> {
+        let id = seen_channel(ctx, &self.id, "input.id")?;
+        // A channel that was made this moment elsewhere may not be in memory yet.
+        let known = reference.channel(id).map(|channel| channel.row.currency);
+        let currency = known.ok_or_else(|| Problem::not_found("Channel").at("input.id"))?;
+        Ok(channels::Update {
+            id,
+            expected_version: self.expected_version,
+            name: self.name,
+            tax_mode: self.tax_mode.map(Into::into),
+            rounding_mode: self.rounding_mode.map(Into::into),
+            rounding_scope: self.rounding_scope.map(Into::into),
+            price_tolerance_minor: self
+                .price_tolerance
+                .map(|amount| minor(amount, currency, "input.priceTolerance"))
+                .transpose()?,
+            failed_check_policy: self.failed_check_policy.map(Into::into),
+            requires_authorization: self.requires_authorization,
+            reservation_ttl_secs: self.reservation_ttl_secs,
+            active: self.active,
+            warehouses: self
+                .warehouse_ids
+                .map(|ids| from_globals(&ids, "input.warehouseIds"))
+                .transpose()?,
+        })
+    }
+}
+
+payloads! {
+    /// What `channelCreate` came to.
+    ChannelCreatePayload {
+        /// The new channel; null if it was refused.
+        channel: Channel
+    }
+    /// What `channelUpdate` came to.
+    ChannelUpdatePayload {
+        /// The channel after the change; null if it was refused.
+        channel: Channel
+    }
+}
+
+/// Changes of channels.
+#[derive(Default)]
+pub struct ChannelMutation;
+
+/// Changes of channels.
+#[Object]
+impl ChannelMutation {
+    /// Makes a channel that takes orders at once. Refusals: CODE_TAKEN, NOT_FOUND,
+    /// AMOUNT_INVALID, NAME_INVALID, INVALID_INPUT. Needs the scope CATALOGUE_MANAGE.
+    #[graphql(guard = "Allowed(Scope::CatalogueManage)")]
+    async fn channel_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What the channel is to be.")] input: ChannelCreateInput,
+    ) -> Result<ChannelCreatePayload> {
+        let cmd = input.command();
+        Ok(run_on_reference(ctx, cmd, channels::create).await?.into())
+    }
+
+    /// Changes a channel's policies or the warehouses that serve it. Orders that were taken before
+    /// keep what they were taken under. Refusals: NOT_FOUND, STALE_VERSION, AMOUNT_INVALID,
+    /// NAME_INVALID, INVALID_INPUT. Needs the scope CATALOGUE_MANAGE.
+    #[graphql(guard = "Allowed(Scope::CatalogueManage)")]
+    async fn channel_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: ChannelUpdateInput,
+    ) -> Result<ChannelUpdatePayload> {
+        let reference = app(ctx).reference().await.map_err(fault)?;
+        let cmd = input.command(ctx, &reference);
+        Ok(run_on_reference(ctx, cmd, channels::update).await?.into())
+    }
+}

@@ -1,0 +1,114 @@
+//! Deliveries that are expected. Their arrival is booked with the stock that they bring.
+
+use chrono::{DateTime, Utc};
+use entity::inbound_supply::Status;
+use entity::{InboundId, VariantId, WarehouseId, inbound_supply};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
+
+use super::rows;
+use crate::checks::Checks;
+use crate::events::{Entry, Event};
+use crate::failure::{Code, Failure, Problem};
+use crate::tx::Tx;
+
+/// The most units of one delivery.
+const MOST_UNITS: i64 = 1_000_000_000;
+
+/// What [`expect`] needs.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// What comes.
+    pub variant_id: VariantId,
+    /// Where to.
+    pub warehouse_id: WarehouseId,
+    /// How many units.
+    pub quantity: i64,
+    /// When.
+    pub expected_at: DateTime<Utc>,
+    /// From whom.
+    pub supplier: Option<String>,
+    /// The purchase order.
+    pub reference: Option<String>,
+}
+
+/// Enters a delivery that is expected.
+pub async fn expect(tx: &Tx, cmd: Expect) -> Result<inbound_supply::Model, Failure> {
+    rows::require(tx, cmd.variant_id, cmd.warehouse_id).await?;
+    let mut checks = Checks::new();
+    checks.count("input.quantity", cmd.quantity, 1, MOST_UNITS);
+    let row = inbound_supply::Model {
+        id: tx.id(),
+        variant_id: cmd.variant_id,
+        warehouse_id: cmd.warehouse_id,
+        quantity: cmd.quantity,
+        received: 0,
+        expected_at: cmd.expected_at,
+        supplier: checks.text("input.supplier", cmd.supplier.as_deref()),
+        reference: checks.text("input.reference", cmd.reference.as_deref()),
+        status: Status::Expected,
+        created_at: tx.now,
+    };
+    checks.done()?;
+    let insert: inbound_supply::ActiveModel = row.clone().into();
+    inbound_supply::Entity::insert(insert)
+        .exec_without_returning(tx.db())
+        .await?;
+    changed(tx, &row);
+    Ok(row)
+}
+
+/// What [`cancel`] needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Cancel {
+    /// Which delivery.
+    pub id: InboundId,
+}
+
+/// Says that (the rest of) a delivery will not come. Doing it twice changes nothing.
+pub async fn cancel(tx: &Tx, cmd: Cancel) -> Result<inbound_supply::Model, Failure> {
+    let mut found = inbound_supply::Entity::find_by_id(cmd.id);
+    if tx.locks_rows() {
+        found = found.lock_exclusive();
+    }
+    let mut row = found
+        .one(tx.db())
+        .await?
+        .ok_or_else(|| Problem::not_found("inbound supply").at("input.id"))?;
+    match row.status {
+        Status::Expected | Status::PartlyReceived => {}
+        Status::Cancelled => return Ok(row),
+        Status::Received => {
+            return Err(
+                Problem::new(Code::InvalidInput, "all of the delivery has arrived")
+                    .at("input.id")
+                    .into(),
+            );
+        }
+    }
+    row.status = Status::Cancelled;
+    inbound_supply::Entity::update_many()
+        .col_expr(inbound_supply::Column::Status, Expr::value(row.status))
+        .filter(inbound_supply::Column::Id.eq(row.id))
+        .exec(tx.db())
+        .await?;
+    changed(tx, &row);
+    Ok(row)
+}
+
+/// Rows have no version, so each change is an aggregate of its own in the log.
+fn changed(tx: &Tx, row: &inbound_supply::Model) {
+    let change: Uuid = tx.id();
+    tx.emit(Entry {
+        aggregate_type: "inbound_supply",
+        aggregate_id: format!("{}/{change}", row.id),
+        version: 1,
+        channel_id: None,
+        order_id: None,
+        event: Event::CatalogueChanged {
+            kind: "inbound_supply".to_owned(),
+            code: row.id.to_string(),
+        },
+    });
+}

@@ -1,0 +1,112 @@
+//! How many statements a request costs PostgreSQL, counted by the server itself.
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use serde_json::{Value, json};
+use support::merchant::{SUBMIT, basket, basket_with};
+use support::{Backend, TestApp, journey};
+
+/// The most statements that `orderSubmit` may cost, transactions' begins and ends and what guards
+/// the pool included.
+const SUBMIT_STATEMENTS: i64 = 20;
+
+/// The most statements that a page of orders with lines, customer and payments may cost.
+const PAGE_STATEMENTS: i64 = 5;
+
+/// Runs the statements of a request alone and counts them.
+async fn counted(app: &TestApp, request: impl Future<Output = Value>) -> (i64, Value) {
+    // Not the pool that the request uses most: what guards it would be counted too.
+    let db = &app.app.db.read;
+    let run =
+        |sql: &'static str| db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql));
+    run(
+        "SELECT pg_stat_statements_reset((SELECT oid FROM pg_roles WHERE rolname = current_user),
+        (SELECT oid FROM pg_database WHERE datname = current_database()))::text",
+    )
+    .await
+    .unwrap();
+    let answer = request.await;
+    let row = run("SELECT COALESCE(SUM(calls), 0)::bigint AS calls,
+            STRING_AGG(calls || ' x ' || LEFT(query, 100), E'\n') AS texts
+        FROM pg_stat_statements
+        WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND query NOT LIKE '%pg_stat_statements%'")
+    .await
+    .unwrap()
+    .unwrap();
+    let texts: Option<String> = row.try_get("", "texts").unwrap();
+    println!("{}", texts.unwrap_or_default());
+    (row.try_get("", "calls").unwrap(), answer)
+}
+
+async fn prepared(app: &TestApp) {
+    app.app
+        .db
+        .write
+        .execute_unprepared("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        .await
+        .unwrap();
+    app.open_shop().await;
+    // The small tables and the key are in memory from the second request on.
+    app.place(basket()).await;
+    app.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_costs_the_same_statements_with_3_lines_and_with_30() {
+    journey(Backend::Postgres, async |app: &TestApp| {
+        prepared(app).await;
+        for n in 0..30 {
+            app.stocked(&format!("S-{n}"), 1_000, true).await;
+        }
+        let mut costs = Vec::new();
+        for lines in [3, 30] {
+            let lines: Vec<Value> = (0..lines)
+                .map(|n| json!({ "sku": format!("S-{n}"), "quantity": 1 }))
+                .collect();
+            let input = basket_with(json!({
+                "lines": lines, "customer": { "code": "C-1001" },
+                "idempotencyKey": format!("count-{}", lines.len()),
+            }));
+            let query = "mutation Submit($input: OrderSubmitInput!) { orderSubmit(input: $input) {
+                order { id number status } userErrors { code message } } }";
+            assert!(SUBMIT.contains("orderSubmit"));
+            // Once to warm the key's cache, which lives for two seconds.
+            app.gql("{ __typename }", json!({})).await;
+            let (cost, answer) = counted(app, app.gql(query, json!({ "input": input }))).await;
+            assert_eq!(
+                answer["orderSubmit"]["order"]["status"], "CONFIRMED",
+                "{answer:#}"
+            );
+            costs.push(cost);
+        }
+        println!("orderSubmit: {costs:?} statements for 3 and 30 lines");
+        assert_eq!(costs[0], costs[1], "the cost rises with the lines");
+        assert!(costs[0] <= SUBMIT_STATEMENTS, "{costs:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_orders_costs_the_same_statements_whatever_its_size() {
+    journey(Backend::Postgres, async |app: &TestApp| {
+        prepared(app).await;
+        for _ in 0..60 {
+            app.place(basket_with(json!({ "customer": { "code": "C-1001" } })))
+                .await;
+        }
+        let query = "query Page($first: Int!) { orders(first: $first) { nodes {
+            number lines { sku quantity } customer { name }
+            payment { authorized { amount } transactions { kind } } } } }";
+        let mut costs = Vec::new();
+        for first in [10, 50] {
+            app.gql("{ __typename }", json!({})).await;
+            let (cost, answer) = counted(app, app.gql(query, json!({ "first": first }))).await;
+            assert_eq!(answer["orders"]["nodes"].as_array().unwrap().len(), first);
+            costs.push(cost);
+        }
+        println!("orders: {costs:?} statements for pages of 10 and 50");
+        assert_eq!(costs[0], costs[1], "the cost rises with the page");
+        assert!(costs[0] <= PAGE_STATEMENTS, "{costs:?}");
+    })
+    .await;
+}
