@@ -35,7 +35,7 @@ const SHELVES: &[(&str, &[&str])] = &[
     ("wiring", &["app"]),
     ("work", &["workers", "demo", "simulate"]),
     ("surfaces", &["graphql", "http"]),
-    ("process", &["server", "simulate"]),
+    ("process", &["server"]),
     ("commands", &["cli"]),
     ("program", &["main"]),
 ];
