@@ -36,7 +36,7 @@ const SHELVES: &[(&str, &[&str])] = &[
     ("work", &["workers", "demo"]),
     ("play", &["simulate"]),
     ("surfaces", &["graphql", "http"]),
-    ("process", &["server"]),
+    ("process", &["server", "simulate"]),
     ("commands", &["cli"]),
     ("program", &["main"]),
 ];
