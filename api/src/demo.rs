@@ -13,8 +13,7 @@ use sea_orm::{EntityTrait, Set};
 use serde_json::json;
 
 use crate::app::App;
-use crate::catalogue::code_key;
-use crate::events::{Entry, Event};
+use crate::catalogue::{changed, code_key};
 use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bin};
 use crate::tx::{Actor, Tx};
@@ -157,17 +156,6 @@ async fn merchant(tx: &Tx) -> Result<(), Failure> {
     // What follows reads stock rows and bins, so they must be there.
     tx.flush().await?;
     receive(tx, &warehouses, &variants).await?;
-    tx.emit(Entry {
-        aggregate_type: "catalogue",
-        aggregate_id: "demo".to_owned(),
-        version: 1,
-        channel_id: None,
-        order_id: None,
-        event: Event::CatalogueChanged {
-            kind: "merchant".to_owned(),
-            code: "demo".to_owned(),
-        },
-    });
     Ok(())
 }
 
@@ -248,6 +236,7 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
     ] {
         let id: ChannelId = tx.id();
         ids.push(id);
+        changed(tx, "channel", id, 1, code);
         rows.push(channel::ActiveModel {
             id: Set(id),
             code: Set(code.to_owned()),
@@ -310,6 +299,7 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
     let mut stocked = Vec::new();
     for (number, item) in (1_u64..).zip(ITEMS) {
         let product_id: ProductId = tx.id();
+        changed(tx, "product", product_id, 1, item.code);
         products.push(product::ActiveModel {
             id: Set(product_id),
             code: Set(item.code.to_owned()),
@@ -323,6 +313,7 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
         for (place, (suffix, name)) in (1_u64..).zip(item.variants) {
             let id: VariantId = tx.id();
             let sku = format!("{}-{suffix}", item.code);
+            changed(tx, "variant", id, 1, &sku);
             stocked.push(Stocked {
                 id,
                 units: item.stock,
@@ -531,7 +522,17 @@ fn promotions(tx: &Tx) {
     first.percent = Set("0.20".parse().ok());
     first.exclusive = Set(true);
     first.usage_limit = Set(Some(100));
-    tx.defer_rows(vec![welcome, five, mugs, post, first], |insert| insert);
+    let all = vec![welcome, five, mugs, post, first];
+    for promotion in &all {
+        changed(
+            tx,
+            "promotion",
+            promotion.id.as_ref(),
+            1,
+            promotion.name.as_ref(),
+        );
+    }
+    tx.defer_rows(all, |insert| insert);
 }
 
 fn customers(tx: &Tx) {
@@ -564,6 +565,15 @@ fn customers(tx: &Tx) {
             },
         )
         .collect();
+    for customer in &rows {
+        changed(
+            tx,
+            "customer",
+            customer.id.as_ref(),
+            1,
+            customer.code.as_ref(),
+        );
+    }
     tx.defer_rows(groups, |insert| insert);
     tx.defer_rows(rows, |insert| insert);
 }

@@ -50,7 +50,7 @@ const EVENT_COLUMNS: usize = 12;
 
 // Two chunks of events must never be parts of one statement: PostgreSQL does not run the parts in
 // their order, and the outbox's ids would invert an aggregate's versions.
-const _: () = assert!(MAX_VALUES % EVENT_COLUMNS == 0);
+const _: () = assert!(MAX_VALUES.is_multiple_of(EVENT_COLUMNS));
 
 /// A write that waits for the commit.
 struct Deferred {

@@ -25,14 +25,24 @@ async fn counted(app: &TestApp, request: impl Future<Output = Value>) -> (i64, V
     .await
     .unwrap();
     let answer = request.await;
-    let row = run("SELECT COALESCE(SUM(calls), 0)::bigint AS calls,
-            STRING_AGG(calls || ' x ' || LEFT(query, 100), E'\n') AS texts
-        FROM pg_stat_statements
-        WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND query NOT LIKE '%pg_stat_statements%'")
-    .await
-    .unwrap()
-    .unwrap();
+    // A connection that goes back to its pool is rolled back there, a moment after the answer.
+    let row = loop {
+        let row = run("SELECT COALESCE(SUM(calls), 0)::bigint AS calls,
+                COALESCE(SUM(calls) FILTER (WHERE query = 'COMMIT'), 0)::bigint AS commits,
+                COALESCE(SUM(calls) FILTER (WHERE query = 'ROLLBACK'), 0)::bigint AS rollbacks,
+                STRING_AGG(calls || ' x ' || LEFT(query, 100), E'\n') AS texts
+            FROM pg_stat_statements
+            WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND query NOT LIKE '%pg_stat_statements%'")
+        .await
+        .unwrap()
+        .unwrap();
+        let count = |column| row.try_get::<i64>("", column).unwrap();
+        if count("rollbacks") >= count("commits") {
+            break row;
+        }
+        tokio::task::yield_now().await;
+    };
     let texts: Option<String> = row.try_get("", "texts").unwrap();
     println!("{}", texts.unwrap_or_default());
     (row.try_get("", "calls").unwrap(), answer)
@@ -99,10 +109,16 @@ async fn a_page_of_orders_costs_the_same_statements_whatever_its_size() {
             payment { authorized { amount } transactions { kind } } } } }";
         let mut costs = Vec::new();
         for first in [10, 50] {
-            app.gql("{ __typename }", json!({})).await;
-            let (cost, answer) = counted(app, app.gql(query, json!({ "first": first }))).await;
-            assert_eq!(answer["orders"]["nodes"].as_array().unwrap().len(), first);
-            costs.push(cost);
+            // What is asked for within a millisecond is loaded together; a machine that is busy
+            // with other things may split it, so the least of a few counts is the page's own.
+            let mut least = i64::MAX;
+            for _ in 0..5 {
+                app.gql("{ __typename }", json!({})).await;
+                let (cost, answer) = counted(app, app.gql(query, json!({ "first": first }))).await;
+                assert_eq!(answer["orders"]["nodes"].as_array().unwrap().len(), first);
+                least = least.min(cost);
+            }
+            costs.push(least);
         }
         println!("orders: {costs:?} statements for pages of 10 and 50");
         assert_eq!(costs[0], costs[1], "the cost rises with the page");

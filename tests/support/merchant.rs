@@ -81,6 +81,8 @@ impl TestApp {
             .app
             .write(&Actor::worker("test"), move |tx| async move {
                 let (id, product_id): (VariantId, ProductId) = (tx.id(), tx.id());
+                catalogue::changed(&tx, "product", product_id, 1, sku);
+                catalogue::changed(&tx, "variant", id, 1, sku);
                 let (created_at, updated_at) = (Set(tx.now), Set(tx.now));
                 tx.defer_rows(
                     vec![product::ActiveModel {

@@ -90,10 +90,14 @@ pub struct DraftLine {
 }
 
 /// The addresses, as far as their countries are understood: what the reference table is asked
-/// about.
+/// about. This comes before anything is read, so it also refuses what no query takes.
 pub fn addresses(
     submission: &Submission,
 ) -> Result<(PostalAddress, Option<PostalAddress>), Vec<Problem>> {
+    if has_nul(submission) {
+        let message = "no text may hold a NUL character";
+        return Err(vec![Problem::new(Code::InvalidInput, message).at("input")]);
+    }
     let mut problems = Vec::new();
     let who = submission.customer.name.as_deref().unwrap_or_default();
     let mut read = |address: &SubmittedAddress, field: &str| {

@@ -20,6 +20,7 @@ pub mod shipping;
 pub mod warehouses;
 
 pub use reference::{ChannelPolicy, Reference, ReferenceCache};
+pub use rows::changed;
 
 /// A code as codes are compared: without case, blanks, dashes, dots, slashes and underscores.
 pub fn code_key(code: &str) -> String {

@@ -68,7 +68,7 @@ pub(super) async fn exists<E: EntityTrait>(
 }
 
 /// Says that something with versions was made or changed.
-pub(super) fn changed(tx: &Tx, kind: &'static str, id: impl Display, version: i64, code: &str) {
+pub fn changed(tx: &Tx, kind: &'static str, id: impl Display, version: i64, code: &str) {
     tx.emit(Entry {
         aggregate_type: kind,
         aggregate_id: id.to_string(),

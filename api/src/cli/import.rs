@@ -1,9 +1,8 @@
 //! `oms import`: orders from files, the reference table of postal codes, the Northwind company.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufReader, IsTerminal};
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -343,31 +342,43 @@ async fn print_summary(app: &App, channel: &str, tally: &Tally) -> Result<(), Bo
         .one(&app.db.read)
         .await?;
 
-    let row = |name: &str, count: i64| println!("{name:<30} {count:>8}");
-    let part = |name: &str, count: i64| println!("  {name:<28} {count:>8}");
+    let mut table = Table::default();
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    if std::io::stdout().is_terminal() {
-        println!();
-    }
-    row("orders read", number(tally.processed));
-    row("accepted", number(tally.accepted));
-    row("replayed", number(tally.replayed));
-    row("refused", number(tally.refused));
+    table.row("orders read", number(tally.processed));
+    table.row("accepted", number(tally.accepted));
+    table.row("replayed", number(tally.replayed));
+    table.row("refused", number(tally.refused));
     for (code, count) in &tally.codes {
-        part(code, number(*count));
+        table.part(code, number(*count));
     }
-    println!("imported orders of {} now", channel.row.code);
-    row("flagged", any.unwrap_or(0));
+    table.head(&format!("imported orders of {} now", channel.row.code));
+    table.row("flagged", any.unwrap_or(0));
     for count in codes {
-        part(&count.name, count.orders);
+        table.part(&count.name, count.orders);
     }
-    println!("by stage");
-    let stages: BTreeMap<String, i64> = stages
-        .into_iter()
-        .map(|count| (count.name, count.orders))
-        .collect();
-    for (stage, count) in stages {
-        part(&stage, count);
+    table.head("by stage");
+    for count in stages {
+        table.part(&count.name, count.orders);
     }
+    // The import is over: whoever stopped reading takes nothing away from it.
+    let _ = std::io::stdout().write_all(table.0.as_bytes());
     Ok(())
+}
+
+/// Names with their counts, for people.
+#[derive(Default)]
+struct Table(String);
+
+impl Table {
+    fn head(&mut self, text: &str) {
+        self.0 += &format!("{text}\n");
+    }
+
+    fn row(&mut self, name: &str, count: i64) {
+        self.0 += &format!("{name:<30} {count:>8}\n");
+    }
+
+    fn part(&mut self, name: &str, count: i64) {
+        self.0 += &format!("  {name:<28} {count:>8}\n");
+    }
 }
