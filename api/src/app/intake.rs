@@ -64,11 +64,6 @@ impl App {
         source: Source,
         once: Option<&Once>,
     ) -> Result<Submitted, Failure> {
-        // Before anything is looked up by it.
-        if let Some(place) = submission.nul() {
-            let message = "no text may hold a NUL character";
-            return Err(Problem::new(Code::InvalidInput, message).at(&place).into());
-        }
         let reference = self.reference().await?;
         let channel = find_channel(&reference, principal, &submission.channel)?;
         if submission.customer.code.is_some() && !principal.may(Scope::CustomersRead) {

@@ -94,9 +94,9 @@ pub struct DraftLine {
 pub fn addresses(
     submission: &Submission,
 ) -> Result<(PostalAddress, Option<PostalAddress>), Vec<Problem>> {
-    if has_nul(submission) {
+    if let Some(place) = submission.nul() {
         let message = "no text may hold a NUL character";
-        return Err(vec![Problem::new(Code::InvalidInput, message).at("input")]);
+        return Err(vec![Problem::new(Code::InvalidInput, message).at(&place)]);
     }
     let mut problems = Vec::new();
     let who = submission.customer.name.as_deref().unwrap_or_default();
