@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo build --release
-//! OMS_BENCH_POSTGRES=postgres://… cargo bench -p tests --bench orders
+//! OMS_BENCH_POSTGRES=postgres://… cargo run --release -p benches
 //! ```
 //!
 //! `OMS_BENCH_SECONDS` is the length of each measurement, 5 if not given. Without
@@ -27,10 +27,6 @@ const CLIENTS: [usize; 3] = [1, 8, 32];
 const SKUS: usize = 40;
 
 fn main() {
-    // `cargo test` builds and runs benches too; a measurement is only wanted when asked for.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return;
-    }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -203,7 +199,7 @@ impl Drop for Server {
 /// The release build of `oms`.
 fn program() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")),
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
         PathBuf::from,
     );
     let program = target.join("release/oms");
