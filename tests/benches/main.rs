@@ -18,6 +18,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::{self, Connection, Executor, PgConnection, Row, SqliteConnection};
@@ -115,9 +116,9 @@ where
 {
     let end = Instant::now() + span;
     let once = &once;
-    let loops = (0..clients).map(|client| async move {
+    let loops = (0..clients).map(|_| async move {
         let mut latencies = Vec::new();
-        let mut seed = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(client as u64 + 1);
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(fresh());
         while Instant::now() < end {
             seed = next(seed);
             let began = Instant::now();
@@ -127,6 +128,12 @@ where
         latencies
     });
     futures_util::future::join_all(loops).await.concat()
+}
+
+/// A number that was not drawn before: whatever begins with it repeats nothing of this run.
+fn fresh() -> u64 {
+    static DRAWN: AtomicU64 = AtomicU64::new(1);
+    DRAWN.fetch_add(2, Ordering::Relaxed)
 }
 
 fn next(mut seed: u64) -> u64 {
@@ -340,10 +347,10 @@ impl Floor {
         match self {
             Floor::Postgres(url) => {
                 let url = url.as_str();
-                let loops = (0..clients).map(|client| async move {
+                let loops = (0..clients).map(|_| async move {
                     let mut connection = PgConnection::connect(url).await.unwrap();
                     let mut latencies = Vec::new();
-                    let mut seed = 0x2545_f491_4f6c_dd1d_u64.wrapping_mul(client as u64 + 7);
+                    let mut seed = 0x2545_f491_4f6c_dd1d_u64.wrapping_mul(fresh());
                     let end = Instant::now() + span;
                     while Instant::now() < end {
                         seed = next(seed);
@@ -358,7 +365,7 @@ impl Floor {
             Floor::Sqlite(connection) => {
                 // One process has one writer, so more clients do not make it faster.
                 let mut latencies = Vec::new();
-                let mut seed = 0x2545_f491_4f6c_dd1d_u64.wrapping_mul(clients as u64 + 7);
+                let mut seed = 0x2545_f491_4f6c_dd1d_u64.wrapping_mul(fresh());
                 let end = Instant::now() + span;
                 while Instant::now() < end {
                     seed = next(seed);
