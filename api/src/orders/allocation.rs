@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use entity::order::Status;
 use entity::{OrderId, VariantId, WarehouseId, backorder, order_line};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
@@ -98,8 +99,9 @@ impl<'a> Allocation<'a> {
                 continue;
             }
             // An order that is stopped or not paid for gets its units for a time only: if nothing
-            // comes of it, they go to the next in line.
-            let ready = !aggregate.is_blocked() && aggregate.is_paid_for(tx, required);
+            // comes of it, they go to the next in line. One that was confirmed has earned them.
+            let ready = aggregate.order.status == Status::Confirmed
+                || !aggregate.is_blocked() && aggregate.is_paid_for(tx, required);
             let strength = if ready {
                 Strength::Firm
             } else {
