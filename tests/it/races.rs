@@ -228,7 +228,12 @@ async fn c5b_a_credit_limit_that_fits_one_order_takes_one_of_two(app: &TestApp) 
 
 async fn f1_expiry_and_payment_decide_their_race_once(app: &TestApp) {
     app.open_shop().await;
-    let basket = basket_with(json!({ "payment": { "method": "CARD", "token": "tok_decline" } }));
+    // Enough for every order: none is to wait for anything but its payment.
+    let plenty = app.stocked("PLENTY", 1_000, true).await;
+    let basket = basket_with(json!({
+        "lines": [{ "sku": plenty.sku, "quantity": 1 }],
+        "payment": { "method": "CARD", "token": "tok_decline" },
+    }));
     let answers = all_at_once(app, (0..rounds(300)).map(|_| basket.clone())).await;
     app.clock.advance(chrono::TimeDelta::seconds(1_000));
     let retry =
