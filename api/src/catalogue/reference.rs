@@ -121,6 +121,12 @@ impl Reference {
         self.channels.get(&id)
     }
 
+    /// Whether a channel asks for authorised ≥ due before staging; one that is not known does.
+    pub fn authorization_required(&self, channel: ChannelId) -> bool {
+        self.channel(channel)
+            .is_none_or(|channel| channel.row.requires_authorization)
+    }
+
     /// A channel by its code, in any case.
     pub fn channel_by_code(&self, code: &str) -> Option<&ChannelPolicy> {
         self.channels

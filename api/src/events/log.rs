@@ -1,6 +1,6 @@
 //! Reading the log, and moving its position on SQLite.
 
-use entity::{OrderId, event_log, sequencer};
+use entity::{event_log, sequencer};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -43,18 +43,6 @@ pub async fn page(
         .filter(event_log::Column::Seq.gt(after))
         .order_by_asc(event_log::Column::Seq)
         .limit(PAGE)
-        .all(connection)
-        .await
-}
-
-/// The events of an order, oldest first.
-pub async fn timeline(
-    connection: &impl ConnectionTrait,
-    orders: &[OrderId],
-) -> Result<Vec<event_log::Model>, DbErr> {
-    event_log::Entity::find()
-        .filter(event_log::Column::OrderId.is_in(orders.iter().copied()))
-        .order_by_asc(event_log::Column::Seq)
         .all(connection)
         .await
 }

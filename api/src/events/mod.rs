@@ -20,7 +20,7 @@ mod log;
 mod sequencer;
 
 pub use hub::{Hub, Logged};
-pub use log::{page, position, timeline};
+pub use log::{page, position};
 
 /// Everything that can happen. Consumers match on it exhaustively, so a new event is a compile
 /// error wherever somebody must decide what it means to them.

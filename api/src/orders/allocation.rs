@@ -217,10 +217,10 @@ impl<'a> Allocation<'a> {
 
     /// Whether the order's channel asks for authorised ≥ due before staging.
     pub fn authorization_required(&self, order: OrderId) -> bool {
-        self.orders
-            .get(&order)
-            .and_then(|aggregate| self.reference.channel(aggregate.order.channel_id))
-            .is_none_or(|channel| channel.row.requires_authorization)
+        self.orders.get(&order).is_none_or(|aggregate| {
+            self.reference
+                .authorization_required(aggregate.order.channel_id)
+        })
     }
 
     /// Confirms what has become green and writes everything back.

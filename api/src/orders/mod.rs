@@ -399,9 +399,7 @@ pub async fn resolve_exception(
                     .into(),
             );
         };
-        let required = reference
-            .channel(aggregate.order.channel_id)
-            .is_none_or(|channel| channel.row.requires_authorization);
+        let required = reference.authorization_required(aggregate.order.channel_id);
         needs_more_than_a_word(tx, aggregate, &aggregate.exceptions[place], required)?;
         let exception = aggregate.exceptions.remove(place);
         let status = if cmd.dismiss {
@@ -655,9 +653,7 @@ pub async fn settle_payment(
             );
         }
     }
-    let required = reference
-        .channel(aggregate.order.channel_id)
-        .is_none_or(|channel| channel.row.requires_authorization);
+    let required = reference.authorization_required(aggregate.order.channel_id);
     aggregate.confirm_if_green(tx, required);
     aggregate.save(tx);
     Ok(Changed {

@@ -364,9 +364,7 @@ impl Order {
             exceptions: &exceptions,
             payment: payments.first(),
             transactions: &transactions,
-            authorization_required: reference
-                .channel(self.0.channel_id)
-                .is_none_or(|channel| channel.row.requires_authorization),
+            authorization_required: reference.authorization_required(self.0.channel_id),
         };
         Ok(crate::orders::available_actions(&self.0, &around)
             .into_iter()
