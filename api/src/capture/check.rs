@@ -559,7 +559,8 @@ fn judge(
             line: None,
             field: field.to_owned(),
             message: format!("the address needs a look: {}", reasons.join("; ")),
-            details: json!({ "verdict": verification.verdict, "reasons": verification.reasons }),
+            details: json!({ "address": field, "verdict": verification.verdict,
+                "reasons": verification.reasons }),
         });
     }
     (address, verification)

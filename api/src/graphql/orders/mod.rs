@@ -21,6 +21,7 @@ use super::scalars::{CurrencyCode, Money, money};
 use crate::access::Scope;
 use crate::orders::lifecycle::Action;
 
+pub mod edit;
 pub mod enums;
 pub mod mutations;
 pub mod queries;
@@ -28,6 +29,7 @@ pub mod updates;
 
 use enums::*;
 
+pub use edit::{OrderEditMutation, OrderEditQuery};
 pub use mutations::OrderMutation;
 pub use queries::OrderQuery;
 pub use updates::OrderSubscription;
@@ -865,6 +867,8 @@ pub enum OrderAction {
     ResolveException,
     /// `orderRetryPayment`.
     RetryPayment,
+    /// `orderEditCommit`.
+    Edit,
     /// `orderAddNote`.
     AddNote,
     /// Ended by the system when everything is delivered and settled.
