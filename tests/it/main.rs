@@ -14,6 +14,7 @@ mod dependencies;
 mod imports;
 mod lifecycle;
 mod migrating;
+mod nodes;
 mod postal_codes;
 mod races;
 mod rig;

@@ -19,9 +19,10 @@ pub mod filters;
 pub mod ids;
 pub mod keys;
 pub mod loaders;
-pub mod pagination;
+pub mod node;
 pub mod once;
 pub mod orders;
+pub mod pagination;
 pub mod scalars;
 pub mod stock;
 
@@ -33,6 +34,7 @@ pub struct Query(
     customers::CustomerQuery,
     stock::StockQuery,
     keys::KeyQuery,
+    node::NodeQuery,
 );
 
 /// Everything that can be done.

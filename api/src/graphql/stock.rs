@@ -21,8 +21,9 @@ use super::filters::{
 use super::ids::{from_global, from_optional, to_global};
 use super::loaders::{IncomingTo, load};
 use super::once::{mark_replayed, once_required};
+use super::orders::order_of;
 use super::pagination::{Rows, Sort, cost, page};
-use super::{Allowed, actor, app, principal};
+use super::{Allowed, actor, app};
 use crate::access::Scope;
 use crate::app::Answered;
 use crate::failure::{Failure, Problem};
@@ -134,11 +135,17 @@ impl Stock {
 /// One entry of the stock ledger. A stock row is the sum of its movements.
 pub struct StockMovement(pub stock_movement::Model);
 
+impl From<stock_movement::Model> for StockMovement {
+    fn from(row: stock_movement::Model) -> Self {
+        StockMovement(row)
+    }
+}
+
 /// One entry of the stock ledger. A stock row is the sum of its movements.
 #[Object]
 impl StockMovement {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -194,10 +201,8 @@ impl StockMovement {
         if confined(ctx)?.is_none() {
             return Ok(Some(to_global(id)));
         }
-        let order = load(ctx, id).await?;
-        let caller = principal(ctx)?;
-        let seen = order.filter(|order| caller.sees(order.channel_id));
-        Ok(seen.map(|order| to_global(order.id)))
+        let order = order_of(ctx, id).await?;
+        Ok(order.map(|order| to_global(order.id)))
     }
 
     /// Who did it: `key:…`, `worker:…`.
@@ -224,7 +229,7 @@ impl From<inbound_supply::Model> for InboundSupply {
 #[Object]
 impl InboundSupply {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

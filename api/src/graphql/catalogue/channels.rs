@@ -72,7 +72,7 @@ impl From<channel::Model> for Channel {
 #[Object]
 impl Channel {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

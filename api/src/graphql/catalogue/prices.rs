@@ -35,7 +35,7 @@ impl From<price_list::Model> for PriceList {
 #[Object]
 impl PriceList {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

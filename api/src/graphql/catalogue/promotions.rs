@@ -56,7 +56,7 @@ impl Promotion {
 #[Object]
 impl Promotion {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

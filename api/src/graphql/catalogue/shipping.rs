@@ -32,7 +32,7 @@ impl From<tax_rate::Model> for TaxRate {
 #[Object]
 impl TaxRate {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -80,7 +80,7 @@ impl From<shipping_zone::Model> for ShippingZone {
 #[Object]
 impl ShippingZone {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -124,7 +124,7 @@ impl From<shipping_rate::Model> for ShippingRate {
 #[Object]
 impl ShippingRate {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
