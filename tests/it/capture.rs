@@ -52,6 +52,7 @@ both_backends!(
     c4a_a_total_that_differs_is_flagged_with_both_breakdowns,
     c4a_currencies_with_no_and_with_three_decimals_add_up,
     c4a_amounts_that_are_none_are_refused_with_their_places,
+    c4a_an_amount_that_was_a_float_is_refused_however_it_is_sent,
     c4b_each_kind_of_promotion_takes_off_what_it_says,
     c4b_a_code_that_gives_nothing_is_refused_with_its_reason,
     c4b_exclusive_codes_are_not_combined,
@@ -1280,6 +1281,54 @@ async fn c4a_amounts_that_are_none_are_refused_with_their_places(app: &TestApp) 
     assert_eq!(taken(app, off("14.90")).await["total"]["amount"], "4.90");
     let payload = app.submit(off("14.91")).await;
     assert_eq!(codes(&payload), ["AMOUNT_INVALID"], "{payload:#}");
+}
+
+async fn c4a_an_amount_that_was_a_float_is_refused_however_it_is_sent(app: &TestApp) {
+    app.open_shop().await;
+    let admin = Some(app.admin_key.as_str());
+    let ask = async |total: Value| {
+        let input = basket_with(json!({ "total": total }));
+        app.answer_as(admin, SUBMIT, json!({ "input": input }))
+            .await
+    };
+    let write = async |total: &str| {
+        let query = format!(
+            "mutation {{ orderSubmit(input: {{ channel: \"web\", total: {total},
+                customer: {{ name: \"Anna Leitner\" }}, payment: {{ method: EXTERNAL }},
+                lines: [{{ sku: \"MUG-WHITE\", quantity: 1 }}],
+                shippingAddress: {{ line1: \"Ringstraße 1\", city: \"Wien\",
+                    postalCode: \"1010\", country: \"AT\" }} }}) {{
+                order {{ submittedTotal {{ amount }} }} userErrors {{ code }} }} }}"
+        );
+        app.answer_as(admin, &query, json!({})).await
+    };
+    // 19.8 is what it comes to, and is no number that a computer can keep.
+    for refused in [
+        ask(json!(19.8)).await,
+        write("19.80").await,
+        ask(json!("19,80")).await,
+    ] {
+        assert_eq!(refused.code(), "BAD_USER_INPUT", "{:#}", refused.body);
+        let message = refused.body["errors"][0]["message"].as_str().unwrap();
+        assert!(
+            message.contains("a decimal number is a string"),
+            "{message}"
+        );
+    }
+    assert_eq!(orders(app).await, 0);
+    let taken = ask(json!("19.8")).await.data();
+    assert_eq!(taken["orderSubmit"]["order"]["total"]["amount"], "19.80");
+    let taken = write("\"19.80\"").await.data();
+    let kept = &taken["orderSubmit"]["order"]["submittedTotal"];
+    assert_eq!(kept["amount"], "19.80", "{taken:#}");
+    // A whole number is exact however it is written, and its answer a string all the same.
+    let taken = app.gql(
+        SUBMIT,
+        json!({ "input": lines(json!([
+        { "sku": "MUG-WHITE", "quantity": 2, "unitPrice": "14.90", "discount": 9 }])) }),
+    );
+    let taken = taken.await["orderSubmit"].take();
+    assert_eq!(taken["order"]["total"]["amount"], "25.70", "{taken:#}");
 }
 
 fn with_codes(codes: &[&str], lines: Value) -> Value {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Guard, MergedObject, MergedSubscription, Schema, SchemaBuilder};
-use rust_decimal::Decimal;
 
 use crate::access::{Principal, Scope};
 use crate::app::App;
@@ -67,9 +66,6 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     // The transport weighs documents before they come here.
     .disable_suggestions()
     .limit_complexity(COMPLEXITY)
-    .override_output_type_description::<Decimal>(
-        "An exact decimal number as a string, such as `\"12.50\"`; read from a number too.",
-    )
     .extension(once::Replays)
 }
 

@@ -7,7 +7,6 @@ use entity::{
     backorder, event_log, hold, note, order, order_exception, order_line, payment,
     payment_transaction, reservation,
 };
-use rust_decimal::Decimal;
 
 use super::errors::fault;
 use super::ids::to_global;
@@ -16,7 +15,7 @@ use super::loaders::{
     TransactionsOf, load,
 };
 use super::principal;
-use super::scalars::{CurrencyCode, Money, money};
+use super::scalars::{CurrencyCode, Decimal, Money, money};
 use crate::access::Scope;
 use crate::orders::lifecycle::Action;
 
@@ -490,7 +489,7 @@ impl OrderLine {
 
     /// The tax rate: `0.19` is 19 %.
     async fn tax_rate(&self) -> Decimal {
-        self.row.tax_rate.0
+        Decimal(self.row.tax_rate.0)
     }
 
     /// Unit price × quantity.

@@ -7,7 +7,6 @@ use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::order::Source;
 use entity::{ExceptionId, HoldId, OrderId, order, order_exception};
-use rust_decimal::Decimal;
 use sea_orm::EntityTrait;
 use serde::Serialize;
 
@@ -22,6 +21,7 @@ use crate::failure::{Code, Failure, Problem};
 use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::once::{mark_replayed, once};
+use crate::graphql::scalars::Decimal;
 use crate::graphql::{Allowed, actor, app, principal};
 use crate::http::IdempotencyKey;
 use crate::orders::{self, Changed};
@@ -167,15 +167,15 @@ impl From<OrderSubmitInput> for Submission {
                 .map(|line| SubmittedLine {
                     sku: line.sku,
                     quantity: line.quantity,
-                    unit_price: line.unit_price,
-                    discount: line.discount,
+                    unit_price: line.unit_price.map(Into::into),
+                    discount: line.discount.map(Into::into),
                     title: line.title,
                 })
                 .collect(),
             promotion_codes: input.promotion_codes,
             service_level: input.service_level,
-            shipping_charge: input.shipping_charge,
-            total: input.total,
+            shipping_charge: input.shipping_charge.map(Into::into),
+            total: input.total.map(Into::into),
             payment: SubmittedPayment {
                 method: input.payment.method.into(),
                 token: input.payment.token,
