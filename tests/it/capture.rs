@@ -34,6 +34,7 @@ both_backends!(
     c1_a_text_with_a_null_character_is_refused_wherever_it_stands,
     c2a_contacts_that_cannot_be_right_are_refused_where_the_channel_says_so,
     c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_says_so,
+    c2a_a_name_that_is_wrong_is_told_once_however_many_addresses_take_it_over,
     c2a_names_and_contacts_of_all_kinds_are_taken_as_they_are,
     c2a_a_known_customer_needs_no_name,
     c2b_an_address_of_the_wrong_shape_follows_the_channels_policy,
@@ -411,6 +412,11 @@ async fn c1_faults_of_form_are_told_with_their_places(app: &TestApp) {
             "input.externalReference",
         ),
         (
+            json!({ "serviceLevel": long }),
+            "INVALID_INPUT",
+            "input.serviceLevel",
+        ),
+        (
             json!({ "metadata": [1] }),
             "INVALID_INPUT",
             "input.metadata",
@@ -604,13 +610,7 @@ async fn c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_s
         )
         .await;
         assert_eq!(order["stage"], "ON_HOLD", "{order:#}");
-        // The shipping address has no name of its own, so it lacks one, too.
-        let expected = [
-            "NAME_INVALID",
-            "EMAIL_INVALID",
-            "PHONE_INVALID",
-            "ADDRESS_INVALID",
-        ];
+        let expected = ["NAME_INVALID", "EMAIL_INVALID", "PHONE_INVALID"];
         assert_eq!(found(&order), expected);
         for exception in order["exceptions"].as_array().unwrap() {
             assert_eq!(exception["blocking"], true);
@@ -623,6 +623,53 @@ async fn c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_s
             (&Value::Null, &Value::Null)
         );
     }
+}
+
+async fn c2a_a_name_that_is_wrong_is_told_once_however_many_addresses_take_it_over(app: &TestApp) {
+    app.open_shop().await;
+    let with = |name: &str, shipping: Value, billing: Value| {
+        let mut basket = basket_with(json!({ "customer": { "name": name } }));
+        basket["billingAddress"] = basket["shippingAddress"].clone();
+        for (address, changes) in [("shippingAddress", shipping), ("billingAddress", billing)] {
+            for (field, value) in changes.as_object().unwrap() {
+                basket[address][field] = value.clone();
+            }
+        }
+        basket
+    };
+    let name = ("NAME_INVALID", "input.customer.name");
+    let shipping = ("ADDRESS_INVALID", "input.shippingAddress");
+    let billing = ("ADDRESS_INVALID", "input.billingAddress");
+    let (none, blank) = (json!({}), json!({ "name": " " }));
+    for wrong in ["", " ", "Ann\nLee", &"n".repeat(301)] {
+        refused(app, with(wrong, none.clone(), none.clone()), &[name]).await;
+        refused(app, with(wrong, blank.clone(), blank.clone()), &[name]).await;
+        // Whatever else is wrong with an address is told for itself, and without the name.
+        let nowhere = with(wrong, json!({ "city": "" }), none.clone());
+        let errors = refused(app, nowhere, &[name, shipping]).await;
+        let message = errors[1]["message"].as_str().unwrap();
+        assert!(message.contains("The city is missing."), "{message}");
+        assert!(!message.contains("neither a person"), "{message}");
+    }
+    // A name of its own is the address's own fault.
+    let long = json!({ "name": "n".repeat(301) });
+    refused(app, with("Anna", none.clone(), long.clone()), &[billing]).await;
+    refused(app, with("", none.clone(), long), &[name, billing]).await;
+
+    // Where the order is kept, the address says all the same that nobody is named on it.
+    let mut basket = with("", none.clone(), none);
+    basket["channel"] = json!("marketplace");
+    let order = taken(app, basket).await;
+    assert_eq!(found(&order), ["NAME_INVALID"]);
+    let query = "query Of($id: ID!) { order(by: { id: $id }) {
+        shippingAddress { verdict reasons { field code } } } }";
+    let data = app.gql(query, json!({ "id": order["id"] })).await;
+    let address = &data["order"]["shippingAddress"];
+    assert_eq!(address["verdict"], "INVALID", "{address:#}");
+    assert_eq!(
+        address["reasons"][0],
+        json!({ "field": "NAME", "code": "MISSING" })
+    );
 }
 
 async fn c2a_names_and_contacts_of_all_kinds_are_taken_as_they_are(app: &TestApp) {

@@ -53,7 +53,7 @@ pub struct OrderSubmitInput {
     /// The promotion codes that the customer typed, in any case.
     #[graphql(default)]
     pub promotion_codes: Vec<String>,
-    /// The shipping service; `STANDARD` if not given.
+    /// The shipping service, at most 200 characters; `STANDARD` if not given.
     pub service_level: Option<String>,
     /// What the channel charged for shipping, in the order's currency. It is what the order is
     /// charged; a difference to our rate is an exception.
