@@ -6,6 +6,7 @@ use support::{TestApp, both_backends};
 both_backends!(
     an_order_is_taken_from_a_catalogue_made_over_the_api,
     a_code_belongs_to_one_variant_however_it_is_written,
+    a_mistake_in_metadata_is_named_by_its_place_in_the_input,
     a_change_of_an_older_version_is_refused,
     stock_moves_once_for_a_key,
     a_variant_has_a_stock_row_in_every_warehouse,
@@ -212,6 +213,34 @@ async fn a_code_belongs_to_one_variant_however_it_is_written(app: &TestApp) {
     });
     let payload = attempt(app, "variantSetCodes", stolen, "variant { id }").await;
     assert_eq!(codes(&payload), ["QUANTITY_INVALID", "CODE_TAKEN"]);
+}
+
+async fn a_mistake_in_metadata_is_named_by_its_place_in_the_input(app: &TestApp) {
+    let entry = |key: &str, value: &str| json!({ "key": key, "value": value });
+    let long = "v".repeat(4_001);
+    // By their keys they would stand the other way round.
+    let wrong = json!([entry("z", "1"), entry("m", &long), entry("a b", "1")]);
+    let fields = json!([
+        ["input", "metadata", "1", "value"],
+        ["input", "metadata", "2", "key"],
+    ]);
+    let node = "product { id metadata }";
+    let input = json!({ "code": "META", "title": "Meta", "metadata": wrong });
+    let refused = attempt(app, "productCreate", input, node).await;
+    assert_eq!(fields_of(&refused), fields);
+    let right = json!([entry("z", "1"), entry("a", "2"), entry("z", "3")]);
+    let input = json!({ "code": "META", "title": "Meta", "metadata": right });
+    let made = make(app, "productCreate", input, node).await;
+    assert_eq!(made["metadata"], json!({ "a": "2", "z": "3" }));
+    let input = json!({ "id": made["id"], "metadata": wrong });
+    let refused = attempt(app, "productUpdate", input, node).await;
+    assert_eq!(fields_of(&refused), fields);
+}
+
+/// Where a payload's refusals are.
+fn fields_of(payload: &Value) -> Value {
+    let errors = payload["userErrors"].as_array().into_iter().flatten();
+    errors.map(|error| error["field"].clone()).collect()
 }
 
 async fn a_change_of_an_older_version_is_refused(app: &TestApp) {

@@ -1,6 +1,6 @@
 //! Products, variants and their codes on the wire.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_graphql::{
     Context, Enum, ID, InputObject, Json, MaybeUndefined, Object, OneofObject, Result, SimpleObject,
@@ -61,7 +61,7 @@ pub struct MetadataInput {
     pub value: String,
 }
 
-fn metadata(entries: Vec<MetadataInput>) -> BTreeMap<String, String> {
+fn metadata(entries: Vec<MetadataInput>) -> Vec<(String, String)> {
     entries
         .into_iter()
         .map(|entry| (entry.key, entry.value))
@@ -720,7 +720,7 @@ pub struct ProductCreateInput {
     pub title: String,
     /// What it is, at most 4,000 characters.
     pub description: Option<String>,
-    /// Key-values that everyone sees, at most 100.
+    /// Key-values that everyone sees, at most 100; of two with the same key, the last.
     #[graphql(default, validator(max_items = 100))]
     pub metadata: Vec<MetadataInput>,
     /// Its variants, at most 100; more can be made later.
@@ -755,7 +755,7 @@ pub struct ProductUpdateInput {
     pub title: Option<String>,
     /// What it is, at most 4,000 characters; null removes it.
     pub description: MaybeUndefined<String>,
-    /// All its key-values, at most 100.
+    /// All its key-values, at most 100; of two with the same key, the last.
     #[graphql(validator(max_items = 100))]
     pub metadata: Option<Vec<MetadataInput>>,
 }
