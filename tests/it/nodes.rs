@@ -93,7 +93,7 @@ async fn world(app: &TestApp, channel: &str) -> World {
         orderHold(input: { id: $order, reason: \"a look\" }) { userErrors { code } }
         orderAddNote(input: { id: $order, body: \"a word\" }) { userErrors { code } }
         inboundSupplyCreate(input: { variantId: $variant, warehouseId: $warehouse, quantity: 1,
-            expectedAt: \"2031-01-01T00:00:00Z\" }) {
+            expectedAt: \"2031-01-01T00:00:00Z\", idempotencyKey: $code }) {
             inboundSupply { __typename id } userErrors { code } }
         priceListCreate(input: { code: $code, currency: \"EUR\", channelId: $channel }) {
             priceList { __typename id } userErrors { code } }

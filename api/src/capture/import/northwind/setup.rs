@@ -223,7 +223,7 @@ pub async fn product(
             supplier: None,
             reference: Some("Northwind: UnitsOnOrder".to_owned()),
         };
-        inbound::expect(tx, cmd).await?;
+        inbound::expect(tx, &cmd).await?;
     }
     Ok(true)
 }
