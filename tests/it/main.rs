@@ -22,3 +22,4 @@ mod schema;
 mod statements;
 mod updates;
 mod verify;
+mod workers;
