@@ -34,6 +34,7 @@ both_backends!(
     c1_a_text_with_a_null_character_is_refused_wherever_it_stands,
     c2a_contacts_that_cannot_be_right_are_refused_where_the_channel_says_so,
     c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_says_so,
+    c2a_a_name_that_is_wrong_is_told_once_however_many_addresses_take_it_over,
     c2a_names_and_contacts_of_all_kinds_are_taken_as_they_are,
     c2a_a_known_customer_needs_no_name,
     c2b_an_address_of_the_wrong_shape_follows_the_channels_policy,
@@ -52,6 +53,7 @@ both_backends!(
     c4a_a_total_that_differs_is_flagged_with_both_breakdowns,
     c4a_currencies_with_no_and_with_three_decimals_add_up,
     c4a_amounts_that_are_none_are_refused_with_their_places,
+    c4a_an_amount_that_was_a_float_is_refused_however_it_is_sent,
     c4b_each_kind_of_promotion_takes_off_what_it_says,
     c4b_a_code_that_gives_nothing_is_refused_with_its_reason,
     c4b_exclusive_codes_are_not_combined,
@@ -410,6 +412,11 @@ async fn c1_faults_of_form_are_told_with_their_places(app: &TestApp) {
             "input.externalReference",
         ),
         (
+            json!({ "serviceLevel": long }),
+            "INVALID_INPUT",
+            "input.serviceLevel",
+        ),
+        (
             json!({ "metadata": [1] }),
             "INVALID_INPUT",
             "input.metadata",
@@ -603,13 +610,7 @@ async fn c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_s
         )
         .await;
         assert_eq!(order["stage"], "ON_HOLD", "{order:#}");
-        // The shipping address has no name of its own, so it lacks one, too.
-        let expected = [
-            "NAME_INVALID",
-            "EMAIL_INVALID",
-            "PHONE_INVALID",
-            "ADDRESS_INVALID",
-        ];
+        let expected = ["NAME_INVALID", "EMAIL_INVALID", "PHONE_INVALID"];
         assert_eq!(found(&order), expected);
         for exception in order["exceptions"].as_array().unwrap() {
             assert_eq!(exception["blocking"], true);
@@ -622,6 +623,53 @@ async fn c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_s
             (&Value::Null, &Value::Null)
         );
     }
+}
+
+async fn c2a_a_name_that_is_wrong_is_told_once_however_many_addresses_take_it_over(app: &TestApp) {
+    app.open_shop().await;
+    let with = |name: &str, shipping: Value, billing: Value| {
+        let mut basket = basket_with(json!({ "customer": { "name": name } }));
+        basket["billingAddress"] = basket["shippingAddress"].clone();
+        for (address, changes) in [("shippingAddress", shipping), ("billingAddress", billing)] {
+            for (field, value) in changes.as_object().unwrap() {
+                basket[address][field] = value.clone();
+            }
+        }
+        basket
+    };
+    let name = ("NAME_INVALID", "input.customer.name");
+    let shipping = ("ADDRESS_INVALID", "input.shippingAddress");
+    let billing = ("ADDRESS_INVALID", "input.billingAddress");
+    let (none, blank) = (json!({}), json!({ "name": " " }));
+    for wrong in ["", " ", "Ann\nLee", &"n".repeat(301)] {
+        refused(app, with(wrong, none.clone(), none.clone()), &[name]).await;
+        refused(app, with(wrong, blank.clone(), blank.clone()), &[name]).await;
+        // Whatever else is wrong with an address is told for itself, and without the name.
+        let nowhere = with(wrong, json!({ "city": "" }), none.clone());
+        let errors = refused(app, nowhere, &[name, shipping]).await;
+        let message = errors[1]["message"].as_str().unwrap();
+        assert!(message.contains("The city is missing."), "{message}");
+        assert!(!message.contains("neither a person"), "{message}");
+    }
+    // A name of its own is the address's own fault.
+    let long = json!({ "name": "n".repeat(301) });
+    refused(app, with("Anna", none.clone(), long.clone()), &[billing]).await;
+    refused(app, with("", none.clone(), long), &[name, billing]).await;
+
+    // Where the order is kept, the address says all the same that nobody is named on it.
+    let mut basket = with("", none.clone(), none);
+    basket["channel"] = json!("marketplace");
+    let order = taken(app, basket).await;
+    assert_eq!(found(&order), ["NAME_INVALID"]);
+    let query = "query Of($id: ID!) { order(by: { id: $id }) {
+        shippingAddress { verdict reasons { field code } } } }";
+    let data = app.gql(query, json!({ "id": order["id"] })).await;
+    let address = &data["order"]["shippingAddress"];
+    assert_eq!(address["verdict"], "INVALID", "{address:#}");
+    assert_eq!(
+        address["reasons"][0],
+        json!({ "field": "NAME", "code": "MISSING" })
+    );
 }
 
 async fn c2a_names_and_contacts_of_all_kinds_are_taken_as_they_are(app: &TestApp) {
@@ -1280,6 +1328,54 @@ async fn c4a_amounts_that_are_none_are_refused_with_their_places(app: &TestApp) 
     assert_eq!(taken(app, off("14.90")).await["total"]["amount"], "4.90");
     let payload = app.submit(off("14.91")).await;
     assert_eq!(codes(&payload), ["AMOUNT_INVALID"], "{payload:#}");
+}
+
+async fn c4a_an_amount_that_was_a_float_is_refused_however_it_is_sent(app: &TestApp) {
+    app.open_shop().await;
+    let admin = Some(app.admin_key.as_str());
+    let ask = async |total: Value| {
+        let input = basket_with(json!({ "total": total }));
+        app.answer_as(admin, SUBMIT, json!({ "input": input }))
+            .await
+    };
+    let write = async |total: &str| {
+        let query = format!(
+            "mutation {{ orderSubmit(input: {{ channel: \"web\", total: {total},
+                customer: {{ name: \"Anna Leitner\" }}, payment: {{ method: EXTERNAL }},
+                lines: [{{ sku: \"MUG-WHITE\", quantity: 1 }}],
+                shippingAddress: {{ line1: \"Ringstraße 1\", city: \"Wien\",
+                    postalCode: \"1010\", country: \"AT\" }} }}) {{
+                order {{ submittedTotal {{ amount }} }} userErrors {{ code }} }} }}"
+        );
+        app.answer_as(admin, &query, json!({})).await
+    };
+    // 19.8 is what it comes to, and is no number that a computer can keep.
+    for refused in [
+        ask(json!(19.8)).await,
+        write("19.80").await,
+        ask(json!("19,80")).await,
+    ] {
+        assert_eq!(refused.code(), "BAD_USER_INPUT", "{:#}", refused.body);
+        let message = refused.body["errors"][0]["message"].as_str().unwrap();
+        assert!(
+            message.contains("a decimal number is a string"),
+            "{message}"
+        );
+    }
+    assert_eq!(orders(app).await, 0);
+    let taken = ask(json!("19.8")).await.data();
+    assert_eq!(taken["orderSubmit"]["order"]["total"]["amount"], "19.80");
+    let taken = write("\"19.80\"").await.data();
+    let kept = &taken["orderSubmit"]["order"]["submittedTotal"];
+    assert_eq!(kept["amount"], "19.80", "{taken:#}");
+    // A whole number is exact however it is written, and its answer a string all the same.
+    let taken = app.gql(
+        SUBMIT,
+        json!({ "input": lines(json!([
+        { "sku": "MUG-WHITE", "quantity": 2, "unitPrice": "14.90", "discount": 9 }])) }),
+    );
+    let taken = taken.await["orderSubmit"].take();
+    assert_eq!(taken["order"]["total"]["amount"], "25.70", "{taken:#}");
 }
 
 fn with_codes(codes: &[&str], lines: Value) -> Value {

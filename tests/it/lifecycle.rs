@@ -2,7 +2,7 @@
 //! with its place, and nothing that the present state forbids.
 
 use chrono::Duration;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket, basket_with, codes};
 use support::{TestApp, both_backends};
@@ -33,6 +33,7 @@ both_backends!(
     q1b_who_gives_up_waiting_leaves_the_queue_to_the_others,
     t1_of_two_exceptions_only_the_last_releases_the_order,
     t1_an_exception_is_settled_once,
+    t1_exceptions_of_one_moment_stand_in_the_order_of_their_identifiers,
     t1_a_sku_that_is_still_unknown_cannot_be_waved_through,
     t1_a_decline_that_was_waved_through_does_not_strand_a_waiting_order,
     c5a_money_that_comes_after_the_end_goes_back,
@@ -1040,6 +1041,47 @@ async fn t1_an_exception_is_settled_once(app: &TestApp) {
         ["NOT_FOUND"],
         "an order is no exception"
     );
+}
+
+async fn t1_exceptions_of_one_moment_stand_in_the_order_of_their_identifiers(app: &TestApp) {
+    use entity::order_exception::{Column, Entity};
+    app.open_shop().await;
+    let order = app
+        .place(basket_with(json!({ "channel": "marketplace", "lines": [
+            { "sku": "NO-1", "quantity": 1 }, { "sku": "NO-2", "quantity": 1 },
+            { "sku": "NO-3", "quantity": 1 }] })))
+        .await;
+    let db = &app.app.db.write;
+    let rows = Entity::find()
+        .order_by_asc(Column::Id)
+        .all(db)
+        .await
+        .unwrap();
+    assert!(rows.len() == 3 && rows.iter().all(|row| row.opened_at == rows[0].opened_at));
+    // The table gives them back in another order from here on.
+    Entity::delete_by_id(rows[0].id).exec(db).await.unwrap();
+    Entity::insert(rows[0].clone().into_active_model())
+        .exec_without_returning(db)
+        .await
+        .unwrap();
+    let query = "query List($id: ID!, $after: String) {
+        order(by: { id: $id }) { exceptions { id } }
+        all: exceptions { nodes { id } }
+        exceptions(first: 1, after: $after) { nodes { id } pageInfo { endCursor } } }";
+    let expected: Vec<Value> = rows
+        .iter()
+        .map(|row| json!({ "id": api::graphql::ids::to_global(row.id) }))
+        .collect();
+    let mut after = Value::Null;
+    for one in &expected {
+        let data = app
+            .gql(query, json!({ "id": order["id"], "after": after }))
+            .await;
+        assert_eq!(data["order"]["exceptions"], json!(expected));
+        assert_eq!(data["all"]["nodes"], json!(expected));
+        assert_eq!(data["exceptions"]["nodes"], json!([one]));
+        after = data["exceptions"]["pageInfo"]["endCursor"].clone();
+    }
 }
 
 async fn t1_a_sku_that_is_still_unknown_cannot_be_waved_through(app: &TestApp) {

@@ -146,7 +146,6 @@ impl TestApp {
                     on_hand: Set(0),
                     reserved: Set(0),
                     safety: Set(0),
-                    incoming: Set(0),
                     version: Set(0),
                     updated_at: updated_at.clone(),
                 });

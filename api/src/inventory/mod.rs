@@ -321,7 +321,6 @@ impl Shelf {
             on_hand: 0,
             reserved: 0,
             safety: 0,
-            incoming: 0,
             version: 0,
             updated_at: tx.now,
         });
@@ -429,7 +428,6 @@ fn whole(row: stock::Model) -> stock::ActiveModel {
         on_hand: Set(row.on_hand),
         reserved: Set(row.reserved),
         safety: Set(row.safety),
-        incoming: Set(row.incoming),
         version: Set(row.version),
         updated_at: Set(row.updated_at),
     }

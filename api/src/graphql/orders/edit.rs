@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::{LineId, Money as Minor, OrderId};
-use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::mutations::{AddressInput, OrderLineInput, OrderPayload, command, read, refused};
@@ -15,7 +14,7 @@ use crate::failure::{Failure, Problem};
 use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::from_global;
 use crate::graphql::once::{mark_replayed, once};
-use crate::graphql::scalars::{Money, money};
+use crate::graphql::scalars::{Decimal, Money, money};
 use crate::graphql::{Allowed, actor, app, principal};
 use crate::orders::revise::revise;
 
@@ -96,8 +95,8 @@ impl OrderEditInput {
                 Ok(LineEdit {
                     line_id: from_global::<LineId>(&line.line_id, &path)?,
                     quantity: line.quantity,
-                    unit_price: line.unit_price,
-                    discount: line.discount,
+                    unit_price: line.unit_price.map(Into::into),
+                    discount: line.discount.map(Into::into),
                 })
             })
             .collect::<Result<_, Problem>>()?;
@@ -114,7 +113,7 @@ impl OrderEditInput {
             billing_address: self.billing_address.clone().map(Into::into),
             promotion_codes: self.promotion_codes.clone(),
             service_level: self.service_level.clone(),
-            shipping_charge: self.shipping_charge,
+            shipping_charge: self.shipping_charge.map(Into::into),
             shipping_afresh: self.reprice_shipping,
             instrument: self.payment_token.clone(),
             reason: self.reason.clone(),

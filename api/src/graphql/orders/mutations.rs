@@ -7,7 +7,6 @@ use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::order::Source;
 use entity::{ExceptionId, HoldId, OrderId, order, order_exception};
-use rust_decimal::Decimal;
 use sea_orm::EntityTrait;
 use serde::Serialize;
 
@@ -22,6 +21,7 @@ use crate::failure::{Code, Failure, Problem};
 use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::once::{mark_replayed, once};
+use crate::graphql::scalars::Decimal;
 use crate::graphql::{Allowed, actor, app, principal};
 use crate::http::IdempotencyKey;
 use crate::orders::{self, Changed};
@@ -53,7 +53,7 @@ pub struct OrderSubmitInput {
     /// The promotion codes that the customer typed, in any case.
     #[graphql(default)]
     pub promotion_codes: Vec<String>,
-    /// The shipping service; `STANDARD` if not given.
+    /// The shipping service, at most 200 characters; `STANDARD` if not given.
     pub service_level: Option<String>,
     /// What the channel charged for shipping, in the order's currency. It is what the order is
     /// charged; a difference to our rate is an exception.
@@ -151,8 +151,8 @@ impl From<OrderLineInput> for SubmittedLine {
         SubmittedLine {
             sku: input.sku,
             quantity: input.quantity,
-            unit_price: input.unit_price,
-            discount: input.discount,
+            unit_price: input.unit_price.map(Into::into),
+            discount: input.discount.map(Into::into),
             title: input.title,
         }
     }
@@ -176,8 +176,8 @@ impl From<OrderSubmitInput> for Submission {
             lines: input.lines.into_iter().map(Into::into).collect(),
             promotion_codes: input.promotion_codes,
             service_level: input.service_level,
-            shipping_charge: input.shipping_charge,
-            total: input.total,
+            shipping_charge: input.shipping_charge.map(Into::into),
+            total: input.total.map(Into::into),
             payment: SubmittedPayment {
                 method: input.payment.method.into(),
                 token: input.payment.token,
