@@ -64,6 +64,8 @@ codes! {
     NameInvalid,
     /// No such thing, or none that you may see.
     NotFound,
+    /// It is somebody else's, who alone may change it.
+    NotOwner,
     /// The order cannot be cancelled in its present state.
     OrderNotCancellable,
     /// The order cannot be edited in its present state.

@@ -80,6 +80,8 @@ ids! {
     PromotionId,
     /// Identifies a reservation of stock.
     ReservationId,
+    /// Identifies a search that somebody keeps.
+    SavedViewId,
     /// Identifies a shipping rate.
     ShippingRateId,
     /// Identifies a shipping zone.

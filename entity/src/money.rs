@@ -4,9 +4,12 @@
 //! one as an 8-byte float). [`Decimal`] appears only where text is parsed, a rate is multiplied
 //! or an amount is printed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use iso_currency::IntoEnumIterator;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use sea_orm::DeriveValueType;
@@ -32,6 +35,18 @@ impl Currency {
     /// ISO 4217 gives none for precious metals and test codes; those count as whole units.
     pub fn exponent(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)
+    }
+
+    /// Every currency of ISO 4217, by how many decimals its minor unit has.
+    pub fn by_exponent() -> &'static BTreeMap<u32, Vec<Currency>> {
+        static ALL: LazyLock<BTreeMap<u32, Vec<Currency>>> = LazyLock::new(|| {
+            let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            for currency in iso_currency::Currency::iter().map(Currency) {
+                all.entry(currency.exponent()).or_default().push(currency);
+            }
+            all
+        });
+        &ALL
     }
 
     /// The three-letter code.

@@ -16,6 +16,7 @@ mod m20261123_000005_payments;
 mod m20261123_000006_events;
 mod m20261123_000007_operations;
 mod m20261123_000008_stock_without_incoming;
+mod m20261123_000010_finding;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_events::Migration),
             Box::new(m20261123_000007_operations::Migration),
             Box::new(m20261123_000008_stock_without_incoming::Migration),
+            Box::new(m20261123_000010_finding::Migration),
         ]
     }
 }
@@ -43,6 +45,8 @@ const SQLITE_TYPES: &[(&str, &str)] = &[
     (" JSONB", " TEXT"),
     (" CHAR(3)", " TEXT"),
     (" CHAR(2)", " TEXT"),
+    // What lets PostgreSQL search for beginnings by an index whatever its language.
+    (" text_pattern_ops", ""),
 ];
 
 /// Runs statements written in PostgreSQL's words, on either back end. Statements end with `;` at

@@ -391,6 +391,12 @@ async fn x1_a_confined_key_changes_nothing_of_other_channels(app: &TestApp) {
         ),
         ("orderReleaseHold", "OrderReleaseHoldInput", json!({})),
         ("orderAddNote", "OrderAddNoteInput", json!({ "body": "x" })),
+        ("orderAddTags", "OrderTagsInput", json!({ "tags": ["x"] })),
+        (
+            "orderRemoveTags",
+            "OrderTagsInput",
+            json!({ "tags": ["x"] }),
+        ),
         (
             "orderRetryPayment",
             "OrderRetryPaymentInput",

@@ -252,6 +252,8 @@ async fn a1_a_held_order_goes_on_when_the_last_hold_is_lifted(app: &TestApp) {
 
 const NOTE: (&str, &str) = ("orderAddNote", "OrderAddNoteInput");
 
+const TAGS: (&str, &str) = ("orderAddTags", "OrderTagsInput");
+
 async fn a1_a_note_can_be_written_on_an_order_that_has_ended(app: &TestApp) {
     app.open_shop().await;
     let order = app.place(basket()).await;
@@ -532,6 +534,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                     act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await
                 }
                 "ADD_NOTE" => act(app, NOTE.0, NOTE.1, json!({ "id": id, "body": "x" })).await,
+                "TAG" => act(app, TAGS.0, TAGS.1, json!({ "id": id, "tags": ["x"] })).await,
                 other => panic!("nothing does {other}"),
             };
             let refused = codes(&payload);

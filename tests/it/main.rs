@@ -12,6 +12,7 @@ mod capture;
 mod catalogue;
 mod dependencies;
 mod edits;
+mod finding;
 mod imports;
 mod lifecycle;
 mod migrating;

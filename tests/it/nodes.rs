@@ -53,6 +53,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
             "OrderException",
             "OrderLine",
             "Reservation",
+            "SavedView",
         ],
     ),
     (Scope::PaymentsRead, &["Payment", "PaymentTransaction"]),
@@ -102,7 +103,9 @@ async fn world(app: &TestApp, channel: &str) -> World {
             promotion { __typename id } userErrors { code } }
         shippingRateSet(input: { zoneId: $zone, channelId: $channel, serviceLevel: $code,
             price: { amount: 1, currency: \"EUR\" } }) {
-            shippingRate { __typename id } userErrors { code } } }";
+            shippingRate { __typename id } userErrors { code } }
+        savedViewCreate(input: { name: $code, query: \"tag:vip\", shared: true }) {
+            savedView { __typename id } userErrors { code } } }";
     let of_it = json!({
         "order": order["id"], "channel": to_global(row.id), "variant": to_global(stocked.id),
         "warehouse": to_global(stocked.warehouse), "zone": zones["shippingZones"]["nodes"][0]["id"],
@@ -231,11 +234,15 @@ async fn x1_what_needs_a_scope_is_null_without_it(app: &TestApp) {
     for role in Role::iter() {
         let channels: &[&str] = if role == Role::Partner { &["web"] } else { &[] };
         let key = app.key_for(role, channels, None).await.key;
-        let may: BTreeSet<String> = SCOPES
+        let mut may: BTreeSet<String> = SCOPES
             .iter()
             .filter(|(scope, _)| scopes(role).contains(scope))
             .flat_map(|(_, kinds)| kinds.iter().map(|kind| (*kind).to_owned()))
             .collect();
+        // Who is confined to channels sees no views of others.
+        if role == Role::Partner {
+            may.remove("SavedView");
+        }
         assert_eq!(seen(app, &key, &world).await, may, "{role:?}");
     }
 }
@@ -246,9 +253,10 @@ async fn x1_what_is_of_another_channel_is_null_as_what_is_not_there(app: &TestAp
     let other = world(app, "b2b").await;
     // It may do everything, so that only the channel can be what stops it.
     let key = app.key_for(Role::Admin, &["web"], None).await.key;
-    // A key that is confined makes and sees no keys.
+    // A key that is confined makes and sees no keys, and no views of others.
     let mut all: BTreeSet<String> = own.keys().cloned().collect();
     all.remove("ApiKey");
+    all.remove("SavedView");
     assert_eq!(seen(app, &key, &own).await, all);
     let shared = OF_NO_CHANNEL.map(str::to_owned);
     assert_eq!(seen(app, &key, &other).await, BTreeSet::from(shared));

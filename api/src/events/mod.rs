@@ -179,6 +179,27 @@ pub enum Event {
         /// The note.
         note_id: Uuid,
     },
+    /// Tags were put on it.
+    #[serde(rename = "order.tagged")]
+    OrderTagged {
+        /// The tags, as they were written.
+        tags: Vec<String>,
+    },
+    /// Tags were taken off it.
+    #[serde(rename = "order.untagged")]
+    OrderUntagged {
+        /// The tags, as they had been written.
+        tags: Vec<String>,
+    },
+    /// A search was kept under a name, or changed.
+    #[serde(rename = "saved_view.saved")]
+    SavedViewSaved {
+        /// Whether others see it.
+        shared: bool,
+    },
+    /// A search is no longer kept.
+    #[serde(rename = "saved_view.deleted")]
+    SavedViewDeleted {},
     /// A stock row changed; the figures are those after it.
     #[serde(rename = "stock.changed")]
     StockChanged {

@@ -6,11 +6,13 @@
 
 use async_graphql::{ID, InputObject, InputType};
 use chrono::{DateTime, Utc};
+use entity::Currency;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
 use sea_orm::{ColumnTrait, Condition, Value};
 
 use super::errors::bad_input;
 use super::ids::{self, Node};
+use super::scalars::Decimal;
 
 /// How deep filters may nest. With at most 20 in a list, no condition is too deep for SQLite.
 const DEEPEST: usize = 4;
@@ -59,6 +61,29 @@ pub struct IntFilter {
     pub one_of: Option<Vec<i64>>,
     /// Within this range.
     pub range: Option<IntRange>,
+}
+
+/// A range of amounts. What is given must all hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct AmountRange {
+    /// More than this.
+    pub gt: Option<Decimal>,
+    /// At least this.
+    pub gte: Option<Decimal>,
+    /// Less than this.
+    pub lt: Option<Decimal>,
+    /// At most this.
+    pub lte: Option<Decimal>,
+}
+
+/// What an amount must be, in major units of each row's own currency: 500 is 500 yen of one, and
+/// 500.00 euros of another. Compared exactly.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct AmountFilter {
+    /// Exactly this.
+    pub eq: Option<Decimal>,
+    /// Within this range.
+    pub range: Option<AmountRange>,
 }
 
 /// A half-open range of moments.
@@ -129,8 +154,17 @@ impl StringFilter {
     /// The condition on a text column.
     pub fn on(&self, column: impl ColumnTrait) -> Condition {
         let like = |pattern: String| {
-            let text = Func::lower(Expr::col(column.as_column_ref()));
-            Expr::from(text).like(LikeExpr::new(pattern.to_lowercase()).escape('\\'))
+            let one = |pattern: String| {
+                let text = Func::lower(Expr::col(column.as_column_ref()));
+                Expr::from(text).like(LikeExpr::new(pattern).escape('\\'))
+            };
+            // Which letters the database lowers is its own affair, but A to Z are among them.
+            let (few, all) = (pattern.to_ascii_lowercase(), pattern.to_lowercase());
+            let mut any = Condition::any().add(one(few.clone()));
+            if all != few {
+                any = any.add(one(all));
+            }
+            any
         };
         // No text that is kept has a NUL character, and PostgreSQL cannot be asked about one.
         let kept = |text: &&String| !text.contains('\0');
@@ -203,6 +237,60 @@ impl IntFilter {
     }
 }
 
+impl AmountFilter {
+    /// The condition on a column of minor units beside that of their currency. An amount is
+    /// compared in the minor units of each kind of currency, where it may lie between two of them.
+    pub fn on(&self, minor: impl ColumnTrait, currency: impl ColumnTrait) -> Condition {
+        let mut any = Condition::any();
+        for (exponent, currencies) in Currency::by_exponent() {
+            let constant = |one: &Currency| Expr::Constant(one.code().into());
+            any = any.add(
+                Condition::all()
+                    .add(currency.into_expr().is_in(currencies.iter().map(constant)))
+                    .add(self.in_minor_units(minor, *exponent)),
+            );
+        }
+        any
+    }
+
+    fn in_minor_units(&self, minor: impl ColumnTrait, exponent: u32) -> Condition {
+        let range = self.range.clone().unwrap_or_default();
+        let least = |amount: Decimal| least_units(amount.0, exponent);
+        let beyond = |amount: Decimal| least_beyond(amount.0, exponent);
+        // What is beyond 64 bits is beyond every row.
+        let from = |units: i128| match i64::try_from(units) {
+            Ok(units) => minor.gte(units),
+            Err(_) => Expr::value(units < 0),
+        };
+        let until = |units: i128| from(units).not();
+        Condition::all()
+            .add_option(self.eq.map(least).map(from))
+            .add_option(self.eq.map(beyond).map(until))
+            .add_option(range.gte.map(least).map(from))
+            .add_option(range.gt.map(beyond).map(from))
+            .add_option(range.lt.map(least).map(until))
+            .add_option(range.lte.map(beyond).map(until))
+    }
+}
+
+/// The least number of minor units that is no less than an amount.
+fn least_units(amount: rust_decimal::Decimal, exponent: u32) -> i128 {
+    let (whole, rest) = units(amount, exponent);
+    whole + i128::from(rest > 0)
+}
+
+/// The least number of minor units that is more than an amount.
+fn least_beyond(amount: rust_decimal::Decimal, exponent: u32) -> i128 {
+    units(amount, exponent).0 + 1
+}
+
+/// An amount in whole minor units, rounded down, and what is left of it.
+fn units(amount: rust_decimal::Decimal, exponent: u32) -> (i128, i128) {
+    let digits = amount.mantissa() * 10_i128.pow(exponent);
+    let of_a_unit = 10_i128.pow(amount.scale());
+    (digits.div_euclid(of_a_unit), digits.rem_euclid(of_a_unit))
+}
+
 impl DateTimeFilter {
     /// The condition on a column of moments.
     pub fn on(&self, column: impl ColumnTrait) -> Condition {
@@ -253,23 +341,25 @@ pub(crate) use filter;
 
 /// The condition of a whole `where`; without one, everything matches.
 pub fn condition<F: Filter>(filter: Option<&F>) -> async_graphql::Result<Condition> {
-    filter.map_or(Ok(Condition::all()), |filter| nested(filter, 0))
+    filter.map_or(Ok(Condition::all()), |filter| within(filter, DEEPEST))
 }
 
-fn nested<F: Filter>(filter: &F, depth: usize) -> async_graphql::Result<Condition> {
-    if depth > DEEPEST {
-        return Err(bad_input(&format!(
+/// The condition of a filter that nests at most so many levels deep.
+pub fn within<F: Filter>(filter: &F, deepest: usize) -> async_graphql::Result<Condition> {
+    let deeper = |filter: &F| match deepest.checked_sub(1) {
+        Some(rest) => within(filter, rest),
+        None => Err(bad_input(&format!(
             "filters nest at most {DEEPEST} levels deep"
-        )));
-    }
+        ))),
+    };
     let mut whole = filter.fields();
     for each in filter.and().unwrap_or_default() {
-        whole = whole.add(nested(each, depth + 1)?);
+        whole = whole.add(deeper(each)?);
     }
     if let Some(choices) = filter.or() {
         let mut any = Condition::any();
         for choice in choices {
-            any = any.add(nested(choice, depth + 1)?);
+            any = any.add(deeper(choice)?);
         }
         if choices.is_empty() {
             any = any.add(Expr::value(false));
@@ -277,7 +367,9 @@ fn nested<F: Filter>(filter: &F, depth: usize) -> async_graphql::Result<Conditio
         whole = whole.add(any);
     }
     if let Some(not) = filter.not() {
-        whole = whole.add(nested(not, depth + 1)?.not());
+        // What is not known does not match, so its contrary does.
+        let known = Func::coalesce([Expr::from(deeper(not)?), Expr::value(false)]);
+        whole = whole.add(Expr::from(known).not());
     }
     Ok(whole)
 }
@@ -330,7 +422,8 @@ mod tests {
         let sql = sql(condition(Some(&tree)).expect("a condition"));
         assert_eq!(
             sql,
-            "\"title\" = 'd' AND (\"title\" = 'a' OR \"title\" = 'b') AND (NOT \"title\" = 'c')"
+            "\"title\" = 'd' AND (\"title\" = 'a' OR \"title\" = 'b') \
+             AND (NOT COALESCE(\"title\" = 'c', FALSE))"
         );
     }
 
@@ -371,6 +464,27 @@ mod tests {
         };
         let sql = sql(filter.on(Column::Title));
         assert!(sql.contains("LOWER(\"title\") LIKE"), "{sql}");
+    }
+
+    #[test]
+    fn an_amount_is_compared_in_the_minor_units_of_each_currency() {
+        let amount = |text: &str| text.parse::<rust_decimal::Decimal>().expect("an amount");
+        for (text, exponent, least, beyond) in [
+            ("500", 2, 50_000, 50_001),
+            ("500", 0, 500, 501),
+            ("0.5", 0, 1, 1),
+            ("-0.5", 0, 0, 0),
+            ("-1.5", 2, -150, -149),
+            ("1.2345", 3, 1_235, 1_235),
+            ("1.234", 3, 1_234, 1_235),
+            ("0.0000000000000000000000000001", 4, 1, 1),
+        ] {
+            let amount = amount(text);
+            assert_eq!(least_units(amount, exponent), least, "{text}");
+            assert_eq!(least_beyond(amount, exponent), beyond, "{text}");
+        }
+        let most = rust_decimal::Decimal::MAX;
+        assert!(least_units(most, 4) > i128::from(i64::MAX));
     }
 
     #[test]

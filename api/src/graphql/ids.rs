@@ -48,6 +48,7 @@ nodes! {
     ProductId => "Product",
     PromotionId => "Promotion",
     ReservationId => "Reservation",
+    SavedViewId => "SavedView",
     ShippingRateId => "ShippingRate",
     ShippingZoneId => "ShippingZone",
     TaxRateId => "TaxRate",

@@ -128,6 +128,7 @@ by_id! {
     product by ProductId,
     promotion by PromotionId,
     reservation by ReservationId,
+    saved_view by SavedViewId,
     shipping_rate by ShippingRateId,
     shipping_zone by ShippingZoneId,
     stock_movement by MovementId,
@@ -216,6 +217,8 @@ belonging! {
     ExceptionsOf(OrderId) => order_exception by OrderId ordered OpenedAt then Id,
     /// The notes on an order.
     NotesOf(OrderId) => note by OrderId ordered CreatedAt then Id,
+    /// The tags on an order.
+    TagsOf(OrderId) => order_tag by OrderId ordered Key,
     /// The payment of an order.
     PaymentsOf(OrderId) => payment by OrderId ordered CreatedAt then Id,
     /// What was asked of the gateway for an order.

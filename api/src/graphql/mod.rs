@@ -30,6 +30,7 @@ pub mod stock;
 pub struct Query(
     orders::OrderQuery,
     orders::OrderEditQuery,
+    orders::SavedViewQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
     stock::StockQuery,
@@ -42,6 +43,7 @@ pub struct Query(
 pub struct Mutation(
     orders::OrderMutation,
     orders::OrderEditMutation,
+    orders::SavedViewMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
     stock::StockMutation,

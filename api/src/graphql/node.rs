@@ -20,6 +20,7 @@ use super::errors::bad_input;
 use super::ids::{self, parse};
 use super::keys::ApiKey;
 use super::loaders::load;
+use super::orders::views::SavedView;
 use super::orders::{
     Backorder, Hold, Note, Order, OrderException, OrderLine, Payment, PaymentTransaction,
     Reservation, order_of,
@@ -97,6 +98,8 @@ nodes! {
     Promotion by PromotionId with CatalogueRead => sees(ctx, row.channel_id).then(|| row.into());
     Reservation by ReservationId with OrdersRead =>
         order_of(ctx, row.order_id).await?.map(|_| row.into());
+    SavedView by SavedViewId with OrdersRead =>
+        crate::orders::views::sees(principal(ctx)?, &row).then(|| row.into());
     ShippingRate by ShippingRateId with CatalogueRead =>
         sees(ctx, row.channel_id).then(|| row.into());
     ShippingZone by ShippingZoneId with CatalogueRead => Some(row.into());

@@ -25,13 +25,15 @@ pub enum Action {
     Edit,
     /// Somebody writes a note.
     AddNote,
+    /// Somebody puts a tag on it or takes one off.
+    Tag,
     /// It is delivered, captured, invoiced and settled.
     Complete,
 }
 
 impl Action {
     /// Every action, in the order of a life.
-    pub const ALL: [Action; 11] = [
+    pub const ALL: [Action; 12] = [
         Action::Confirm,
         Action::Hold,
         Action::ReleaseHold,
@@ -39,6 +41,7 @@ impl Action {
         Action::RetryPayment,
         Action::Edit,
         Action::AddNote,
+        Action::Tag,
         Action::Cancel,
         Action::Reject,
         Action::Expire,
@@ -70,12 +73,12 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         // An edited order goes through its gates again; if all are green it is released at once.
         (Received | Confirmed, Edit) => Received,
         (Confirmed, Complete) => Completed,
-        (_, AddNote) => from,
+        (_, AddNote | Tag) => from,
         _ => return Err(IllegalTransition { from, action }),
     })
 }
 
-/// Whether nothing more can happen to an order but notes.
+/// Whether nothing more can happen to an order but notes and tags.
 pub fn is_terminal(status: Status) -> bool {
     matches!(
         status,
@@ -115,10 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_order_takes_notes_and_nothing_else() {
+    fn a_terminal_order_takes_notes_and_tags_and_nothing_else() {
         for status in Status::iter().filter(|status| is_terminal(*status)) {
             for action in Action::ALL {
-                assert_eq!(next(status, action).is_ok(), action == Action::AddNote);
+                let words = matches!(action, Action::AddNote | Action::Tag);
+                assert_eq!(next(status, action).is_ok(), words);
             }
         }
     }

@@ -30,7 +30,10 @@ pub mod aggregate;
 pub mod allocation;
 pub mod lifecycle;
 pub mod revise;
+pub mod search;
 pub mod stock;
+pub mod tags;
+pub mod views;
 
 pub use aggregate::expect_version;
 

@@ -11,8 +11,8 @@ use entity::{
 use super::errors::fault;
 use super::ids::to_global;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, TimelineOf,
-    TransactionsOf, load,
+    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, TagsOf,
+    TimelineOf, TransactionsOf, load,
 };
 use super::principal;
 use super::scalars::{CurrencyCode, Decimal, Money, money};
@@ -23,7 +23,9 @@ pub mod edit;
 pub mod enums;
 pub mod mutations;
 pub mod queries;
+pub mod search;
 pub mod updates;
+pub mod views;
 
 use enums::*;
 
@@ -31,6 +33,7 @@ pub use edit::{OrderEditMutation, OrderEditQuery};
 pub use mutations::OrderMutation;
 pub use queries::OrderQuery;
 pub use updates::OrderSubscription;
+pub use views::{SavedViewMutation, SavedViewQuery};
 
 /// The order that something is of, if the caller sees it.
 pub async fn order_of(
@@ -331,6 +334,12 @@ impl Order {
             .await?
             .unwrap_or_default();
         Ok(rows.into_iter().map(Backorder::from).collect())
+    }
+
+    /// The tags on it, as they were first written, in the order of the alphabet.
+    async fn tags(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<String>> {
+        let rows = load(ctx, TagsOf(self.0.id)).await?.unwrap_or_default();
+        Ok(rows.into_iter().map(|row| row.tag).collect())
     }
 
     /// The notes that people wrote on it; null without the scope ORDERS_MANAGE.
@@ -894,6 +903,8 @@ pub enum OrderAction {
     Edit,
     /// `orderAddNote`.
     AddNote,
+    /// `orderAddTags` and `orderRemoveTags`.
+    Tag,
     /// Ended by the system when everything is delivered and settled.
     Complete,
 }

@@ -288,6 +288,21 @@ pub struct OrderAddNoteInput {
     pub idempotency_key: Option<String>,
 }
 
+/// Puts tags on an order, or takes them off.
+#[derive(Serialize, InputObject)]
+pub struct OrderTagsInput {
+    /// The order.
+    pub id: ID,
+    /// The tags: 1 to 50, each of 1 to 50 characters. Case does not matter.
+    pub tags: Vec<String>,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
 /// Tries another card.
 #[derive(Serialize, InputObject)]
 pub struct OrderRetryPaymentInput {
@@ -520,6 +535,53 @@ impl OrderMutation {
         .await
     }
 
+    /// Puts tags on an order, whatever its state. One that is there already stays as it was first
+    /// written; if all are, nothing changes. An order has at most 50. Errors: INVALID_INPUT,
+    /// NOT_FOUND, STALE_VERSION, TOO_MANY. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_add_tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which tags, on which order.")] input: OrderTagsInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderAddTags",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                orders::tags::add_tags(&tx, &input.command(order_id)).await
+            },
+        )
+        .await
+    }
+
+    /// Takes tags off an order, whatever its state. If none of them is there, nothing changes.
+    /// Errors: INVALID_INPUT, NOT_FOUND, STALE_VERSION, TOO_MANY. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_remove_tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which tags, off which order.")] input: OrderTagsInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderRemoveTags",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                orders::tags::remove_tags(&tx, &input.command(order_id)).await
+            },
+        )
+        .await
+    }
+
     /// Tries another card for an order whose payment was declined. Errors: IN_PROGRESS, NOT_FOUND,
     /// ORDER_STATE_INVALID, PAYMENT_INVALID, STALE_VERSION. Needs the scope ORDERS_SUBMIT.
     #[graphql(guard = "Allowed(Scope::OrdersSubmit)")]
@@ -578,6 +640,16 @@ impl OrderEndInput {
             order_id,
             expected_version: self.expected_version,
             reason: self.reason.clone(),
+        }
+    }
+}
+
+impl OrderTagsInput {
+    fn command(&self, order_id: OrderId) -> orders::tags::Tags {
+        orders::tags::Tags {
+            order_id,
+            expected_version: self.expected_version,
+            tags: self.tags.clone(),
         }
     }
 }

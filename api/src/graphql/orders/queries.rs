@@ -7,15 +7,17 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query as Sql};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order as Direction, QueryFilter};
 
 use super::enums::*;
+use super::search::matching;
 use super::{Order, OrderException};
 use crate::access::{Principal, Scope};
 use crate::graphql::errors::{fault, forbidden};
 use crate::graphql::filters::{
-    DateTimeFilter, IdFilter, StringFilter, condition, enum_filter, filter,
+    AmountFilter, DateTimeFilter, IdFilter, StringFilter, condition, enum_filter, filter,
 };
 use crate::graphql::ids::from_global;
 use crate::graphql::pagination::{Rows, Sort, cost, page};
 use crate::graphql::{Allowed, app, principal};
+use crate::orders::tags::key;
 
 enum_filter! {
     /// What an order's status must be.
@@ -30,12 +32,32 @@ enum_filter! {
     PaymentStatusFilter of PaymentStatus as order::PaymentStatus
 }
 enum_filter! {
+    /// What the way in which an order is paid must be.
+    PaymentMethodFilter of PaymentMethod as order::PaymentMethod
+}
+enum_filter! {
+    /// What the way in which an order came in must be.
+    OrderSourceFilter of OrderSource as order::Source
+}
+enum_filter! {
     /// What an exception's status must be.
     ExceptionStatusFilter of ExceptionStatus as order_exception::Status
 }
 enum_filter! {
     /// What an exception's severity must be.
     ExceptionSeverityFilter of ExceptionSeverity as order_exception::Severity
+}
+
+/// Which tags an order must have. Case does not matter.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct TagFilter {
+    /// This one.
+    pub eq: Option<String>,
+    /// One of these. At most 250.
+    #[graphql(name = "in", validator(max_items = 250))]
+    pub one_of: Option<Vec<String>>,
+    /// One that begins so.
+    pub starts_with: Option<String>,
 }
 
 /// Which orders. Fields of one input must all match.
@@ -65,6 +87,29 @@ pub struct OrderWhere {
     pub updated_at: Option<DateTimeFilter>,
     /// By a SKU on one of its lines.
     pub sku: Option<StringFilter>,
+    /// By a tag on it.
+    pub tag: Option<TagFilter>,
+    /// By the code of its channel.
+    pub channel: Option<StringFilter>,
+    /// By how it came in.
+    pub source: Option<OrderSourceFilter>,
+    /// By who ordered. Needs the scope PERSONAL_DATA_READ.
+    pub customer_name: Option<StringFilter>,
+    /// By where its notices go. Needs the scope PERSONAL_DATA_READ.
+    pub email: Option<StringFilter>,
+    /// By the country that it goes to, an ISO 3166-1 code of two letters. Needs the scope
+    /// PERSONAL_DATA_READ.
+    pub country: Option<StringFilter>,
+    /// By the total, in major units of its own currency.
+    pub total: Option<AmountFilter>,
+    /// By the currency of its amounts, an ISO 4217 code.
+    pub currency: Option<StringFilter>,
+    /// By how it is paid.
+    pub payment_method: Option<PaymentMethodFilter>,
+    /// By the shipping service: `STANDARD`, `EXPRESS` …
+    pub service_level: Option<StringFilter>,
+    /// By the code of an exception on it that is not settled.
+    pub exception_code: Option<StringFilter>,
     /// All of these must match.
     #[graphql(validator(max_items = 20))]
     pub and: Option<Vec<OrderWhere>>,
@@ -100,7 +145,94 @@ filter!(OrderWhere, |it| [
         .as_ref()
         .map(|f| f.on(order::Column::UpdatedAt)),
     it.sku.as_ref().map(with_sku),
+    it.tag.as_ref().map(with_tag),
+    it.channel.as_ref().map(in_channel),
+    it.source.as_ref().map(|f| f.on(order::Column::Source)),
+    it.customer_name
+        .as_ref()
+        .map(|f| f.on(order::Column::CustomerName)),
+    it.email.as_ref().map(|f| f.on(order::Column::Email)),
+    it.country.as_ref().map(to_country),
+    it.total
+        .as_ref()
+        .map(|f| f.on(order::Column::TotalMinor, order::Column::Currency)),
+    it.currency.as_ref().map(|f| f.on(order::Column::Currency)),
+    it.payment_method
+        .as_ref()
+        .map(|f| f.on(order::Column::PaymentMethod)),
+    it.service_level
+        .as_ref()
+        .map(|f| f.on(order::Column::ServiceLevel)),
+    it.exception_code.as_ref().map(with_exception),
 ]);
+
+impl OrderWhere {
+    /// Whether it asks about what only PERSONAL_DATA_READ may read.
+    pub fn is_personal(&self) -> bool {
+        let inner = [&self.and, &self.or];
+        self.customer_name.is_some()
+            || self.email.is_some()
+            || self.country.is_some()
+            || inner.into_iter().flatten().flatten().any(Self::is_personal)
+            || self.not.as_deref().is_some_and(Self::is_personal)
+    }
+}
+
+fn with_tag(tag: &TagFilter) -> Condition {
+    use entity::order_tag::{Column, Entity};
+    // What is compared is the key, in which case and composition make no difference.
+    let keys = StringFilter {
+        eq: tag.eq.as_deref().map(key),
+        one_of: tag
+            .one_of
+            .as_ref()
+            .map(|tags| tags.iter().map(|tag| key(tag)).collect()),
+        contains: None,
+        starts_with: tag.starts_with.as_deref().map(key),
+    };
+    let orders = Sql::select()
+        .column(Column::OrderId)
+        .from(Entity)
+        .cond_where(keys.on(Column::Key))
+        .to_owned();
+    Condition::all().add(order::Column::Id.in_subquery(orders))
+}
+
+fn in_channel(code: &StringFilter) -> Condition {
+    let channels = Sql::select()
+        .column(entity::channel::Column::Id)
+        .from(entity::channel::Entity)
+        .cond_where(code.on(entity::channel::Column::Code))
+        .to_owned();
+    Condition::all().add(order::Column::ChannelId.in_subquery(channels))
+}
+
+/// Most orders go to a few countries, so an order's own address is looked up, and not every
+/// address of a country.
+fn to_country(country: &StringFilter) -> Condition {
+    use entity::address::{Column, Entity};
+    let address = Sql::select()
+        .expr(Expr::val(1))
+        .from(Entity)
+        .and_where(
+            Expr::col(Column::Id.as_column_ref())
+                .equals(order::Column::ShippingAddressId.as_column_ref()),
+        )
+        .cond_where(country.on(Column::Country))
+        .to_owned();
+    Condition::all().add(Expr::exists(address))
+}
+
+fn with_exception(code: &StringFilter) -> Condition {
+    use order_exception::{Column, Entity, Status};
+    let orders = Sql::select()
+        .column(Column::OrderId)
+        .from(Entity)
+        .and_where(Column::Status.is_in([Status::Open, Status::Assigned]))
+        .cond_where(code.on(Column::Code))
+        .to_owned();
+    Condition::all().add(order::Column::Id.in_subquery(orders))
+}
 
 fn with_sku(sku: &StringFilter) -> Condition {
     let orders = Sql::select()
@@ -279,7 +411,31 @@ impl OrderQuery {
         Ok(row.map(Order))
     }
 
-    /// Orders, newest first unless `orderBy` says otherwise. Needs the scope ORDERS_READ.
+    /// Orders, newest first unless `orderBy` says otherwise.
+    ///
+    /// A `query` is terms with blanks between them, which must all match; `OR`, `NOT` or `-`, and
+    /// parentheses do what they say, and `"…"` takes its contents as they are, with `\"` and `\\`
+    /// in them. A term is `field:value`, or `field:a,b` for either of several. The fields are
+    /// - `status`, `stage`, `payment` (its status), `method` (of payment), `source`: one of the
+    ///   values of the schema, in any case;
+    /// - `number`, `reference`, `sku`, `channel` (its code): exactly so; `service`, `exception`
+    ///   (the code of one that is not settled), `country`, `currency` and `tag`: in any case;
+    /// - `customer`: anywhere in the name; `email`: how it begins;
+    /// - each of these texts with `*` at its end: how it begins, whatever the case of A to Z;
+    /// - `total`: `500`, `>500`, `>=`, `<`, `<=`, `100..200`, in major units of the order's own
+    ///   currency;
+    /// - `placed`, `received`, `updated`: the same with a month, a day, a minute or a second, such
+    ///   as `2026-11`, `2026-11-01` or `2026-11-01T14:30+01:00`, which means all of it; UTC unless
+    ///   it says otherwise.
+    ///
+    /// A word alone is looked for at the beginning of the number, the reference and the e-mail
+    /// address, and anywhere in the customer's name; in the last two only with the scope
+    /// PERSONAL_DATA_READ, which `customer`, `email` and `country` need (FORBIDDEN).
+    ///
+    /// A query has at most 2,000 characters, 100 words and values, and 20 parentheses and negations
+    /// in each other. One that cannot be read is an error (BAD_USER_INPUT) with `offset` (the
+    /// characters before it), `line`, `column` and what was `expected` there in its extensions.
+    /// Needs the scope ORDERS_READ.
     #[graphql(
         guard = "Allowed(Scope::OrdersRead)",
         complexity = "cost(first, child_complexity)"
@@ -289,13 +445,20 @@ impl OrderQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders; none = all that you may see.", name = "where")]
         filter: Option<OrderWhere>,
+        #[graphql(
+            desc = "What people type: `status:received customer:\"Alfreds\" total:>500`. With \
+                    `where`, both must match."
+        )]
+        query: Option<String>,
         #[graphql(desc = "In which order; none = RECEIVED_AT DESC.")] order_by: Option<OrderSort>,
         #[graphql(desc = "How many; at most 250, 50 if not given.")] first: Option<i32>,
         #[graphql(desc = "The cursor behind which the page begins.")] after: Option<String>,
     ) -> async_graphql::Result<Rows<Order>> {
-        let rows = order::Entity::find()
-            .filter(visible(principal(ctx)?))
-            .filter(condition(filter.as_ref())?);
+        let rows = order::Entity::find().filter(matching(
+            principal(ctx)?,
+            filter.as_ref(),
+            query.as_deref(),
+        )?);
         let sort_by = order_by.unwrap_or(OrderSort {
             field: OrderSortField::ReceivedAt,
             direction: SortDirection::Desc,

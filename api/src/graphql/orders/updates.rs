@@ -15,13 +15,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::Order;
-use super::queries::{OrderWhere, visible};
+use super::queries::OrderWhere;
+use super::search::matching;
 use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::events::{self, Logged};
 use crate::graphql::cursor::Cursor;
 use crate::graphql::errors::{bad_input, fault};
-use crate::graphql::filters::condition;
 use crate::graphql::ids::to_global;
 use crate::graphql::{Allowed, app, principal};
 
@@ -119,6 +119,11 @@ impl OrderSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders; none = all that you may see.", name = "where")]
         filter: Option<OrderWhere>,
+        #[graphql(
+            desc = "What people type: `status:received customer:\"Alfreds\" total:>500`. With \
+                    `where`, both must match."
+        )]
+        query: Option<String>,
         #[graphql(desc = "The cursor to go on from; the snapshot is then left out.")] after: Option<
             String,
         >,
@@ -126,10 +131,10 @@ impl OrderSubscription {
         snapshot: bool,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<OrderUpdate>>> {
         let caller = principal(ctx)?;
-        let scope = scope_of(caller, filter.as_ref());
+        let scope = scope_of(caller, filter.as_ref(), query.as_deref());
         let feed = Feed {
             app: app(ctx).clone(),
-            matching: visible(caller).add(condition(filter.as_ref())?),
+            matching: matching(caller, filter.as_ref(), query.as_deref())?,
             channels: caller.channels.clone(),
             scope,
             shown: HashSet::new(),
@@ -142,10 +147,10 @@ impl OrderSubscription {
 }
 
 /// A cursor works only for its own filter and channels.
-fn scope_of(principal: &Principal, filter: Option<&OrderWhere>) -> u64 {
+fn scope_of(principal: &Principal, filter: Option<&OrderWhere>, query: Option<&str>) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
-    format!("{:?} {filter:?}", principal.channels).hash(&mut hasher);
+    format!("{:?} {filter:?} {query:?}", principal.channels).hash(&mut hasher);
     hasher.finish()
 }
 
