@@ -66,6 +66,8 @@ codes! {
     NotFound,
     /// The order cannot be cancelled in its present state.
     OrderNotCancellable,
+    /// The order cannot be edited in its present state.
+    OrderNotEditable,
     /// The order cannot be held in its present state.
     OrderNotHoldable,
     /// The order cannot be rejected in its present state.
@@ -141,6 +143,7 @@ impl Code {
                 | HoldNotActive
                 | InsufficientStock
                 | OrderNotCancellable
+                | OrderNotEditable
                 | OrderNotHoldable
                 | OrderNotRejectable
                 | OrderStateInvalid

@@ -92,12 +92,8 @@ impl Tx {
 
     /// A new identifier. They rise with time, which keeps indexes dense; nothing else may be read
     /// from their order.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that makes identifiers"
-    )]
     pub fn id<T: From<Uuid>>(&self) -> T {
-        Uuid::now_v7().into()
+        new_id()
     }
 
     /// Says that something happened. It is in the log if, and only if, the transaction commits.
@@ -166,6 +162,15 @@ impl Tx {
     pub(crate) async fn rollback(self) -> Result<(), DbErr> {
         self.connection.rollback().await
     }
+}
+
+/// A new identifier, for what is decided before its transaction begins.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one place that makes identifiers"
+)]
+pub fn new_id<T: From<Uuid>>() -> T {
+    Uuid::now_v7().into()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

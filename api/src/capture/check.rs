@@ -580,7 +580,8 @@ fn judge(
             line: None,
             field: field.to_owned(),
             message: format!("the address needs a look: {}", reasons.join("; ")),
-            details: json!({ "verdict": to_tell.verdict, "reasons": to_tell.reasons }),
+            details: json!({ "address": field, "verdict": to_tell.verdict,
+                "reasons": to_tell.reasons }),
         });
     }
     (address, verification)

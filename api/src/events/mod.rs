@@ -163,6 +163,16 @@ pub enum Event {
         /// How many of all its units it still waits for.
         waiting: i64,
     },
+    /// What was ordered, where it goes or what it costs was changed.
+    #[serde(rename = "order.edited")]
+    OrderEdited {
+        /// Why, in words.
+        reason: Option<String>,
+        /// What changed, as it was; addresses by their ids.
+        before: Json,
+        /// What changed, as it is now.
+        after: Json,
+    },
     /// A note was written.
     #[serde(rename = "order.noted")]
     OrderNoted {

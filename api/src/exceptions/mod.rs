@@ -5,12 +5,12 @@
 
 use chrono::Duration;
 use entity::order_exception::{Severity, Status};
-use entity::{ExceptionId, HoldId, LineId, OrderId, hold, order_exception};
+use entity::{ExceptionId, HoldId, LineId, OrderId, hold, order_exception, order_line};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use crate::failure::Code;
+use crate::failure::{Code, Problem};
 use crate::tx::Tx;
 
 /// Something that a check found wrong.
@@ -62,6 +62,28 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// More of a SKU that may not be backordered is wanted than there is.
+    pub fn shortage(line: &order_line::Model, requested: i64, available: i64) -> Finding {
+        let sku = &line.sku;
+        let place = line.position;
+        Finding {
+            code: Code::InsufficientStock,
+            line: usize::try_from(place).ok(),
+            field: format!("lines.{place}.quantity"),
+            message: format!("{sku}: {requested} wanted, {available} available"),
+            details: json!({ "sku": sku, "requested": requested, "available": available }),
+        }
+    }
+
+    /// The finding as the reason why the input is refused.
+    pub fn refusal(&self) -> Problem {
+        Problem::new(self.code, self.message.clone())
+            .at(&format!("input.{}", self.field))
+            .with(self.details.clone())
+    }
+}
+
 /// What follows from a finding.
 pub struct Policy {
     /// How bad it is.
@@ -104,7 +126,7 @@ pub fn row(
         owner: None,
         summary: finding.message.clone(),
         details: finding.details.clone(),
-        suggested_actions: serde_json::json!(policy.actions),
+        suggested_actions: json!(policy.actions),
         opened_at: tx.now,
         due_at: tx.now + time_to_settle(policy.severity),
         resolved_at: None,

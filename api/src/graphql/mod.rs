@@ -29,6 +29,7 @@ pub mod stock;
 #[derive(MergedObject, Default)]
 pub struct Query(
     orders::OrderQuery,
+    orders::OrderEditQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
     stock::StockQuery,
@@ -40,6 +41,7 @@ pub struct Query(
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     orders::OrderMutation,
+    orders::OrderEditMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
     stock::StockMutation,

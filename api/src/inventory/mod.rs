@@ -287,8 +287,14 @@ impl Shelf {
     }
 
     /// Lets a reservation's units go. The caller has moved the reservation to its end by a
-    /// compare-and-set; the movement says which end.
-    pub fn let_go(&mut self, tx: &Tx, held: &reservation::Model, kind: stock_movement::Kind) {
+    /// compare-and-set, or made it smaller; the movement says which end, under a name of its own.
+    pub fn let_go(
+        &mut self,
+        tx: &Tx,
+        held: &reservation::Model,
+        kind: stock_movement::Kind,
+        operation_key: String,
+    ) {
         self.change(
             tx,
             Movement {
@@ -301,7 +307,7 @@ impl Shelf {
                 reason: None,
                 document: None,
                 order_id: Some(held.order_id),
-                operation_key: format!("free:{}", held.id),
+                operation_key,
             },
         );
     }

@@ -102,18 +102,7 @@ impl Aggregate {
 
     /// Refuses if the caller decided on an older version.
     pub fn expect_version(&self, expected: Option<i64>) -> Result<(), Problem> {
-        match expected {
-            Some(expected) if expected != self.order.version => Err(Problem::new(
-                Code::StaleVersion,
-                format!(
-                    "the order is at version {}, not {expected}",
-                    self.order.version
-                ),
-            )
-            .at("input.expectedVersion")
-            .with(serde_json::json!({ "currentVersion": self.order.version }))),
-            _ => Ok(()),
-        }
+        expect_version(&self.order, expected)
     }
 
     /// Moves the status by the lifecycle's law, or refuses with `code`.
@@ -286,6 +275,20 @@ impl Aggregate {
                     .into_query(),
             );
         }
+    }
+}
+
+/// Refuses if the caller decided on another version of an order.
+pub fn expect_version(order: &order::Model, expected: Option<i64>) -> Result<(), Problem> {
+    let current = order.version;
+    match expected {
+        Some(expected) if expected != current => Err(Problem::new(
+            Code::StaleVersion,
+            format!("the order is at version {current}, not {expected}"),
+        )
+        .at("input.expectedVersion")
+        .with(serde_json::json!({ "currentVersion": current }))),
+        _ => Ok(()),
     }
 }
 

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::order::Status;
-use entity::{OrderId, VariantId, WarehouseId, backorder, order_line};
+use entity::{
+    LineId, OrderId, VariantId, WarehouseId, backorder, order_line, reservation, stock_movement,
+};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 
 use super::aggregate::{self, Aggregate, missing};
 use crate::catalogue::Reference;
@@ -155,6 +157,80 @@ impl<'a> Allocation<'a> {
         );
     }
 
+    /// How many units of a variant can be promised to an order.
+    pub fn available(&self, order: OrderId, variant: VariantId) -> i64 {
+        self.shelf.available(variant, self.warehouses(order))
+    }
+
+    /// Lets go of units of an order's lines: first those that it neither has nor waits for, then
+    /// its places in queues, then what is held for it, soft before firm.
+    pub async fn give_up(
+        &mut self,
+        tx: &Tx,
+        order: OrderId,
+        units: &BTreeMap<LineId, i64>,
+    ) -> Result<(), Failure> {
+        let Some(aggregate) = self.orders.get_mut(&order) else {
+            return Ok(());
+        };
+        let version = aggregate.order.version;
+        let mut left: BTreeMap<LineId, i64> = BTreeMap::new();
+        for (id, units) in units {
+            let Some(line) = aggregate.line_mut(*id) else {
+                continue;
+            };
+            let mut more = units - std::cmp::min(*units, missing(line));
+            let waiting = std::cmp::min(more, line.backordered);
+            if waiting > 0 {
+                line.backordered -= waiting;
+                more -= waiting;
+                wait_for_less(tx, &mut self.waiters, *id, waiting).await?;
+            }
+            if more > 0 {
+                left.insert(*id, more);
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        use reservation::{Column, Status};
+        let held = reservation::Entity::find()
+            .filter(Column::LineId.is_in(left.keys().copied()))
+            .filter(Column::Status.is_in([Status::Active, Status::Allocated]))
+            // ACTIVE comes before ALLOCATED.
+            .order_by_asc(Column::Status)
+            .order_by_desc(Column::Id)
+            .all(tx.db())
+            .await?;
+        for mut held in held {
+            let Some(more) = left.get_mut(&held.line_id).filter(|more| **more > 0) else {
+                continue;
+            };
+            let freed = std::cmp::min(*more, held.quantity);
+            *more -= freed;
+            let update = reservation::Entity::update_many()
+                .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+                .filter(Column::Id.eq(held.id));
+            let update = if freed == held.quantity {
+                update.col_expr(Column::Status, Expr::value(Status::Released))
+            } else {
+                update.col_expr(Column::Quantity, Expr::value(held.quantity - freed))
+            };
+            update.exec(tx.db()).await?;
+            if let Some(line) = aggregate.line_mut(held.line_id) {
+                match held.status {
+                    Status::Active => line.reserved -= freed,
+                    _ => line.allocated -= freed,
+                }
+            }
+            held.quantity = freed;
+            let name = format!("free:{}:{version}", held.id);
+            self.shelf
+                .let_go(tx, &held, stock_movement::Kind::Release, name);
+        }
+        Ok(())
+    }
+
     /// Holds what an order wants and does not have, or lets it wait. Lines with an open exception
     /// of their own wait for the person first.
     pub fn hold_missing(&mut self, tx: &Tx, order: OrderId) {
@@ -256,6 +332,43 @@ fn wait_for_more(tx: &Tx, demand: &Demand) {
             .filter(Column::Status.eq(backorder::Status::Waiting))
             .into_query(),
     );
+}
+
+/// Takes units off a line's place in the queue.
+async fn wait_for_less(
+    tx: &Tx,
+    waiters: &mut [backorder::Model],
+    line: LineId,
+    units: i64,
+) -> Result<(), Failure> {
+    use backorder::{Column, Status};
+    let place = backorder::Entity::find()
+        .filter(Column::LineId.eq(line))
+        .filter(Column::Status.eq(Status::Waiting))
+        .one(tx.db())
+        .await?;
+    let Some(place) = place else {
+        return Ok(());
+    };
+    let left = place.quantity - units;
+    let update = backorder::Entity::update_many()
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+        .filter(Column::Id.eq(place.id));
+    // A place that is given up keeps the quantity it last waited for, since none is not a wait.
+    let update = if left > 0 {
+        update.col_expr(Column::Quantity, Expr::value(left))
+    } else {
+        update.col_expr(Column::Status, Expr::value(Status::Cancelled))
+    };
+    update.exec(tx.db()).await?;
+    if let Some(waiter) = waiters.iter_mut().find(|waiter| waiter.id == place.id) {
+        if left > 0 {
+            waiter.quantity = left;
+        } else {
+            waiter.status = Status::Cancelled;
+        }
+    }
+    Ok(())
 }
 
 /// Writes what a waiter still waits for; with nothing left, the place ends as `end`.

@@ -21,6 +21,8 @@ pub enum Action {
     ResolveException,
     /// Another payment is tried.
     RetryPayment,
+    /// Somebody changes what was ordered, where it goes or what it costs.
+    Edit,
     /// Somebody writes a note.
     AddNote,
     /// It is delivered, captured, invoiced and settled.
@@ -29,12 +31,13 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of a life.
-    pub const ALL: [Action; 10] = [
+    pub const ALL: [Action; 11] = [
         Action::Confirm,
         Action::Hold,
         Action::ReleaseHold,
         Action::ResolveException,
         Action::RetryPayment,
+        Action::Edit,
         Action::AddNote,
         Action::Cancel,
         Action::Reject,
@@ -64,6 +67,8 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         (Draft | Received | Confirmed, Cancel) => Cancelled,
         (Received | Confirmed, Hold | ReleaseHold | ResolveException) => from,
         (Received | Confirmed, RetryPayment) => from,
+        // An edited order goes through its gates again; if all are green it is released at once.
+        (Received | Confirmed, Edit) => Received,
         (Confirmed, Complete) => Completed,
         (_, AddNote) => from,
         _ => return Err(IllegalTransition { from, action }),

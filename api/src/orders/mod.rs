@@ -11,8 +11,7 @@ use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::{
     ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
-    order_line, payment, payment_transaction, promotion, promotion_use, reservation,
-    stock_movement,
+    order_line, payment, payment_transaction, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -30,7 +29,10 @@ use crate::tx::Tx;
 pub mod aggregate;
 pub mod allocation;
 pub mod lifecycle;
+pub mod revise;
 pub mod stock;
+
+pub use aggregate::expect_version;
 
 use aggregate::Aggregate;
 use allocation::Allocation;
@@ -57,7 +59,7 @@ impl Changed {
 pub const LONGEST_TEXT: usize = 4_000;
 
 /// Takes a text that a person wrote: not blank, not endless.
-fn text(field: &str, text: &str) -> Result<String, Problem> {
+pub fn text(field: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > LONGEST_TEXT || text.contains('\0') {
         return Err(Problem::new(
@@ -195,15 +197,7 @@ async fn give_back(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effect>, Fa
         .all(tx.db())
         .await?;
     for used in uses {
-        use promotion::Column;
-        promotion::Entity::update_many()
-            .col_expr(Column::UsageCount, Expr::col(Column::UsageCount).sub(1))
-            .filter(Column::Id.eq(used.promotion_id))
-            .exec(tx.db())
-            .await?;
-        promotion_use::Entity::delete_by_id((used.promotion_id, used.order_id))
-            .exec(tx.db())
-            .await?;
+        revise::give_back_promotion(tx, used.promotion_id, used.order_id).await?;
     }
     give_back_money(tx, aggregate).await
 }
@@ -214,7 +208,17 @@ async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effec
     let Some(payment) = aggregate.payment.as_mut() else {
         return Ok(Vec::new());
     };
-    let open = payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor;
+    // What is on its way back already is not asked for twice.
+    let going_back: i64 = payments::open_effects(tx.db(), order.id)
+        .await?
+        .iter()
+        .filter(|effect| effect.kind == payment_transaction::Kind::Void)
+        .map(|effect| effect.amount_minor)
+        .sum();
+    let open = payment.authorized_minor
+        - payment.captured_minor
+        - payment.capture_pending_minor
+        - going_back;
     if open <= 0 {
         return Ok(Vec::new());
     }
@@ -273,7 +277,8 @@ async fn release(
     };
     let mut released = 0;
     for held in update.exec_with_returning(tx.db()).await? {
-        allocation.shelf.let_go(tx, &held, kind);
+        let name = format!("free:{}", held.id);
+        allocation.shelf.let_go(tx, &held, kind, name);
         released += held.quantity;
         if let Some(line) = allocation
             .orders
@@ -595,17 +600,27 @@ pub async fn settle_payment(
                 },
             );
             settle_payment_exceptions(tx, &mut aggregate);
-            if lifecycle::is_terminal(aggregate.order.status) {
-                effects = give_back(tx, &mut aggregate).await?;
-            }
+            effects = if lifecycle::is_terminal(aggregate.order.status) {
+                give_back(tx, &mut aggregate).await?
+            } else {
+                // The order may have been edited while the gateway was asked.
+                square(tx, &mut aggregate, None).await?
+            };
         }
-        (Settled::Succeeded, payment_transaction::Kind::Void) => aggregate.record(
-            tx,
-            Event::OrderPaymentVoided {
-                transaction_id: effect.id.0,
-                amount: effect.amount.minor,
-            },
-        ),
+        (Settled::Succeeded, payment_transaction::Kind::Void) => {
+            aggregate.record(
+                tx,
+                Event::OrderPaymentVoided {
+                    transaction_id: effect.id.0,
+                    amount: effect.amount.minor,
+                },
+            );
+            effects = if lifecycle::is_terminal(aggregate.order.status) {
+                give_back(tx, &mut aggregate).await?
+            } else {
+                square(tx, &mut aggregate, None).await?
+            };
+        }
         (Settled::Succeeded, _) => {}
         (Settled::Declined, _) => {
             let Answer::Declined { code } = answer else {
@@ -634,7 +649,7 @@ pub async fn settle_payment(
                 open_exception(tx, &mut aggregate, &finding);
             }
         }
-        (Settled::NotExecuted, _) => {
+        (Settled::NotExecuted, kind) => {
             aggregate.order.payment_status = PaymentStatus::Pending;
             aggregate.record(
                 tx,
@@ -642,6 +657,25 @@ pub async fn settle_payment(
                     transaction_id: effect.id.0,
                 },
             );
+            // An order without any money ends when its hold runs out; one that lacks a part waits
+            // for a person.
+            let has_money = aggregate
+                .payment
+                .as_ref()
+                .is_some_and(|payment| payment.authorized_minor > 0);
+            if kind == payment_transaction::Kind::Authorization
+                && has_money
+                && !lifecycle::is_terminal(aggregate.order.status)
+            {
+                let finding = Finding {
+                    code: Code::PaymentDeclined,
+                    line: None,
+                    field: "payment".to_owned(),
+                    message: "the gateway never set the rest of the amount aside".to_owned(),
+                    details: serde_json::json!({ "due": effect.amount.minor }),
+                };
+                open_exception(tx, &mut aggregate, &finding);
+            }
         }
         (Settled::Unknown { first: true }, _) => {
             aggregate.order.payment_status = PaymentStatus::Unknown;
@@ -662,18 +696,179 @@ pub async fn settle_payment(
     })
 }
 
+/// Brings what is set aside for a live order to what is due: total - authorised, taken from the
+/// ledger, so that any number of changes ends exact. Of a card, one thing is asked at a time: what
+/// changes meanwhile is squared when the answer comes. A card that was declined is not asked again
+/// unless another instrument is given.
+pub async fn square(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    instrument: Option<&str>,
+) -> Result<Vec<Effect>, Failure> {
+    let order = &aggregate.order;
+    let Some(payment) = aggregate.payment.as_mut() else {
+        return Ok(Vec::new());
+    };
+    let missing = order.total_minor - payment.authorized_minor;
+    if missing == 0 {
+        return Ok(Vec::new());
+    }
+    match order.payment_method {
+        PaymentMethod::External => {
+            payments::authorize_settled(tx, payment, order.total_minor);
+            Ok(Vec::new())
+        }
+        PaymentMethod::Account => {
+            square_account(tx, aggregate, missing).await?;
+            Ok(Vec::new())
+        }
+        PaymentMethod::Card => square_card(tx, aggregate, missing, instrument).await,
+    }
+}
+
+/// Takes more credit if it fits under the limit, or gives back what is no longer needed.
+async fn square_account(tx: &Tx, aggregate: &mut Aggregate, missing: i64) -> Result<(), Failure> {
+    use customer::Column;
+    let total = aggregate.order.total_minor;
+    let Some(customer) = aggregate.order.customer_id else {
+        return Ok(());
+    };
+    // Nothing was taken for an order without credit, and a person must say that it may be.
+    let over = Code::CreditLimitExceeded.as_str();
+    let refused = [&over, &Code::CreditNotGranted.as_str()]
+        .iter()
+        .any(|code| aggregate.exceptions.iter().any(|open| open.code == **code));
+    let mut update = customer::Entity::update_many()
+        .col_expr(
+            Column::CreditUsedMinor,
+            Expr::col(Column::CreditUsedMinor).add(missing),
+        )
+        .filter(Column::Id.eq(customer))
+        .filter(Column::CreditCurrency.eq(aggregate.order.currency));
+    if missing > 0 {
+        update = update.filter(
+            Expr::col(Column::CreditUsedMinor)
+                .add(missing)
+                .lte(Expr::col(Column::CreditLimitMinor)),
+        );
+    }
+    let taken = update.exec(tx.db()).await?.rows_affected > 0;
+    if !taken && !refused {
+        let finding = Finding {
+            code: Code::CreditLimitExceeded,
+            line: None,
+            field: "payment.method".to_owned(),
+            message: "the order would exceed the customer's credit limit".to_owned(),
+            details: serde_json::json!({ "due": missing, "currency": aggregate.order.currency }),
+        };
+        open_exception(tx, aggregate, &finding);
+    }
+    if !taken {
+        return Ok(());
+    }
+    if let Some(payment) = aggregate.payment.as_mut() {
+        payments::authorize_settled(tx, payment, total);
+    }
+    settle_found(tx, aggregate, "the credit is enough now", |open| {
+        open.code == over
+    });
+    Ok(())
+}
+
+async fn square_card(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    missing: i64,
+    instrument: Option<&str>,
+) -> Result<Vec<Effect>, Failure> {
+    let order = &aggregate.order;
+    let Some(payment) = aggregate.payment.as_ref() else {
+        return Ok(Vec::new());
+    };
+    if !payments::open_effects(tx.db(), order.id).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let amount = Money::new(missing.abs(), order.currency);
+    if missing < 0 {
+        // What is captured, or about to be, is a refund's to give back.
+        let free =
+            payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor;
+        if free < amount.minor {
+            return Ok(Vec::new());
+        }
+        let kind = payment_transaction::Kind::Void;
+        let effect = payments::intend(tx, payment.id, order.id, kind, amount, None);
+        return Ok(vec![effect]);
+    }
+    let declined = [
+        Code::PaymentDeclined.as_str(),
+        Code::PaymentExpired.as_str(),
+    ];
+    let instrument = match instrument {
+        Some(instrument) => Some(instrument.to_owned()),
+        None if aggregate
+            .exceptions
+            .iter()
+            .any(|open| declined.contains(&open.code)) =>
+        {
+            None
+        }
+        None => payments::last_instrument(tx, order.id).await?,
+    };
+    let Some(instrument) = instrument else {
+        // A card that was never asked for anything: the order was free until now.
+        let known = aggregate
+            .exceptions
+            .iter()
+            .any(|open| declined.contains(&open.code));
+        if !known {
+            let finding = Finding {
+                code: Code::PaymentDeclined,
+                line: None,
+                field: "payment".to_owned(),
+                message: "there is no card to ask for what the order comes to".to_owned(),
+                details: serde_json::json!({ "due": missing, "currency": order.currency }),
+            };
+            open_exception(tx, aggregate, &finding);
+        }
+        return Ok(Vec::new());
+    };
+    let kind = payment_transaction::Kind::Authorization;
+    let effect = payments::intend(tx, payment.id, order.id, kind, amount, Some(instrument));
+    aggregate.record(
+        tx,
+        Event::OrderPaymentRequested {
+            transaction_id: effect.id.0,
+            amount: effect.amount.minor,
+        },
+    );
+    Ok(vec![effect])
+}
+
 /// A payment that came after all settles the exceptions about it.
 fn settle_payment_exceptions(tx: &Tx, aggregate: &mut Aggregate) {
     let about_payment = [
         Code::PaymentDeclined.as_str(),
         Code::PaymentExpired.as_str(),
     ];
-    let (paid, rest) = std::mem::take(&mut aggregate.exceptions)
+    settle_found(tx, aggregate, "the payment was authorised", |open| {
+        about_payment.contains(&open.code)
+    });
+}
+
+/// Settles the open exceptions that something has put right.
+pub fn settle_found(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    resolution: &str,
+    is_right: impl Fn(&order_exception::Model) -> bool,
+) {
+    let (right, rest) = std::mem::take(&mut aggregate.exceptions)
         .into_iter()
-        .partition::<Vec<_>, _>(|exception| about_payment.contains(&exception.code));
+        .partition::<Vec<_>, _>(is_right);
     aggregate.exceptions = rest;
-    for exception in paid {
-        close_exception(tx, aggregate, exception, "the payment was authorised");
+    for exception in right {
+        close_exception(tx, aggregate, exception, resolution);
     }
 }
 
@@ -779,7 +974,13 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     let required = allocation.authorization_required(id);
     if let Some(aggregate) = allocation.orders.get_mut(&id) {
         let declined = Code::PaymentDeclined.as_str();
+        // One that has money set aside was paid for before it was edited.
+        let has_money = aggregate
+            .payment
+            .as_ref()
+            .is_some_and(|payment| payment.authorized_minor > 0);
         let only_unpaid = !aggregate.is_paid_for(tx, required)
+            && !has_money
             && !in_flight
             && aggregate.holds.is_empty()
             && aggregate

@@ -239,7 +239,9 @@ impl Allocation<'_> {
             details: serde_json::json!({ "quantity": held.quantity }),
         };
         super::open_exception(tx, aggregate, &finding);
-        self.shelf.let_go(tx, held, stock_movement::Kind::Release);
+        let name = format!("free:{}", held.id);
+        self.shelf
+            .let_go(tx, held, stock_movement::Kind::Release, name);
         put_at_head(tx, held).await?;
         Ok(held.quantity)
     }

@@ -189,15 +189,22 @@ pub async fn settle(
             }
             match effect.kind {
                 Kind::Authorization => {
+                    let until = expires_at.unwrap_or(tx.now + Duration::days(AUTHORIZATION_DAYS));
+                    // Of several authorisations, the first to run out decides.
+                    let first = payment
+                        .authorization_expires_at
+                        .filter(|_| payment.authorized_minor > 0)
+                        .map_or(until, |known| std::cmp::min(known, until));
                     payment.authorized_minor += effect.amount.minor;
                     payment.voided = false;
-                    payment.authorization_expires_at =
-                        Some(expires_at.unwrap_or(tx.now + Duration::days(AUTHORIZATION_DAYS)));
+                    payment.authorization_expires_at = Some(first);
                 }
                 Kind::Void => {
-                    payment.authorized_minor = payment.captured_minor;
-                    payment.voided = true;
-                    payment.authorization_expires_at = None;
+                    payment.authorized_minor -= effect.amount.minor;
+                    if payment.authorized_minor <= payment.captured_minor {
+                        payment.voided = true;
+                        payment.authorization_expires_at = None;
+                    }
                 }
                 // Captures and refunds are not sent yet.
                 Kind::Capture | Kind::Refund => {}
@@ -348,14 +355,38 @@ pub fn authorize_settled(tx: &Tx, payment: &mut payment::Model, authorized_minor
 
 /// Whether an order's authorisation is under way.
 pub async fn in_flight(db: &impl sea_orm::ConnectionTrait, order: OrderId) -> Result<bool, DbErr> {
-    use payment_transaction::{Column, Entity, Kind, State};
-    Ok(Entity::find()
+    use payment_transaction::Kind;
+    Ok(open_effects(db, order)
+        .await?
+        .iter()
+        .any(|effect| effect.kind == Kind::Authorization))
+}
+
+/// The effects of an order that have no definite answer yet.
+pub async fn open_effects(
+    db: &impl sea_orm::ConnectionTrait,
+    order: OrderId,
+) -> Result<Vec<payment_transaction::Model>, DbErr> {
+    use payment_transaction::{Column, Entity, State};
+    Entity::find()
+        .filter(Column::OrderId.eq(order))
+        .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
+        .all(db)
+        .await
+}
+
+/// The instrument that last authorised something for an order.
+pub async fn last_instrument(tx: &Tx, order: OrderId) -> Result<Option<String>, DbErr> {
+    use payment_transaction::{Column, Entity, Kind};
+    use sea_orm::QueryOrder;
+    let newest = Entity::find()
         .filter(Column::OrderId.eq(order))
         .filter(Column::Kind.eq(Kind::Authorization))
-        .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
-        .one(db)
-        .await?
-        .is_some())
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id)
+        .one(tx.db())
+        .await?;
+    Ok(newest.and_then(|effect| effect.instrument))
 }
 
 /// An authorisation that has run out no longer counts down.

@@ -19,6 +19,7 @@ use super::scalars::{CurrencyCode, Decimal, Money, money};
 use crate::access::Scope;
 use crate::orders::lifecycle::Action;
 
+pub mod edit;
 pub mod enums;
 pub mod mutations;
 pub mod queries;
@@ -26,6 +27,7 @@ pub mod updates;
 
 use enums::*;
 
+pub use edit::{OrderEditMutation, OrderEditQuery};
 pub use mutations::OrderMutation;
 pub use queries::OrderQuery;
 pub use updates::OrderSubscription;
@@ -888,6 +890,8 @@ pub enum OrderAction {
     ResolveException,
     /// `orderRetryPayment`.
     RetryPayment,
+    /// `orderEditCommit`.
+    Edit,
     /// `orderAddNote`.
     AddNote,
     /// Ended by the system when everything is delivered and settled.

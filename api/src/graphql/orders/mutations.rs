@@ -146,6 +146,18 @@ impl From<AddressInput> for SubmittedAddress {
     }
 }
 
+impl From<OrderLineInput> for SubmittedLine {
+    fn from(input: OrderLineInput) -> Self {
+        SubmittedLine {
+            sku: input.sku,
+            quantity: input.quantity,
+            unit_price: input.unit_price.map(Into::into),
+            discount: input.discount.map(Into::into),
+            title: input.title,
+        }
+    }
+}
+
 impl From<OrderSubmitInput> for Submission {
     fn from(input: OrderSubmitInput) -> Self {
         Submission {
@@ -161,17 +173,7 @@ impl From<OrderSubmitInput> for Submission {
             },
             shipping_address: input.shipping_address.into(),
             billing_address: input.billing_address.map(Into::into),
-            lines: input
-                .lines
-                .into_iter()
-                .map(|line| SubmittedLine {
-                    sku: line.sku,
-                    quantity: line.quantity,
-                    unit_price: line.unit_price.map(Into::into),
-                    discount: line.discount.map(Into::into),
-                    title: line.title,
-                })
-                .collect(),
+            lines: input.lines.into_iter().map(Into::into).collect(),
             promotion_codes: input.promotion_codes,
             service_level: input.service_level,
             shipping_charge: input.shipping_charge.map(Into::into),
@@ -189,11 +191,11 @@ impl From<OrderSubmitInput> for Submission {
 #[derive(SimpleObject)]
 pub struct OrderPayload {
     /// The order as it is now; null if the command was refused.
-    order: Option<Order>,
+    pub(super) order: Option<Order>,
     /// Why it was refused; empty if it was not.
-    user_errors: Vec<UserError>,
+    pub(super) user_errors: Vec<UserError>,
     /// Whether this is the answer to an earlier request with the same key or reference.
-    replayed: bool,
+    pub(super) replayed: bool,
 }
 
 /// What a batch should do when some of its orders are refused.
@@ -670,7 +672,7 @@ async fn settle_exception(
 /// Runs a command on an order that the caller may see, once for its key, makes the calls that it
 /// then owes, and shows the order as it is afterwards. Another's order answers as one that is not
 /// there.
-async fn command<Case>(
+pub(super) async fn command<Case>(
     ctx: &Context<'_>,
     operation: &'static str,
     input: &impl Serialize,
@@ -735,7 +737,7 @@ where
     })
 }
 
-fn refused(problem: Problem) -> OrderPayload {
+pub(super) fn refused(problem: Problem) -> OrderPayload {
     OrderPayload {
         order: None,
         user_errors: vec![problem.into()],
@@ -743,7 +745,7 @@ fn refused(problem: Problem) -> OrderPayload {
     }
 }
 
-async fn read(ctx: &Context<'_>, id: OrderId) -> async_graphql::Result<Option<Order>> {
+pub(super) async fn read(ctx: &Context<'_>, id: OrderId) -> async_graphql::Result<Option<Order>> {
     let row = order::Entity::find_by_id(id)
         .one(&app(ctx).db.read)
         .await
