@@ -662,14 +662,33 @@ async fn c2a_a_name_that_is_wrong_is_told_once_however_many_addresses_take_it_ov
     let order = taken(app, basket).await;
     assert_eq!(found(&order), ["NAME_INVALID"]);
     let query = "query Of($id: ID!) { order(by: { id: $id }) {
-        shippingAddress { verdict reasons { field code } } } }";
-    let data = app.gql(query, json!({ "id": order["id"] })).await;
-    let address = &data["order"]["shippingAddress"];
+        version stage customerName exceptions { code status }
+        shippingAddress { name verdict reasons { field code } }
+        billingAddress { name verdict } } }";
+    let of = json!({ "id": order["id"] });
+    let kept = app.gql(query, of.clone()).await["order"].take();
+    let address = &kept["shippingAddress"];
     assert_eq!(address["verdict"], "INVALID", "{address:#}");
-    assert_eq!(
-        address["reasons"][0],
-        json!({ "field": "NAME", "code": "MISSING" })
-    );
+    let missing = json!({ "field": "NAME", "code": "MISSING" });
+    assert_eq!(address["reasons"][0], missing);
+
+    // Whoever puts the name right puts it right on the addresses that took it over.
+    let edit = "mutation Edit($input: OrderEditInput!) { orderEditCommit(input: $input) {
+        userErrors { code message } } }";
+    let input = json!({ "id": order["id"], "expectedVersion": kept["version"],
+        "contact": { "name": "Anna Leitner" } });
+    let edited = app.gql(edit, json!({ "input": input })).await;
+    assert_eq!(edited["orderEditCommit"]["userErrors"], json!([]));
+    let right = app.gql(query, of).await["order"].take();
+    assert_eq!(right["customerName"], "Anna Leitner");
+    for address in ["shippingAddress", "billingAddress"] {
+        let address = &right[address];
+        assert_eq!(address["name"], "Anna Leitner", "{address:#}");
+        assert_eq!(address["verdict"], "UNVERIFIED", "{address:#}");
+    }
+    let settled = json!([{ "code": "NAME_INVALID", "status": "RESOLVED" }]);
+    assert_eq!(right["exceptions"], settled);
+    assert_eq!(right["stage"], "STAGED", "{right:#}");
 }
 
 async fn c2a_names_and_contacts_of_all_kinds_are_taken_as_they_are(app: &TestApp) {
