@@ -599,7 +599,6 @@ pub async fn settle_payment(
                     amount: effect.amount.minor,
                 },
             );
-            settle_payment_exceptions(tx, &mut aggregate);
             effects = if lifecycle::is_terminal(aggregate.order.status) {
                 give_back(tx, &mut aggregate).await?
             } else {
@@ -705,6 +704,9 @@ pub async fn square(
     aggregate: &mut Aggregate,
     instrument: Option<&str>,
 ) -> Result<Vec<Effect>, Failure> {
+    if aggregate.is_paid_for(tx, true) {
+        settle_payment_exceptions(tx, aggregate);
+    }
     let order = &aggregate.order;
     let Some(payment) = aggregate.payment.as_mut() else {
         return Ok(Vec::new());
