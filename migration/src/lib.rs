@@ -15,6 +15,7 @@ mod m20261123_000004_inventory;
 mod m20261123_000005_payments;
 mod m20261123_000006_events;
 mod m20261123_000007_operations;
+mod m20261123_000008_queues;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_payments::Migration),
             Box::new(m20261123_000006_events::Migration),
             Box::new(m20261123_000007_operations::Migration),
+            Box::new(m20261123_000008_queues::Migration),
         ]
     }
 }
@@ -61,9 +63,12 @@ async fn sql(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Declares one step from its SQL.
+/// Declares one step from its SQL and the tables that it makes, or the SQL that undoes it.
 macro_rules! step {
-    ($up:expr, $tables:expr) => {
+    ($up:expr, [$($table:literal),+ $(,)?]) => {
+        crate::step!($up, undo: concat!($("DROP TABLE \"", $table, "\";\n"),+));
+    };
+    ($up:expr, undo: $undo:expr) => {
         use sea_orm_migration::prelude::*;
 
         #[derive(DeriveMigrationName)]
@@ -76,10 +81,7 @@ macro_rules! step {
             }
 
             async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-                for table in $tables {
-                    crate::sql(manager, &format!("DROP TABLE \"{table}\";\n")).await?;
-                }
-                Ok(())
+                crate::sql(manager, $undo).await
             }
         }
     };

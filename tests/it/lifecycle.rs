@@ -1,8 +1,9 @@
 //! An order's life: every step on its timeline, every end with what it gives back, every wait
 //! with its place, and nothing that the present state forbids.
 
+use api::inventory::inbound::{self, Expect};
+use api::tx::Actor;
 use chrono::Duration;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket, basket_with, codes};
 use support::{TestApp, both_backends};
@@ -28,9 +29,14 @@ both_backends!(
     q1a_an_order_that_is_partly_there_takes_what_is_and_waits_for_the_rest,
     q1a_a_sku_that_may_not_wait_is_refused_or_waits_for_a_person,
     q1a_the_expected_date_is_that_of_the_next_delivery_or_honestly_unknown,
+    q1a_a_delivery_to_a_warehouse_that_does_not_serve_the_channel_promises_nothing,
     q1b_those_who_wait_are_served_oldest_first_with_each_receipt,
     q1b_the_head_of_the_queue_is_not_overtaken_by_a_smaller_order,
     q1b_who_gives_up_waiting_leaves_the_queue_to_the_others,
+    q1b_who_waits_stops_nobody_whom_other_warehouses_serve,
+    q1b_units_that_become_free_go_to_who_waits_for_them_there,
+    q1b_a_long_queue_hides_nobody_behind_it_and_is_served_to_its_end,
+    q1b_a_channel_that_gains_or_loses_a_warehouse_waits_there_from_then_on,
     t1_of_two_exceptions_only_the_last_releases_the_order,
     t1_an_exception_is_settled_once,
     t1_a_sku_that_is_still_unknown_cannot_be_waved_through,
@@ -880,6 +886,44 @@ async fn q1a_the_expected_date_is_that_of_the_next_delivery_or_honestly_unknown(
     assert_eq!(data["order"]["backorders"][0]["expectedAt"], Value::Null);
 }
 
+async fn q1a_a_delivery_to_a_warehouse_that_does_not_serve_the_channel_promises_nothing(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("COMING", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    for (to, days) in [(&berlin, 2), (&vienna, 5)] {
+        let cmd = &Expect {
+            variant_id: to.id,
+            warehouse_id: to.warehouse,
+            quantity: 10,
+            expected_at: app.app.clock.now() + Duration::days(days),
+            supplier: None,
+            reference: None,
+        };
+        app.app
+            .write(&Actor::worker("test"), move |tx| async move {
+                inbound::expect(&tx, cmd.clone()).await
+            })
+            .await
+            .unwrap();
+    }
+    app.app.invalidate_reference();
+    for (channel, days) in [("web", 5), ("marketplace", 2), ("b2b", 2)] {
+        let order = app.place(buys(channel, &vienna, 1)).await;
+        let query = "query B($id: ID!) { order(by: { id: $id }) { backorders { expectedAt } } }";
+        let data = app.gql(query, json!({ "id": order["id"] })).await;
+        let expected = &data["order"]["backorders"][0]["expectedAt"];
+        let expected: chrono::DateTime<chrono::Utc> = expected.as_str().unwrap().parse().unwrap();
+        assert_eq!(
+            expected,
+            app.app.clock.now() + Duration::days(days),
+            "{channel}"
+        );
+    }
+}
+
 async fn q1b_those_who_wait_are_served_oldest_first_with_each_receipt(app: &TestApp) {
     app.open_shop().await;
     let mug = app.stocked("QUEUE", 0, true).await;
@@ -933,16 +977,7 @@ async fn q1b_the_head_of_the_queue_is_not_overtaken_by_a_smaller_order(app: &Tes
     assert_eq!(status(app, &small).await, "CONFIRMED");
     assert_eq!(line(app, &smaller).await, (0, 1));
     // In another warehouse, too, whoever comes late waits.
-    let row = entity::warehouse::Entity::find().filter(entity::warehouse::Column::Code.eq("BER"));
-    let berlin = row.one(&app.app.db.read).await.unwrap().unwrap().id;
-    app.receive(
-        &Stocked {
-            warehouse: berlin,
-            ..mug.clone()
-        },
-        1,
-    )
-    .await;
+    app.receive(&app.elsewhere(&mug, "BER").await, 1).await;
     assert_eq!(status(app, &smaller).await, "CONFIRMED");
 }
 
@@ -960,6 +995,141 @@ async fn q1b_who_gives_up_waiting_leaves_the_queue_to_the_others(app: &TestApp) 
     app.receive(&mug, 2).await;
     assert_eq!(line(app, &head).await, (0, 0));
     assert_eq!(app.stock_of(&mug).await, (3, 1));
+}
+
+/// The web shop is served from Vienna, the marketplace from Berlin, businesses from both.
+async fn split(app: &TestApp) {
+    app.serve_from("web", &["VIE"]).await;
+    app.serve_from("marketplace", &["BER"]).await;
+    app.serve_from("b2b", &["VIE", "BER"]).await;
+}
+
+/// An order of a channel that wants so many units.
+fn buys(channel: &str, of: &Stocked, quantity: i64) -> Value {
+    basket_with(json!({ "channel": channel, "lines": [{ "sku": of.sku, "quantity": quantity }] }))
+}
+
+async fn q1b_who_waits_stops_nobody_whom_other_warehouses_serve(app: &TestApp) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("SPLIT", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    let a = app.place(buys("web", &vienna, 2)).await["id"].clone();
+    app.receive(&berlin, 3).await;
+    assert_eq!(line(app, &a).await, (0, 2), "Berlin does not serve it");
+    let b = app.place(buys("marketplace", &vienna, 1)).await;
+    assert_eq!(b["status"], "CONFIRMED", "nobody waits in Berlin");
+    assert_eq!(app.stock_of(&berlin).await, (3, 1));
+    // Who is served from both takes what is free in Berlin, and waits behind the first in Vienna.
+    let both = app.place(buys("b2b", &vienna, 4)).await["id"].clone();
+    assert_eq!(line(app, &both).await, (2, 2));
+    let late = app.place(buys("marketplace", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &late).await, (0, 1), "the business is before it");
+    app.receive(&vienna, 3).await;
+    assert_eq!(status(app, &a).await, "CONFIRMED");
+    assert_eq!(line(app, &both).await, (3, 1));
+    assert_eq!(line(app, &late).await, (0, 1));
+    let last = app.place(buys("web", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &last).await, (0, 1));
+    app.receive(&berlin, 1).await;
+    assert_eq!(status(app, &both).await, "CONFIRMED");
+    assert_eq!(line(app, &late).await, (0, 1));
+    app.receive(&berlin, 2).await;
+    assert_eq!(status(app, &late).await, "CONFIRMED");
+    assert_eq!(line(app, &last).await, (0, 1), "it waits for Vienna");
+    assert_eq!(app.stock_of(&vienna).await, (3, 3));
+    assert_eq!(app.stock_of(&berlin).await, (6, 5));
+    // What may not be backordered is promised from where nobody waits, too.
+    let strict = app.stocked("STRICT", 2, false).await;
+    let order = app.place(buys("marketplace", &strict, 1)).await;
+    let exception = &order["exceptions"][0]["id"];
+    assert_eq!(done(resolve(app, exception).await)["stage"], "BACKORDERED");
+    let web = app.place(buys("web", &strict, 2)).await;
+    assert_eq!(web["status"], "CONFIRMED");
+    let refused = app.submit(buys("web", &strict, 1)).await;
+    assert_eq!(codes(&refused), ["INSUFFICIENT_STOCK"]);
+}
+
+async fn q1b_units_that_become_free_go_to_who_waits_for_them_there(app: &TestApp) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("FREED", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    app.receive(&berlin, 1).await;
+    let holder = app.place(buys("marketplace", &vienna, 1)).await["id"].clone();
+    let web = app.place(buys("web", &vienna, 1)).await["id"].clone();
+    let next = app.place(buys("marketplace", &vienna, 2)).await["id"].clone();
+    done(cancel(app, &holder).await);
+    assert_eq!(line(app, &next).await, (1, 1), "in the same breath");
+    assert_eq!(line(app, &web).await, (0, 1));
+    app.adjust(&berlin, 1).await.unwrap();
+    assert_eq!(status(app, &next).await, "CONFIRMED");
+    // A count takes from Berlin's holds; who waits in Vienna is not concerned.
+    app.adjust(&berlin, -1).await.unwrap();
+    app.settle().await;
+    assert_eq!(line(app, &next).await, (1, 1));
+    app.receive(&vienna, 1).await;
+    assert_eq!(status(app, &web).await, "CONFIRMED");
+    assert_eq!(line(app, &next).await, (1, 1), "Vienna does not serve it");
+    app.receive(&berlin, 1).await;
+    assert_eq!(line(app, &next).await, (2, 0));
+}
+
+async fn q1b_a_long_queue_hides_nobody_behind_it_and_is_served_to_its_end(app: &TestApp) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("LONG", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    // Each line has its own place; one transaction serves 200 of them.
+    let lines: Vec<Value> = (0..450)
+        .map(|_| json!({ "sku": vienna.sku, "quantity": 1 }))
+        .collect();
+    let long = app.place(basket_with(json!({ "lines": lines }))).await["id"].clone();
+    let behind = app.place(buys("marketplace", &vienna, 1)).await["id"].clone();
+    app.receive(&berlin, 1).await;
+    assert_eq!(status(app, &behind).await, "CONFIRMED");
+    let waits = async || {
+        let order = app.order(&long).await;
+        let lines = order["lines"].as_array().unwrap().clone();
+        let waits = |line: &Value| line["backordered"].as_i64().unwrap();
+        lines.iter().map(waits).sum::<i64>()
+    };
+    app.receive(&vienna, 449).await;
+    assert_eq!(waits().await, 250);
+    // Whoever comes before the rest is served waits behind it.
+    let late = app.place(buys("web", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &late).await, (0, 1));
+    app.settle().await;
+    assert_eq!(waits().await, 1);
+    app.receive(&vienna, 2).await;
+    assert_eq!(status(app, &long).await, "CONFIRMED");
+    assert_eq!(status(app, &late).await, "CONFIRMED");
+}
+
+async fn q1b_a_channel_that_gains_or_loses_a_warehouse_waits_there_from_then_on(app: &TestApp) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("MOVED", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    app.receive(&berlin, 2).await;
+    let web = app.place(buys("web", &vienna, 3)).await["id"].clone();
+    app.serve_from("web", &["VIE", "BER"]).await;
+    let late = app.place(buys("marketplace", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &late).await, (0, 1), "the older is before it now");
+    app.settle().await;
+    assert_eq!(line(app, &web).await, (2, 1));
+    assert_eq!(line(app, &late).await, (0, 1));
+    app.serve_from("web", &["VIE"]).await;
+    app.receive(&berlin, 1).await;
+    assert_eq!(status(app, &late).await, "CONFIRMED");
+    assert_eq!(line(app, &web).await, (2, 1), "what it has it keeps");
+    // A channel that no warehouse serves waits, and stands in nobody's way.
+    app.serve_from("web", &[]).await;
+    app.receive(&vienna, 1).await;
+    let b2b = app.place(buys("b2b", &vienna, 1)).await;
+    assert_eq!(b2b["status"], "CONFIRMED", "{b2b:#}");
+    let none = app.place(buys("web", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &none).await, (0, 1));
 }
 
 // --- Exceptions -----------------------------------------------------------------------------

@@ -3,7 +3,11 @@
 use api::db::Db;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, Statement};
-use support::{Backend, Place};
+use serde_json::json;
+use support::merchant::basket_with;
+use support::{Backend, Place, TestApp, both_backends};
+
+both_backends!(the_steps_after_the_first_seven_can_be_undone_and_done_again_with_data_there);
 
 /// How often each back end is tried: a race is not lost every time.
 const ROUNDS: usize = 5;
@@ -55,4 +59,19 @@ async fn migrate_at_once(backend: Backend) {
         two.close().await.unwrap();
         place.remove().await;
     }
+}
+
+async fn the_steps_after_the_first_seven_can_be_undone_and_done_again_with_data_there(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    let none = app.stocked("NONE", 0, true).await;
+    let lines = json!([{ "sku": none.sku, "quantity": 2 }]);
+    let order = app.place(basket_with(json!({ "lines": lines }))).await;
+    let newer = u32::try_from(Migrator::migrations().len() - 7).unwrap();
+    let db = &app.app.db.write;
+    Migrator::down(db, Some(newer)).await.unwrap();
+    Migrator::up(db, None).await.unwrap();
+    app.receive(&none, 2).await;
+    assert_eq!(app.order(&order["id"]).await["status"], "CONFIRMED");
 }

@@ -77,6 +77,13 @@ const FAULTS: &[Fault] = &[
         repaired: &["UPDATE backorder SET quantity = quantity - 1 WHERE status = 'WAITING'"],
     },
     Fault {
+        name: "I3",
+        rule: "a place in the queue is of its order's channel",
+        forbidden_by: NONE,
+        made: &["UPDATE backorder SET channel_id = (SELECT id FROM channel WHERE code = 'b2b')"],
+        repaired: &["UPDATE backorder SET channel_id = (SELECT id FROM channel WHERE code = 'web')"],
+    },
+    Fault {
         name: "I4",
         rule: "captured <= authorised, refunded <= captured",
         forbidden_by: &["payment.payment_refunded_is_captured"],
@@ -161,6 +168,15 @@ const FAULTS: &[Fault] = &[
         ],
     },
     Fault {
+        name: "I9",
+        rule: "nobody waits for units that are free in a warehouse that serves the order's channel",
+        forbidden_by: NONE,
+        made: &["UPDATE channel_warehouse SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'BER')
+            WHERE channel_id = (SELECT id FROM channel WHERE code = 'web')"],
+        repaired: &["UPDATE channel_warehouse SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'VIE')
+            WHERE channel_id = (SELECT id FROM channel WHERE code = 'web')"],
+    },
+    Fault {
         name: "I10",
         rule: "an order's stage is what follows from its state",
         forbidden_by: NONE,
@@ -219,6 +235,9 @@ async fn trade(app: &TestApp) {
     .await;
     let lines = json!([{ "sku": waited.sku, "quantity": 2 }]);
     order("wait-1", json!({ "lines": lines })).await;
+    // Units where the channel is not served are no reason not to wait.
+    app.serve_from("web", &["VIE"]).await;
+    app.receive(&app.elsewhere(&waited, "BER").await, 1).await;
     let lines = json!([{ "sku": "NOBODY-KNOWS", "quantity": 1, "unitPrice": "5.00" }]);
     let outside = json!({ "method": "EXTERNAL" });
     order(

@@ -39,7 +39,7 @@ pub struct Reference {
     promotions: Vec<promotion::Model>,
     limited_promotions: bool,
     covered: BTreeSet<String>,
-    expected: BTreeMap<VariantId, Vec<DateTime<Utc>>>,
+    expected: BTreeMap<VariantId, Vec<(DateTime<Utc>, WarehouseId)>>,
 }
 
 impl Reference {
@@ -73,7 +73,7 @@ impl Reference {
             .into_tuple::<String>()
             .all(db)
             .await?;
-        let mut expected: BTreeMap<VariantId, Vec<DateTime<Utc>>> = BTreeMap::new();
+        let mut expected: BTreeMap<VariantId, Vec<(DateTime<Utc>, WarehouseId)>> = BTreeMap::new();
         for row in inbound_supply::Entity::find()
             .filter(inbound_supply::Column::Status.is_in([
                 inbound_supply::Status::Expected,
@@ -86,7 +86,7 @@ impl Reference {
             expected
                 .entry(row.variant_id)
                 .or_default()
-                .push(row.expected_at);
+                .push((row.expected_at, row.warehouse_id));
         }
         Ok(Reference {
             codes: channels
@@ -238,13 +238,19 @@ impl Reference {
         self.covered.contains(country)
     }
 
-    /// When stock of a variant is expected next; none = honestly unknown.
-    pub fn expected(&self, variant: VariantId, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// When stock of a variant is expected next in one of these warehouses; none = honestly
+    /// unknown.
+    pub fn expected(
+        &self,
+        variant: VariantId,
+        warehouses: &[WarehouseId],
+        after: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
         self.expected
             .get(&variant)?
             .iter()
-            .find(|at| **at >= after)
-            .copied()
+            .find(|(at, warehouse)| *at >= after && warehouses.contains(warehouse))
+            .map(|(at, _)| *at)
     }
 }
 
