@@ -1,12 +1,18 @@
 //! An order's life: every step on its timeline, every end with what it gives back, every wait
 //! with its place, and nothing that the present state forbids.
 
+use std::sync::{Arc, Mutex};
+
 use api::inventory::inbound::{self, Expect};
+use api::payments::gateway::{Known, Sandbox};
+use api::payments::{Answer, Effect, PaymentGateway};
 use api::tx::Actor;
-use chrono::Duration;
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, Utc};
+use entity::payment_transaction::Kind;
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket, basket_with, codes};
-use support::{TestApp, both_backends};
+use support::{Place, Setup, TestApp, both_backends};
 
 both_backends!(
     a1_a_life_from_receipt_to_staging_is_on_its_timeline,
@@ -42,6 +48,9 @@ both_backends!(
     t1_a_sku_that_is_still_unknown_cannot_be_waved_through,
     t1_a_decline_that_was_waved_through_does_not_strand_a_waiting_order,
     c5a_money_that_comes_after_the_end_goes_back,
+    c5a_an_authorisation_that_ran_out_can_be_replaced_and_the_new_one_given_back,
+    c5a_an_authorisation_that_ran_out_pays_for_nothing_while_the_gateway_is_silent,
+    c5a_an_order_whose_money_is_on_its_way_back_is_cancelled_without_asking_twice,
 );
 
 const ACT: &str = "order { id status stage paymentStatus version cancelReason closedAt
@@ -197,7 +206,7 @@ async fn a1_a_life_from_receipt_to_staging_is_on_its_timeline(app: &TestApp) {
         let request = entry["correlationId"].as_str().unwrap();
         assert_eq!(request.is_empty(), who.starts_with("worker"), "{entry:#}");
     }
-    let when: Vec<chrono::DateTime<chrono::Utc>> = entries
+    let when: Vec<DateTime<Utc>> = entries
         .iter()
         .map(|entry| entry["occurredAt"].as_str().unwrap().parse().unwrap())
         .collect();
@@ -877,8 +886,7 @@ async fn q1a_the_expected_date_is_that_of_the_next_delivery_or_honestly_unknown(
         (&waiting["quantity"], &waiting["status"], &waiting["answer"]),
         (&json!(50), &json!("WAITING"), &json!("NONE"))
     );
-    let expected: chrono::DateTime<chrono::Utc> =
-        waiting["expectedAt"].as_str().unwrap().parse().unwrap();
+    let expected: DateTime<Utc> = waiting["expectedAt"].as_str().unwrap().parse().unwrap();
     assert_eq!(expected, app.app.clock.now() + Duration::days(9));
     let none = app.stocked("NONE", 0, true).await;
     let order = app.place(wants(&none, 1)).await;
@@ -915,7 +923,7 @@ async fn q1a_a_delivery_to_a_warehouse_that_does_not_serve_the_channel_promises_
         let query = "query B($id: ID!) { order(by: { id: $id }) { backorders { expectedAt } } }";
         let data = app.gql(query, json!({ "id": order["id"] })).await;
         let expected = &data["order"]["backorders"][0]["expectedAt"];
-        let expected: chrono::DateTime<chrono::Utc> = expected.as_str().unwrap().parse().unwrap();
+        let expected: DateTime<Utc> = expected.as_str().unwrap().parse().unwrap();
         assert_eq!(
             expected,
             app.app.clock.now() + Duration::days(days),
@@ -1288,4 +1296,183 @@ async fn c5a_money_that_comes_after_the_end_goes_back(app: &TestApp) {
     let there = app.order(&order["id"]).await;
     let transactions = json!([{ "kind": "AUTHORIZATION", "state": "NOT_EXECUTED" }]);
     assert_eq!(there["payment"]["transactions"], transactions, "{there:#}");
+}
+
+// --- Money that goes back -------------------------------------------------------------------
+
+/// The sandbox, except that it gives money back as it is told to.
+struct Reluctant {
+    says: Mutex<Answer>,
+    asked: Mutex<usize>,
+}
+
+impl Reluctant {
+    fn says(&self, answer: Answer) {
+        *self.says.lock().unwrap() = answer;
+    }
+
+    fn gives(&self) {
+        self.says(Answer::Succeeded {
+            reference: "given back".to_owned(),
+            expires_at: None,
+        });
+    }
+
+    /// How often it was asked to give money back, or about it.
+    fn asked(&self) -> usize {
+        *self.asked.lock().unwrap()
+    }
+
+    fn answer(&self) -> Answer {
+        *self.asked.lock().unwrap() += 1;
+        self.says.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for Reluctant {
+    async fn execute(&self, effect: &Effect, now: DateTime<Utc>) -> Answer {
+        match effect.kind {
+            Kind::Void => self.answer(),
+            _ => Sandbox.execute(effect, now).await,
+        }
+    }
+
+    async fn look_up(&self, effect: &Effect, now: DateTime<Utc>) -> Known {
+        match effect.kind {
+            Kind::Void => match self.answer() {
+                Answer::Unknown => Known::Unclear,
+                answer => Known::Answered(answer),
+            },
+            _ => Sandbox.look_up(effect, now).await,
+        }
+    }
+}
+
+/// An app of its own with a gateway that gives nothing back yet. A test settles it at the end.
+async fn reluctant(app: &TestApp, says: Answer) -> (TestApp, Arc<Reluctant>) {
+    let gateway = Arc::new(Reluctant {
+        says: Mutex::new(says),
+        asked: Mutex::new(0),
+    });
+    let place = Place::migrated(app.backend).await.expect("a database");
+    let setup = Setup {
+        gateway: gateway.clone(),
+        ..Setup::default()
+    };
+    let app = TestApp::on(place, setup).await;
+    app.open_shop().await;
+    (app, gateway)
+}
+
+async fn retry(app: &TestApp, id: &Value) -> Value {
+    let input = json!({ "id": id, "token": "tok_approve" });
+    act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await
+}
+
+/// The exceptions of an order that are open, by code.
+async fn open(app: &TestApp, id: &Value) -> Vec<(String, Value)> {
+    let order = app.order(id).await;
+    let all = order["exceptions"].as_array().unwrap().iter();
+    all.filter(|one| one["status"] == "OPEN")
+        .map(|one| (one["code"].as_str().unwrap().to_owned(), one["id"].clone()))
+        .collect()
+}
+
+/// The one open exception of a code.
+async fn open_one(app: &TestApp, id: &Value, code: &str) -> Value {
+    let all = open(app, id).await;
+    let found: Vec<_> = all.iter().filter(|(own, _)| own == code).collect();
+    assert_eq!(found.len(), 1, "{code}: {all:?}");
+    found[0].1.clone()
+}
+
+/// What an order's gateway was asked for, and where that stands.
+async fn transactions(app: &TestApp, id: &Value) -> Vec<(String, String)> {
+    let order = app.order(id).await;
+    let all = order["payment"]["transactions"].as_array().unwrap().iter();
+    let text = |one: &Value, field: &str| one[field].as_str().unwrap().to_owned();
+    all.map(|one| (text(one, "kind"), text(one, "state")))
+        .collect()
+}
+
+const A_WEEK: i64 = 7 * 86_400;
+
+async fn c5a_an_authorisation_that_ran_out_can_be_replaced_and_the_new_one_given_back(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    let mug = app.stocked("WEEKS", 5, true).await;
+    let order = app.place(stopped(&mug, 1)).await;
+    let id = &order["id"];
+    for week in 1..=2 {
+        later(app, A_WEEK).await;
+        let there = app.order(id).await;
+        assert_eq!(
+            (&there["status"], &there["paymentStatus"]),
+            (&json!("RECEIVED"), &json!("VOIDED")),
+            "week {week}"
+        );
+        let expired = open_one(app, id, "PAYMENT_EXPIRED").await;
+        assert_eq!(
+            codes(&resolve(app, &expired).await),
+            ["ORDER_STATE_INVALID"]
+        );
+        assert_eq!(done(retry(app, id).await)["paymentStatus"], "AUTHORIZED");
+        assert_eq!(open(app, id).await.len(), 1, "only the price is left");
+    }
+    let ended = done(cancel(app, id).await);
+    assert_eq!(
+        (&ended["status"], &ended["paymentStatus"]),
+        (&json!("CANCELLED"), &json!("VOIDED"))
+    );
+    let voided = transactions(app, id).await;
+    let voided = voided.iter().filter(|(kind, _)| kind == "VOID");
+    assert_eq!(voided.count(), 3);
+}
+
+async fn c5a_an_authorisation_that_ran_out_pays_for_nothing_while_the_gateway_is_silent(
+    app: &TestApp,
+) {
+    let (app, gateway) = &reluctant(app, Answer::Unknown).await;
+    let mug = app.stocked("SILENT", 5, true).await;
+    let order = app.place(stopped(&mug, 1)).await;
+    let id = &order["id"];
+    later(app, A_WEEK).await;
+    let price = open_one(app, id, "PRICE_MISMATCH").await;
+    done(resolve(app, &price).await);
+    let expired = open_one(app, id, "PAYMENT_EXPIRED").await;
+    assert_eq!(
+        codes(&resolve(app, &expired).await),
+        ["ORDER_STATE_INVALID"]
+    );
+    assert_eq!(codes(&retry(app, id).await), ["IN_PROGRESS"]);
+    assert_eq!(app.order(id).await["stage"], "ON_HOLD");
+    gateway.gives();
+    later(app, 3_600).await;
+    assert_eq!(app.order(id).await["paymentStatus"], "VOIDED");
+    done(retry(app, id).await);
+    app.settle().await;
+    assert_eq!(status(app, id).await, "CONFIRMED");
+}
+
+async fn c5a_an_order_whose_money_is_on_its_way_back_is_cancelled_without_asking_twice(
+    app: &TestApp,
+) {
+    let (app, gateway) = &reluctant(app, Answer::Unknown).await;
+    let mug = app.stocked("TWICE", 5, true).await;
+    let order = app.place(stopped(&mug, 1)).await;
+    let id = &order["id"];
+    later(app, A_WEEK).await;
+    done(cancel(app, id).await);
+    assert_eq!(
+        transactions(app, id).await[1..],
+        [("VOID".to_owned(), "UNKNOWN".to_owned())]
+    );
+    gateway.gives();
+    later(app, 3_600).await;
+    let there = app.order(id).await;
+    assert_eq!(there["paymentStatus"], "VOIDED", "{there:#}");
+    assert_eq!(transactions(app, id).await.len(), 2);
+    app.settle().await;
 }

@@ -153,17 +153,26 @@ impl Aggregate {
         !self.holds.is_empty() || self.exceptions.iter().any(|exception| exception.blocking)
     }
 
+    /// Whether an exception of this kind is not settled.
+    pub fn has_open(&self, code: Code) -> bool {
+        let code = code.as_str();
+        self.exceptions
+            .iter()
+            .any(|exception| exception.code == code)
+    }
+
     /// Whether the money is there: authorised ≥ due and not run out, or the channel does not ask
-    /// for it.
+    /// for it. What has run out counts no more, even before the gateway has given it back.
     pub fn is_paid_for(&self, tx: &Tx, required: bool) -> bool {
         !required
             || self.order.total_minor == 0
-            || self.payment.as_ref().is_some_and(|payment| {
-                payment.authorized_minor >= self.order.total_minor
-                    && payment
-                        .authorization_expires_at
-                        .is_none_or(|until| tx.now < until)
-            })
+            || !self.has_open(Code::PaymentExpired)
+                && self.payment.as_ref().is_some_and(|payment| {
+                    payment.authorized_minor >= self.order.total_minor
+                        && payment
+                            .authorization_expires_at
+                            .is_none_or(|until| tx.now < until)
+                })
     }
 
     /// Whether every unit that is still wanted is held.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
+use entity::payment_transaction::{Kind, State};
 use entity::{
     ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
     order_line, payment, payment_transaction, promotion, promotion_use, reservation,
@@ -234,11 +235,14 @@ async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effec
         payments::void_settled(tx, payment);
         return Ok(Vec::new());
     }
+    if payments::in_flight(tx.db(), order.id, Kind::Void).await? {
+        return Ok(Vec::new());
+    }
     Ok(vec![payments::intend(
         tx,
         payment.id,
         order.id,
-        payment_transaction::Kind::Void,
+        Kind::Void,
         Money::new(open, order.currency),
         None,
     )])
@@ -530,7 +534,8 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
                 .into(),
         );
     }
-    let in_flight = payments::in_flight(tx.db(), cmd.order_id).await?;
+    let in_flight = payments::in_flight(tx.db(), cmd.order_id, Kind::Authorization).await?
+        || payments::in_flight(tx.db(), cmd.order_id, Kind::Void).await?;
     let due = aggregate.order.total_minor;
     let Some(payment) = &aggregate.payment else {
         return Err(Problem::new(Code::PaymentInvalid, "the order is not paid by card").into());
@@ -548,7 +553,7 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
         tx,
         payment.id,
         cmd.order_id,
-        payment_transaction::Kind::Authorization,
+        Kind::Authorization,
         Money::new(due - payment.authorized_minor, aggregate.order.currency),
         Some(cmd.instrument.clone()),
     );
@@ -586,7 +591,7 @@ pub async fn settle_payment(
         (Settled::Nothing, _) | (Settled::Unknown { first: false }, _) => {
             return Ok(Changed::only(effect.order_id));
         }
-        (Settled::Succeeded, payment_transaction::Kind::Authorization) => {
+        (Settled::Succeeded, Kind::Authorization) => {
             aggregate.record(
                 tx,
                 Event::OrderPaymentAuthorized {
@@ -599,7 +604,7 @@ pub async fn settle_payment(
                 effects = give_back(tx, &mut aggregate).await?;
             }
         }
-        (Settled::Succeeded, payment_transaction::Kind::Void) => aggregate.record(
+        (Settled::Succeeded, Kind::Void) => aggregate.record(
             tx,
             Event::OrderPaymentVoided {
                 transaction_id: effect.id.0,
@@ -619,11 +624,9 @@ pub async fn settle_payment(
                     reason: code.clone(),
                 },
             );
-            let known = aggregate
-                .exceptions
-                .iter()
-                .any(|exception| exception.code == Code::PaymentDeclined.as_str());
-            if !known && !lifecycle::is_terminal(aggregate.order.status) {
+            if !aggregate.has_open(Code::PaymentDeclined)
+                && !lifecycle::is_terminal(aggregate.order.status)
+            {
                 let finding = Finding {
                     code: Code::PaymentDeclined,
                     line: None,
@@ -744,7 +747,7 @@ pub async fn with_expired_holds(
 /// that is under way keeps the hold alive, for half an hour at most.
 pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result<Changed, Failure> {
     let mut allocation = lock_with_stock(tx, reference, id).await?;
-    let in_flight = payments::in_flight(tx.db(), id).await?;
+    let in_flight = payments::in_flight(tx.db(), id, Kind::Authorization).await?;
     if in_flight {
         use reservation::Column;
         let young = tx.now - chrono::Duration::minutes(OLDEST_HOLD_MINUTES);
@@ -914,9 +917,21 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
+    fn open_exceptions(&self) -> impl Iterator<Item = &order_exception::Model> {
+        use ExceptionStatus::{Assigned, Open};
+        self.exceptions
+            .iter()
+            .filter(|exception| matches!(exception.status, Open | Assigned))
+    }
+
+    fn has_open(&self, code: Code) -> bool {
+        let code = code.as_str();
+        self.open_exceptions()
+            .any(|exception| exception.code == code)
+    }
+
     /// Why an action that the order's status allows would find nothing to act on.
     fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
-        use payment_transaction::{Kind, State};
         let paid = self
             .payment
             .is_some_and(|payment| payment.authorized_minor >= order.total_minor);
@@ -927,22 +942,20 @@ impl Around<'_> {
                 .all(|hold| hold.released_at.is_some())
                 .then_some("no hold stands"),
             Action::ResolveException => {
-                let paid = paid || !self.authorization_required;
+                let paid =
+                    !self.authorization_required || paid && !self.has_open(Code::PaymentExpired);
                 let mut reason = Some("no exception is open");
-                for exception in self.exceptions {
-                    use ExceptionStatus::{Assigned, Open};
-                    if matches!(exception.status, Open | Assigned) {
-                        reason = beyond_words(&exception.code, paid);
-                        if reason.is_none() {
-                            break;
-                        }
+                for exception in self.open_exceptions() {
+                    reason = beyond_words(&exception.code, paid);
+                    if reason.is_none() {
+                        break;
                     }
                 }
                 reason
             }
             Action::RetryPayment => {
                 let in_flight = self.transactions.iter().any(|one| {
-                    one.kind == Kind::Authorization
+                    matches!(one.kind, Kind::Authorization | Kind::Void)
                         && matches!(one.state, State::Ready | State::Sent | State::Unknown)
                 });
                 if order.payment_method != PaymentMethod::Card || self.payment.is_none() {

@@ -346,12 +346,16 @@ pub fn authorize_settled(tx: &Tx, payment: &mut payment::Model, authorized_minor
     write(tx, payment);
 }
 
-/// Whether an order's authorisation is under way.
-pub async fn in_flight(db: &impl sea_orm::ConnectionTrait, order: OrderId) -> Result<bool, DbErr> {
-    use payment_transaction::{Column, Entity, Kind, State};
+/// Whether an order's gateway has been asked for something of this kind and has not answered.
+pub async fn in_flight(
+    db: &impl sea_orm::ConnectionTrait,
+    order: OrderId,
+    kind: payment_transaction::Kind,
+) -> Result<bool, DbErr> {
+    use payment_transaction::{Column, Entity, State};
     Ok(Entity::find()
         .filter(Column::OrderId.eq(order))
-        .filter(Column::Kind.eq(Kind::Authorization))
+        .filter(Column::Kind.eq(kind))
         .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
         .one(db)
         .await?
