@@ -112,6 +112,8 @@ codes! {
     TotalMismatch,
     /// The database is busy or away; try again.
     Unavailable,
+    /// The gateway refused to give authorised money back; `details` has the amount and its reason.
+    VoidDeclined,
 }
 
 impl Code {
@@ -155,6 +157,7 @@ impl Code {
                 | StaleVersion
                 | StockBelowReserved
                 | TotalMismatch
+                | VoidDeclined
         )
     }
 }

@@ -198,6 +198,18 @@ const INVARIANTS: &[Invariant] = &[
             AND NOT EXISTS (SELECT 1 FROM reservation r
                 WHERE r.order_id = o.id AND r.status = 'ACTIVE')",
     },
+    Invariant {
+        name: "I9",
+        rule: "the money of an ended order goes back, or a person knows that it does not",
+        query: "SELECT o.number || ': ' || (p.authorized_minor - p.captured_minor)
+            FROM \"order\" o JOIN payment p ON p.order_id = o.id
+            WHERE o.status IN ('CANCELLED', 'REJECTED', 'EXPIRED')
+            AND p.authorized_minor > p.captured_minor + p.capture_pending_minor
+            AND NOT EXISTS (SELECT 1 FROM payment_transaction t WHERE t.payment_id = p.id
+                AND t.kind = 'VOID' AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
+            AND NOT EXISTS (SELECT 1 FROM order_exception x
+                WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED'))",
+    },
     // Between a change and the next round of the allocation worker this may be seen for a moment.
     Invariant {
         name: "I9",

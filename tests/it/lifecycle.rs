@@ -51,6 +51,9 @@ both_backends!(
     c5a_an_authorisation_that_ran_out_can_be_replaced_and_the_new_one_given_back,
     c5a_an_authorisation_that_ran_out_pays_for_nothing_while_the_gateway_is_silent,
     c5a_an_order_whose_money_is_on_its_way_back_is_cancelled_without_asking_twice,
+    c5a_a_gateway_that_gives_nothing_back_is_asked_again_by_a_person_alone,
+    c5a_a_person_may_say_that_the_money_is_back,
+    c5a_what_ran_out_and_is_not_back_is_settled_before_another_card_pays,
 );
 
 const ACT: &str = "order { id status stage paymentStatus version cancelReason closedAt
@@ -515,7 +518,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 .unwrap()
                 .clone()
         };
-        assert_eq!(actions.len(), 7, "{actions:#?}");
+        assert_eq!(actions.len(), 8, "{actions:#?}");
         for action in actions {
             let order = in_state(app, state, &mug, &none).await;
             let id = &order["id"];
@@ -545,6 +548,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                     let input = json!({ "id": id, "token": "tok_approve" });
                     act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await
                 }
+                "RETRY_VOID" => retry_void(app, id).await,
                 "ADD_NOTE" => act(app, NOTE.0, NOTE.1, json!({ "id": id, "body": "x" })).await,
                 other => panic!("nothing does {other}"),
             };
@@ -1211,7 +1215,7 @@ async fn t1_an_exception_is_settled_once(app: &TestApp) {
     done(cancel(app, &order["id"]).await);
     assert_eq!(
         codes(&resolve(app, &order["exceptions"][0]["id"]).await),
-        ["ORDER_STATE_INVALID"]
+        ["EXCEPTION_NOT_OPEN"]
     );
     assert_eq!(
         codes(&resolve(app, &order["id"]).await),
@@ -1370,6 +1374,16 @@ async fn retry(app: &TestApp, id: &Value) -> Value {
     act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await
 }
 
+async fn retry_void(app: &TestApp, id: &Value) -> Value {
+    act(
+        app,
+        "orderRetryVoid",
+        "OrderRetryVoidInput",
+        json!({ "id": id }),
+    )
+    .await
+}
+
 /// The exceptions of an order that are open, by code.
 async fn open(app: &TestApp, id: &Value) -> Vec<(String, Value)> {
     let order = app.order(id).await;
@@ -1474,5 +1488,173 @@ async fn c5a_an_order_whose_money_is_on_its_way_back_is_cancelled_without_asking
     let there = app.order(id).await;
     assert_eq!(there["paymentStatus"], "VOIDED", "{there:#}");
     assert_eq!(transactions(app, id).await.len(), 2);
+    app.settle().await;
+}
+
+fn refuses() -> Answer {
+    Answer::Declined {
+        code: "no_such_authorization".to_owned(),
+    }
+}
+
+/// What of an order's actions is open.
+async fn offered(app: &TestApp, id: &Value, action: &str) -> bool {
+    let query =
+        "query A($id: ID!) { order(by: { id: $id }) { availableActions { action enabled } } }";
+    let data = app.gql(query, json!({ "id": id })).await;
+    let actions = data["order"]["availableActions"].as_array().unwrap();
+    let found = actions.iter().find(|one| one["action"] == action);
+    found.unwrap()["enabled"].as_bool().unwrap()
+}
+
+async fn c5a_a_gateway_that_gives_nothing_back_is_asked_again_by_a_person_alone(app: &TestApp) {
+    let (app, gateway) = &reluctant(app, refuses()).await;
+    let order = app.place(basket()).await;
+    let id = &order["id"];
+    assert_eq!(codes(&retry_void(app, id).await), ["ORDER_STATE_INVALID"]);
+    let ended = done(cancel(app, id).await);
+    assert_eq!(
+        (&ended["status"], &ended["stage"], &ended["paymentStatus"]),
+        (
+            &json!("CANCELLED"),
+            &json!("CANCELLED"),
+            &json!("AUTHORIZED")
+        )
+    );
+    let queue = "{ exceptions(where: { queue: { eq: \"payments\" } }) {
+        nodes { code severity details suggestedActions order { number } } } }";
+    let found = app.gql(queue, Value::Null).await;
+    assert_eq!(
+        found["exceptions"]["nodes"],
+        json!([{ "code": "VOID_DECLINED", "severity": "HIGH",
+            "details": { "amount": 1_980, "currency": "EUR", "declineCode": "no_such_authorization" },
+            "suggestedActions": ["RETRY_VOID", "OVERRIDE"],
+            "order": { "number": order["number"] } }])
+    );
+    for _ in 0..3 {
+        later(app, 86_400).await;
+    }
+    assert_eq!(gateway.asked(), 1, "nobody told it to ask again");
+
+    // It refuses again, then says nothing, and then gives.
+    assert!(offered(app, id, "RETRY_VOID").await);
+    done(retry_void(app, id).await);
+    assert_eq!((gateway.asked(), open(app, id).await.len()), (2, 1));
+    gateway.says(Answer::Unknown);
+    done(retry_void(app, id).await);
+    assert_eq!(codes(&retry_void(app, id).await), ["IN_PROGRESS"]);
+    let exception = open_one(app, id, "VOID_DECLINED").await;
+    assert_eq!(
+        codes(&resolve(app, &exception).await),
+        ["ORDER_STATE_INVALID"]
+    );
+    for action in ["RETRY_VOID", "RESOLVE_EXCEPTION"] {
+        assert!(!offered(app, id, action).await, "{action}");
+    }
+    gateway.gives();
+    later(app, 5).await;
+    let there = app.order(id).await;
+    assert_eq!(
+        (&there["status"], &there["paymentStatus"]),
+        (&json!("CANCELLED"), &json!("VOIDED"))
+    );
+    assert_eq!(there["payment"]["authorized"]["amount"], "0.00");
+    assert_eq!(open(app, id).await, []);
+    assert_eq!(codes(&retry_void(app, id).await), ["ORDER_STATE_INVALID"]);
+    let entries = timeline(app, id).await;
+    assert_eq!(
+        events(&entries)[3..],
+        [
+            "order.cancelled",
+            "order.void_declined",
+            "order.exception_opened",
+            "order.void_requested",
+            "order.void_declined",
+            "order.void_requested",
+            "order.payment_unknown",
+            "order.payment_voided",
+            "order.exception_resolved"
+        ]
+    );
+    app.settle().await;
+}
+
+async fn c5a_a_person_may_say_that_the_money_is_back(app: &TestApp) {
+    let (app, gateway) = &reluctant(app, refuses()).await;
+    let order = app.place(basket()).await;
+    let id = &order["id"];
+    done(cancel(app, id).await);
+    let exception = open_one(app, id, "VOID_DECLINED").await;
+    let there = done(resolve(app, &exception).await);
+    assert_eq!(
+        (&there["status"], &there["paymentStatus"]),
+        (&json!("CANCELLED"), &json!("VOIDED"))
+    );
+    let text = |kind: &str, state: &str| (kind.to_owned(), state.to_owned());
+    assert_eq!(
+        transactions(app, id).await,
+        [
+            text("AUTHORIZATION", "SUCCEEDED"),
+            text("VOID", "DECLINED"),
+            text("VOID", "SUCCEEDED")
+        ]
+    );
+    assert_eq!(
+        codes(&resolve(app, &exception).await),
+        ["EXCEPTION_NOT_OPEN"]
+    );
+    later(app, 86_400).await;
+    assert_eq!(gateway.asked(), 1);
+    app.settle().await;
+}
+
+async fn c5a_what_ran_out_and_is_not_back_is_settled_before_another_card_pays(app: &TestApp) {
+    let (app, gateway) = &reluctant(app, refuses()).await;
+    let mug = app.stocked("LAPSED", 5, true).await;
+    let first = app.place(stopped(&mug, 1)).await["id"].clone();
+    let second = app.place(stopped(&mug, 1)).await["id"].clone();
+    later(app, A_WEEK).await;
+    assert_eq!(gateway.asked(), 2);
+    for id in [&first, &second] {
+        let codes: Vec<_> = open(app, id)
+            .await
+            .into_iter()
+            .map(|(code, _)| code)
+            .collect();
+        assert_eq!(
+            codes,
+            ["PRICE_MISMATCH", "PAYMENT_EXPIRED", "VOID_DECLINED"]
+        );
+    }
+    let expired = open_one(app, &first, "PAYMENT_EXPIRED").await;
+    assert_eq!(
+        codes(&resolve(app, &expired).await),
+        ["ORDER_STATE_INVALID"]
+    );
+    assert_eq!(codes(&retry(app, &first).await), ["ORDER_STATE_INVALID"]);
+    assert!(!offered(app, &first, "RETRY_PAYMENT").await);
+    // It is known to have lapsed: a word settles that, and another card pays.
+    let lapsed = open_one(app, &first, "VOID_DECLINED").await;
+    assert_eq!(done(resolve(app, &lapsed).await)["paymentStatus"], "VOIDED");
+    assert_eq!(
+        done(retry(app, &first).await)["paymentStatus"],
+        "AUTHORIZED"
+    );
+    let price = open_one(app, &first, "PRICE_MISMATCH").await;
+    assert_eq!(done(resolve(app, &price).await)["status"], "CONFIRMED");
+    // The end of an order asks once more, and a refusal is heard again.
+    done(cancel(app, &second).await);
+    assert_eq!(gateway.asked(), 3);
+    let codes: Vec<_> = open(app, &second)
+        .await
+        .into_iter()
+        .map(|(code, _)| code)
+        .collect();
+    assert_eq!(codes, ["VOID_DECLINED"]);
+    gateway.gives();
+    assert_eq!(
+        done(retry_void(app, &second).await)["paymentStatus"],
+        "VOIDED"
+    );
     app.settle().await;
 }

@@ -28,7 +28,8 @@ struct Fault {
 const NONE: &[&str] = &[];
 
 /// Faults on: a confirmed order by card (`web-1`), one on account (`b2b-1`), one that waits for
-/// 2 units of WAITED (`wait-1`), and one of a SKU that nobody knows (`odd-1`).
+/// 2 units of WAITED (`wait-1`), one of a SKU that nobody knows (`odd-1`), and a cancelled one whose
+/// money is back (`gone-1`).
 const FAULTS: &[Fault] = &[
     Fault {
         name: "I1",
@@ -94,9 +95,9 @@ const FAULTS: &[Fault] = &[
         name: "I4",
         rule: "a card's authorised amount is what the gateway approved and did not take back",
         forbidden_by: NONE,
-        made: &["UPDATE payment SET authorized_minor = authorized_minor - 1 WHERE gateway = 'sandbox'"],
+        made: &["UPDATE payment SET authorized_minor = authorized_minor - 1 WHERE gateway = 'sandbox' AND NOT voided"],
         repaired: &[
-            "UPDATE payment SET authorized_minor = authorized_minor + 1 WHERE gateway = 'sandbox'",
+            "UPDATE payment SET authorized_minor = authorized_minor + 1 WHERE gateway = 'sandbox' AND NOT voided",
         ],
     },
     Fault {
@@ -165,6 +166,20 @@ const FAULTS: &[Fault] = &[
         repaired: &[
             "UPDATE order_exception SET status = 'OPEN' WHERE code = 'SKU_UNKNOWN'",
             "UPDATE \"order\" SET stage = 'ON_HOLD' WHERE external_reference = 'odd-1'",
+        ],
+    },
+    Fault {
+        name: "I9",
+        rule: "the money of an ended order goes back, or a person knows that it does not",
+        forbidden_by: NONE,
+        made: &[
+            "UPDATE payment_transaction SET state = 'DECLINED' WHERE kind = 'VOID'",
+            "UPDATE payment SET authorized_minor = (SELECT total_minor FROM \"order\" o
+                WHERE o.id = payment.order_id) WHERE voided",
+        ],
+        repaired: &[
+            "UPDATE payment_transaction SET state = 'SUCCEEDED' WHERE kind = 'VOID'",
+            "UPDATE payment SET authorized_minor = 0 WHERE voided",
         ],
     },
     Fault {
@@ -245,6 +260,11 @@ async fn trade(app: &TestApp) {
         json!({ "channel": "marketplace", "lines": lines, "payment": outside }),
     )
     .await;
+    let gone = order("gone-1", json!({})).await;
+    let cancel = "mutation C($id: ID!) {
+        orderCancel(input: { id: $id, reason: \"a fault needs it\" }) { userErrors { code } } }";
+    let done = app.gql(cancel, json!({ "id": gone["id"] })).await;
+    assert_eq!(done["orderCancel"]["userErrors"], json!([]));
     app.settle().await;
 }
 

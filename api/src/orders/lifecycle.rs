@@ -21,6 +21,8 @@ pub enum Action {
     ResolveException,
     /// Another payment is tried.
     RetryPayment,
+    /// The gateway is asked again for money that it would not give back.
+    RetryVoid,
     /// Somebody writes a note.
     AddNote,
     /// It is delivered, captured, invoiced and settled.
@@ -29,12 +31,13 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of a life.
-    pub const ALL: [Action; 10] = [
+    pub const ALL: [Action; 11] = [
         Action::Confirm,
         Action::Hold,
         Action::ReleaseHold,
         Action::ResolveException,
         Action::RetryPayment,
+        Action::RetryVoid,
         Action::AddNote,
         Action::Cancel,
         Action::Reject,
@@ -62,15 +65,16 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         (Received, Reject) => Rejected,
         (Received, Expire) => Expired,
         (Draft | Received | Confirmed, Cancel) => Cancelled,
-        (Received | Confirmed, Hold | ReleaseHold | ResolveException) => from,
+        (Received | Confirmed, Hold | ReleaseHold) => from,
         (Received | Confirmed, RetryPayment) => from,
         (Confirmed, Complete) => Completed,
-        (_, AddNote) => from,
+        // The money of an order that has ended may not be back yet.
+        (_, AddNote | ResolveException | RetryVoid) => from,
         _ => return Err(IllegalTransition { from, action }),
     })
 }
 
-/// Whether nothing more can happen to an order but notes.
+/// Whether nothing more can happen to an order but notes, and to its money.
 pub fn is_terminal(status: Status) -> bool {
     matches!(
         status,
@@ -110,10 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_order_takes_notes_and_nothing_else() {
+    fn a_terminal_order_takes_notes_and_what_settles_its_money() {
+        use Action::{AddNote, ResolveException, RetryVoid};
         for status in Status::iter().filter(|status| is_terminal(*status)) {
             for action in Action::ALL {
-                assert_eq!(next(status, action).is_ok(), action == Action::AddNote);
+                let taken = matches!(action, AddNote | ResolveException | RetryVoid);
+                assert_eq!(next(status, action).is_ok(), taken, "{action:?}");
             }
         }
     }

@@ -32,6 +32,7 @@ pub mod aggregate;
 pub mod allocation;
 pub mod lifecycle;
 pub mod stock;
+pub mod voids;
 
 use aggregate::Aggregate;
 use allocation::Allocation;
@@ -215,7 +216,7 @@ async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effec
     let Some(payment) = aggregate.payment.as_mut() else {
         return Ok(Vec::new());
     };
-    let open = payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor;
+    let open = payments::open_minor(payment);
     if open <= 0 {
         return Ok(Vec::new());
     }
@@ -377,8 +378,8 @@ pub struct ResolveException {
 }
 
 /// Settles an exception by a person's word. The order goes on if that was the last thing that
-/// stopped it; a line that may not be backordered may now wait, since a person said so, and an
-/// order beyond its credit is taken on account.
+/// stopped it; a line that may not be backordered may now wait, since a person said so, an order
+/// beyond its credit is taken on account, and money that a gateway would not give back is back.
 pub async fn resolve_exception(
     tx: &Tx,
     reference: &Reference,
@@ -404,7 +405,13 @@ pub async fn resolve_exception(
             );
         };
         let required = reference.authorization_required(aggregate.order.channel_id);
-        needs_more_than_a_word(tx, aggregate, &aggregate.exceptions[place], required)?;
+        let paid = aggregate.is_paid_for(tx, required);
+        let voiding = payments::in_flight(tx.db(), row.order_id, Kind::Void).await?;
+        if let Some(message) = beyond_words(&row.code, paid, voiding) {
+            return Err(Problem::new(Code::OrderStateInvalid, message)
+                .at("input.id")
+                .into());
+        }
         let exception = aggregate.exceptions.remove(place);
         let status = if cmd.dismiss {
             ExceptionStatus::Dismissed
@@ -424,30 +431,18 @@ pub async fn resolve_exception(
         if exception.code == Code::CreditLimitExceeded.as_str() {
             take_credit(tx, aggregate).await?;
         }
+        if exception.code == Code::VoidDeclined.as_str() {
+            voids::take_word(tx, aggregate);
+        }
     }
     allocation.hold_missing(tx, row.order_id);
     allocation.put_back(tx);
     Ok(Changed::only(row.order_id))
 }
 
-/// Some faults no word of a person can settle: the order would pass its checks and then never
-/// find stock or money.
-fn needs_more_than_a_word(
-    tx: &Tx,
-    aggregate: &Aggregate,
-    exception: &order_exception::Model,
-    authorization_required: bool,
-) -> Result<(), Problem> {
-    let refuse = |message: &str| Err(Problem::new(Code::OrderStateInvalid, message).at("input.id"));
-    let paid = aggregate.is_paid_for(tx, authorization_required);
-    match beyond_words(&exception.code, paid) {
-        Some(message) => refuse(message),
-        None => Ok(()),
-    }
-}
-
-/// Why an exception cannot be settled by a person's word alone.
-fn beyond_words(code: &str, paid: bool) -> Option<&'static str> {
+/// Why an exception cannot be settled by a person's word alone: the order would pass its checks
+/// and then never find stock or money, or the gateway may still say otherwise.
+fn beyond_words(code: &str, paid: bool, voiding: bool) -> Option<&'static str> {
     let is = |one: Code| code == one.as_str();
     if is(Code::SkuUnknown) {
         return Some("there is nothing to send for an unknown SKU: cancel the order");
@@ -457,6 +452,9 @@ fn beyond_words(code: &str, paid: bool) -> Option<&'static str> {
     }
     if (is(Code::PaymentDeclined) || is(Code::PaymentExpired)) && !paid {
         return Some("the order is not paid for: retry the payment or cancel the order");
+    }
+    if is(Code::VoidDeclined) && voiding {
+        return Some(voids::ASKED_ALREADY);
     }
     None
 }
@@ -547,7 +545,12 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
         return Err(Problem::new(Code::InProgress, "the last payment has no answer yet").into());
     }
     if payment.authorized_minor >= due {
-        return Err(Problem::new(Code::OrderStateInvalid, "the order is paid for already").into());
+        let reason = if aggregate.has_open(Code::VoidDeclined) {
+            voids::NOT_BACK
+        } else {
+            "the order is paid for already"
+        };
+        return Err(Problem::new(Code::OrderStateInvalid, reason).into());
     }
     let effect = payments::intend(
         tx,
@@ -604,18 +607,17 @@ pub async fn settle_payment(
                 effects = give_back(tx, &mut aggregate).await?;
             }
         }
-        (Settled::Succeeded, Kind::Void) => aggregate.record(
-            tx,
-            Event::OrderPaymentVoided {
-                transaction_id: effect.id.0,
-                amount: effect.amount.minor,
-            },
-        ),
+        (Settled::Succeeded, Kind::Void) => voids::succeeded(tx, &mut aggregate, effect),
         (Settled::Succeeded, _) => {}
-        (Settled::Declined, _) => {
+        (Settled::Declined, kind) => {
             let Answer::Declined { code } = answer else {
                 return Err(Failure::Internal("declined by no decline".to_owned()));
             };
+            if kind == Kind::Void {
+                voids::declined(tx, &mut aggregate, effect, code);
+                aggregate.save(tx);
+                return Ok(Changed::only(effect.order_id));
+            }
             aggregate.order.payment_status = PaymentStatus::Pending;
             aggregate.record(
                 tx,
@@ -930,11 +932,18 @@ impl Around<'_> {
             .any(|exception| exception.code == code)
     }
 
+    fn in_flight(&self, kind: Kind) -> bool {
+        self.transactions.iter().any(|one| {
+            one.kind == kind && matches!(one.state, State::Ready | State::Sent | State::Unknown)
+        })
+    }
+
     /// Why an action that the order's status allows would find nothing to act on.
     fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
         let paid = self
             .payment
             .is_some_and(|payment| payment.authorized_minor >= order.total_minor);
+        let voiding = self.in_flight(Kind::Void);
         match action {
             Action::ReleaseHold => self
                 .holds
@@ -946,7 +955,7 @@ impl Around<'_> {
                     !self.authorization_required || paid && !self.has_open(Code::PaymentExpired);
                 let mut reason = Some("no exception is open");
                 for exception in self.open_exceptions() {
-                    reason = beyond_words(&exception.code, paid);
+                    reason = beyond_words(&exception.code, paid, voiding);
                     if reason.is_none() {
                         break;
                     }
@@ -954,16 +963,22 @@ impl Around<'_> {
                 reason
             }
             Action::RetryPayment => {
-                let in_flight = self.transactions.iter().any(|one| {
-                    matches!(one.kind, Kind::Authorization | Kind::Void)
-                        && matches!(one.state, State::Ready | State::Sent | State::Unknown)
-                });
                 if order.payment_method != PaymentMethod::Card || self.payment.is_none() {
                     Some("the order is not paid by card")
-                } else if in_flight {
+                } else if voiding || self.in_flight(Kind::Authorization) {
                     Some("the last payment has no answer yet")
                 } else {
-                    paid.then_some("the order is paid for already")
+                    match self.has_open(Code::VoidDeclined) {
+                        true => paid.then_some(voids::NOT_BACK),
+                        false => paid.then_some("the order is paid for already"),
+                    }
+                }
+            }
+            Action::RetryVoid => {
+                if self.has_open(Code::VoidDeclined) {
+                    voiding.then_some(voids::ASKED_ALREADY)
+                } else {
+                    Some(voids::NONE_DECLINED)
                 }
             }
             _ => None,

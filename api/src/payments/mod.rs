@@ -205,7 +205,7 @@ pub async fn settle(
             write(tx, payment);
             Settled::Succeeded
         }
-        Answer::Declined { code } if effect.kind != Kind::Void => {
+        Answer::Declined { code } => {
             let changed = update
                 .col_expr(Column::State, Expr::value(State::Declined))
                 .col_expr(Column::DeclineCode, Expr::value(code.clone()))
@@ -232,8 +232,7 @@ pub async fn settle(
                 Settled::NotExecuted
             }
         }
-        // A gateway that refuses to give money back is asked again: the money must not stay aside.
-        Answer::Declined { .. } | Answer::Unknown => {
+        Answer::Unknown => {
             let wait = CHECKS_SECS[usize::try_from(effect.attempts - 1)
                 .unwrap_or(0)
                 .min(CHECKS_SECS.len() - 1)];
@@ -289,10 +288,43 @@ fn write(tx: &Tx, payment: &mut payment::Model) {
     );
 }
 
+/// What of an authorisation is neither captured nor about to be, in minor units.
+pub fn open_minor(payment: &payment::Model) -> i64 {
+    payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor
+}
+
+/// Gives back an authorisation of which a person says that the gateway has given it back: an
+/// effect that succeeded without a call. Returns it, and how much it is.
+pub fn void_by_word(tx: &Tx, payment: &mut payment::Model) -> (TransactionId, i64) {
+    let (id, amount) = (tx.id::<TransactionId>(), open_minor(payment));
+    tx.defer_rows(
+        vec![payment_transaction::ActiveModel {
+            id: Set(id),
+            payment_id: Set(payment.id),
+            order_id: Set(payment.order_id),
+            kind: Set(payment_transaction::Kind::Void),
+            amount_minor: Set(amount),
+            state: Set(payment_transaction::State::Succeeded),
+            instrument: Set(None),
+            attempts: Set(0),
+            first_sent_at: Set(None),
+            next_check_at: Set(None),
+            gateway_reference: Set(None),
+            decline_code: Set(None),
+            created_at: Set(tx.now),
+            updated_at: Set(tx.now),
+        }],
+        |insert| insert,
+    );
+    void_settled(tx, payment);
+    (id, amount)
+}
+
 /// Gives back an authorisation that no gateway holds: on account, or settled elsewhere.
 pub fn void_settled(tx: &Tx, payment: &mut payment::Model) {
     payment.authorized_minor = payment.captured_minor;
     payment.voided = true;
+    payment.authorization_expires_at = None;
     write(tx, payment);
 }
 

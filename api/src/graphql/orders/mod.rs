@@ -867,6 +867,8 @@ pub enum OrderAction {
     ResolveException,
     /// `orderRetryPayment`.
     RetryPayment,
+    /// `orderRetryVoid`.
+    RetryVoid,
     /// `orderAddNote`.
     AddNote,
     /// Ended by the system when everything is delivered and settled.
