@@ -92,7 +92,8 @@ codes! {
     QuantityInvalid,
     /// The submitted shipping charge is not ours.
     ShippingMismatch,
-    /// No shipping rate covers the destination, weight and service.
+    /// No shipping rate covers the destination, weight and service. A submitted charge does not
+    /// change that, unless no rates are kept for the channel and its currency at all.
     ShippingUnavailable,
     /// The SKU is no longer sold.
     SkuDiscontinued,

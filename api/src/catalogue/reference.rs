@@ -199,6 +199,13 @@ impl Reference {
             .collect()
     }
 
+    /// Whether any shipping rate in a currency, to wherever, is for a channel.
+    pub fn has_shipping_rates(&self, channel: ChannelId, currency: Currency) -> bool {
+        self.rates.iter().any(|rate| {
+            rate.currency == currency && rate.channel_id.is_none_or(|own| own == channel)
+        })
+    }
+
     /// The price lists that fit an order, each with its rank.
     pub fn price_lists(
         &self,

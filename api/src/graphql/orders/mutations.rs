@@ -56,7 +56,9 @@ pub struct OrderSubmitInput {
     /// The shipping service; `STANDARD` if not given.
     pub service_level: Option<String>,
     /// What the channel charged for shipping, in the order's currency. It is what the order is
-    /// charged; a difference to our rate is an exception.
+    /// charged; a difference to our rate is an exception (SHIPPING_MISMATCH), and so is a charge
+    /// for which we have no rate (SHIPPING_UNAVAILABLE), unless no rates are kept for the channel
+    /// and its currency at all.
     pub shipping_charge: Option<Decimal>,
     /// What the channel says the total is, in the order's currency. A difference to ours is an
     /// exception with both breakdowns.
