@@ -501,7 +501,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 .unwrap()
                 .clone()
         };
-        assert_eq!(actions.len(), 7, "{actions:#?}");
+        assert_eq!(actions.len(), 8, "{actions:#?}");
         for action in actions {
             let order = in_state(app, state, &mug, &none).await;
             let id = &order["id"];
@@ -530,6 +530,11 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 "RETRY_PAYMENT" => {
                     let input = json!({ "id": id, "token": "tok_approve" });
                     act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await
+                }
+                "EDIT" => {
+                    let input = json!({ "id": id, "expectedVersion": order["version"],
+                        "contact": { "name": "Anna Leitner" } });
+                    act(app, "orderEditCommit", "OrderEditInput", input).await
                 }
                 "ADD_NOTE" => act(app, NOTE.0, NOTE.1, json!({ "id": id, "body": "x" })).await,
                 other => panic!("nothing does {other}"),
