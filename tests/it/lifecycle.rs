@@ -923,7 +923,7 @@ async fn q1a_a_delivery_to_a_warehouse_that_does_not_serve_the_channel_promises_
         };
         app.app
             .write(&Actor::worker("test"), move |tx| async move {
-                inbound::expect(&tx, &cmd).await
+                inbound::expect(&tx, cmd).await
             })
             .await
             .unwrap();

@@ -529,9 +529,9 @@ impl Touched<'_> {
             return removed.contains(&id) || self.wanted.iter().any(touched);
         }
         let about_billing = open.details["address"] == "billingAddress";
-        is(Code::NameInvalid) && self.contact
-            || is(Code::EmailInvalid) && self.contact
-            || is(Code::PhoneInvalid) && self.contact
+        let about_contact =
+            is(Code::NameInvalid) || is(Code::EmailInvalid) || is(Code::PhoneInvalid);
+        about_contact && self.contact
             || is(Code::AddressInvalid) && about_billing && self.billing_address
             || is(Code::AddressInvalid) && !about_billing && self.shipping_address
             || is(Code::ShippingMismatch) && self.shipping
