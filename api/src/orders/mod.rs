@@ -597,6 +597,7 @@ pub async fn settle_payment(
                     amount: effect.amount.minor,
                 },
             );
+            settle_payment_exceptions(tx, &mut aggregate);
             effects = if lifecycle::is_terminal(aggregate.order.status) {
                 give_back(tx, &mut aggregate).await?
             } else {
