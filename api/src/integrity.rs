@@ -220,6 +220,7 @@ const INVARIANTS: &[Invariant] = &[
             JOIN \"order\" o ON o.id = b.order_id
             JOIN order_line l ON l.id = b.line_id
             JOIN channel_warehouse w ON w.channel_id = o.channel_id
+            JOIN warehouse h ON h.id = w.warehouse_id AND h.active
             JOIN stock s ON s.variant_id = b.variant_id AND s.warehouse_id = w.warehouse_id
             WHERE b.status = 'WAITING' AND s.on_hand - s.reserved - s.safety > 0",
     },
