@@ -23,6 +23,8 @@ pub enum Action {
     RetryPayment,
     /// Somebody changes what was ordered, where it goes or what it costs.
     Edit,
+    /// The gateway is asked again for money that it would not give back.
+    RetryVoid,
     /// Somebody writes a note.
     AddNote,
     /// Somebody puts a tag on it or takes one off.
@@ -33,13 +35,14 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of a life.
-    pub const ALL: [Action; 12] = [
+    pub const ALL: [Action; 13] = [
         Action::Confirm,
         Action::Hold,
         Action::ReleaseHold,
         Action::ResolveException,
         Action::RetryPayment,
         Action::Edit,
+        Action::RetryVoid,
         Action::AddNote,
         Action::Tag,
         Action::Cancel,
@@ -68,17 +71,18 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         (Received, Reject) => Rejected,
         (Received, Expire) => Expired,
         (Draft | Received | Confirmed, Cancel) => Cancelled,
-        (Received | Confirmed, Hold | ReleaseHold | ResolveException) => from,
+        (Received | Confirmed, Hold | ReleaseHold) => from,
         (Received | Confirmed, RetryPayment) => from,
         // An edited order goes through its gates again; if all are green it is released at once.
         (Received | Confirmed, Edit) => Received,
         (Confirmed, Complete) => Completed,
-        (_, AddNote | Tag) => from,
+        // The money of an order that has ended may not be back yet.
+        (_, AddNote | Tag | ResolveException | RetryVoid) => from,
         _ => return Err(IllegalTransition { from, action }),
     })
 }
 
-/// Whether nothing more can happen to an order but notes and tags.
+/// Whether nothing more can happen to an order but notes and tags, and to its money.
 pub fn is_terminal(status: Status) -> bool {
     matches!(
         status,
@@ -118,11 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_order_takes_notes_and_tags_and_nothing_else() {
+    fn a_terminal_order_takes_notes_and_tags_and_what_settles_its_money() {
+        use Action::{AddNote, ResolveException, RetryVoid, Tag};
         for status in Status::iter().filter(|status| is_terminal(*status)) {
             for action in Action::ALL {
-                let words = matches!(action, Action::AddNote | Action::Tag);
-                assert_eq!(next(status, action).is_ok(), words);
+                let taken = matches!(action, AddNote | Tag | ResolveException | RetryVoid);
+                assert_eq!(next(status, action).is_ok(), taken, "{action:?}");
             }
         }
     }
