@@ -160,6 +160,14 @@ impl Basis {
         }))
     }
 
+    /// The address that an exception is about.
+    pub fn address_of(&self, exception: &order_exception::Model) -> &address::Model {
+        let billing = self.billing.as_ref();
+        billing
+            .filter(|_| super::correct::is_about_billing(exception))
+            .unwrap_or(&self.shipping)
+    }
+
     /// What is authorised for it, in minor units.
     pub fn authorized_minor(&self) -> i64 {
         self.payment

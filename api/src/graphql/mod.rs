@@ -14,6 +14,7 @@ pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
+pub mod feed;
 pub mod filters;
 pub mod ids;
 pub mod keys;
@@ -30,6 +31,7 @@ pub mod stock;
 pub struct Query(
     orders::OrderQuery,
     orders::OrderEditQuery,
+    orders::QueueQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
     stock::StockQuery,
@@ -42,6 +44,7 @@ pub struct Query(
 pub struct Mutation(
     orders::OrderMutation,
     orders::OrderEditMutation,
+    orders::QueueMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
     stock::StockMutation,

@@ -29,7 +29,10 @@ use crate::tx::Tx;
 pub mod aggregate;
 pub mod allocation;
 pub mod lifecycle;
+pub mod queue;
+pub mod remedies;
 pub mod revise;
+pub mod split;
 pub mod stock;
 
 pub use aggregate::expect_version;
@@ -181,7 +184,7 @@ async fn wind_up(
         aggregate::status_name(aggregate.order.status)
     );
     for exception in std::mem::take(&mut aggregate.exceptions) {
-        exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, &resolution);
+        close_exception(tx, aggregate, exception, &resolution);
     }
     aggregate.order.closed_at = Some(tx.now);
     let effects = give_back(tx, aggregate).await?;
@@ -371,6 +374,8 @@ pub async fn release_hold(
 pub struct ResolveException {
     /// Which exception.
     pub exception_id: ExceptionId,
+    /// The version of its order that the caller decided on.
+    pub expected_version: Option<i64>,
     /// How it was settled, in words.
     pub resolution: String,
     /// Whether it was found to be no exception.
@@ -392,6 +397,7 @@ pub async fn resolve_exception(
         .ok_or_else(|| Problem::not_found("exception").at("input.id"))?;
     let mut allocation = lock_with_stock(tx, reference, row.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&row.order_id) {
+        aggregate.expect_version(cmd.expected_version)?;
         aggregate.transition(Action::ResolveException, Code::OrderStateInvalid)?;
         let Some(place) = aggregate
             .exceptions
@@ -412,7 +418,7 @@ pub async fn resolve_exception(
         } else {
             ExceptionStatus::Resolved
         };
-        exceptions::settle(tx, exception.id, status, &resolution);
+        exceptions::settle(tx, &exception, status, &resolution);
         aggregate.record(
             tx,
             Event::OrderExceptionResolved {
@@ -881,7 +887,7 @@ fn close_exception(
     exception: order_exception::Model,
     resolution: &str,
 ) {
-    exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, resolution);
+    exceptions::settle(tx, &exception, ExceptionStatus::Resolved, resolution);
     aggregate.record(
         tx,
         Event::OrderExceptionResolved {
@@ -1117,12 +1123,19 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
+    fn is_authorized(&self, order: &order::Model) -> bool {
+        self.payment
+            .is_some_and(|payment| payment.authorized_minor >= order.total_minor)
+    }
+
+    /// Whether the money is there, or is not asked for before staging.
+    fn is_paid(&self, order: &order::Model) -> bool {
+        !self.authorization_required || self.is_authorized(order)
+    }
+
     /// Why an action that the order's status allows would find nothing to act on.
     fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
         use payment_transaction::{Kind, State};
-        let paid = self
-            .payment
-            .is_some_and(|payment| payment.authorized_minor >= order.total_minor);
         match action {
             Action::ReleaseHold => self
                 .holds
@@ -1130,7 +1143,7 @@ impl Around<'_> {
                 .all(|hold| hold.released_at.is_some())
                 .then_some("no hold stands"),
             Action::ResolveException => {
-                let paid = paid || !self.authorization_required;
+                let paid = self.is_paid(order);
                 let mut reason = Some("no exception is open");
                 for exception in self.exceptions {
                     use ExceptionStatus::{Assigned, Open};
@@ -1143,6 +1156,11 @@ impl Around<'_> {
                 }
                 reason
             }
+            Action::ReopenException => self
+                .exceptions
+                .iter()
+                .all(|exception| exception.resolved_at.is_none())
+                .then_some("no exception was settled"),
             Action::RetryPayment => {
                 let in_flight = self.transactions.iter().any(|one| {
                     one.kind == Kind::Authorization
@@ -1153,7 +1171,8 @@ impl Around<'_> {
                 } else if in_flight {
                     Some("the last payment has no answer yet")
                 } else {
-                    paid.then_some("the order is paid for already")
+                    self.is_authorized(order)
+                        .then_some("the order is paid for already")
                 }
             }
             _ => None,
