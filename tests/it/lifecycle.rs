@@ -527,6 +527,16 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                     Some(exception) => resolve(app, &exception).await,
                     None => json!({ "userErrors": [{ "code": "there is none" }] }),
                 },
+                "REOPEN_EXCEPTION" => match first("exceptions") {
+                    Some(exception) => {
+                        let document = "mutation R($id: ID!) {
+                            exceptionReopen(input: { id: $id, reason: \"x\" }) {
+                                userErrors { code } } }";
+                        let mut data = app.gql(document, json!({ "id": exception })).await;
+                        data["exceptionReopen"].take()
+                    }
+                    None => json!({ "userErrors": [{ "code": "there is none" }] }),
+                },
                 "RETRY_PAYMENT" => {
                     let input = json!({ "id": id, "token": "tok_approve" });
                     act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await

@@ -57,7 +57,7 @@ impl Finding {
                 Medium,
                 true,
                 "pricing",
-                &["REPRICE", "ACCEPT_THEIRS", "EDIT", "CANCEL"],
+                &["REPRICE", "ACCEPT_THEIRS", "OVERRIDE", "EDIT", "CANCEL"],
             ),
             Code::TotalMismatch | Code::PromotionRejected | Code::PromotionLimitReached => {
                 policy(Medium, true, "pricing", &["OVERRIDE", "EDIT", "CANCEL"])

@@ -1159,7 +1159,11 @@ impl Around<'_> {
             Action::ReopenException => self
                 .exceptions
                 .iter()
-                .all(|exception| exception.resolved_at.is_none())
+                .all(|exception| {
+                    let again =
+                        |other: &order_exception::Model| other.reopens_id == Some(exception.id);
+                    exception.resolved_at.is_none() || self.exceptions.iter().any(again)
+                })
                 .then_some("no exception was settled"),
             Action::RetryPayment => {
                 let in_flight = self.transactions.iter().any(|one| {
