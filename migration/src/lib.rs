@@ -16,7 +16,9 @@ mod m20261123_000005_payments;
 mod m20261123_000006_events;
 mod m20261123_000007_operations;
 mod m20261123_000008_stock_without_incoming;
-mod m20261123_000010_exception_queue;
+mod m20261123_000009_queues;
+mod m20261123_000010_voids;
+mod m20261123_000011_exception_queue;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -32,7 +34,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_events::Migration),
             Box::new(m20261123_000007_operations::Migration),
             Box::new(m20261123_000008_stock_without_incoming::Migration),
-            Box::new(m20261123_000010_exception_queue::Migration),
+            Box::new(m20261123_000009_queues::Migration),
+            Box::new(m20261123_000010_voids::Migration),
+            Box::new(m20261123_000011_exception_queue::Migration),
         ]
     }
 }

@@ -23,4 +23,5 @@ mod schema;
 mod statements;
 mod updates;
 mod verify;
+mod workbench;
 mod workers;

@@ -69,6 +69,7 @@ impl Finding {
             Code::PaymentDeclined | Code::PaymentExpired | Code::PaymentInvalid => {
                 policy(High, true, "payments", &["RETRY_PAYMENT", "EDIT", "CANCEL"])
             }
+            Code::VoidDeclined => policy(High, true, "payments", &["RETRY_VOID", "OVERRIDE"]),
             Code::ShippingUnavailable => {
                 policy(High, true, "logistics", &["OVERRIDE", "EDIT", "CANCEL"])
             }
@@ -134,13 +135,15 @@ pub enum Remedy {
     SplitOff,
     /// Try another card.
     RetryPayment,
+    /// Ask the gateway for the money again.
+    RetryVoid,
     /// Call the order off.
     Cancel,
 }
 
 impl Remedy {
     /// Every remedy, with its name as it is stored and suggested.
-    const NAMES: [(Remedy, &'static str); 8] = [
+    const NAMES: [(Remedy, &'static str); 9] = [
         (Remedy::Override, "OVERRIDE"),
         (Remedy::AcceptAddress, "ACCEPT_ADDRESS"),
         (Remedy::Reprice, "REPRICE"),
@@ -148,6 +151,7 @@ impl Remedy {
         (Remedy::Edit, "EDIT"),
         (Remedy::SplitOff, "SPLIT_OFF"),
         (Remedy::RetryPayment, "RETRY_PAYMENT"),
+        (Remedy::RetryVoid, "RETRY_VOID"),
         (Remedy::Cancel, "CANCEL"),
     ];
 

@@ -2,9 +2,9 @@
 
 use entity::{Currency, Money, order, order_exception, order_line};
 
+use super::Around;
 use super::aggregate::{missing, status_name};
 use super::lifecycle::{self, Action};
-use super::{Around, beyond_words};
 use crate::exceptions::Remedy;
 use crate::failure::{Code, Problem};
 
@@ -43,6 +43,7 @@ fn closed(
         Remedy::Override | Remedy::AcceptTheirs => Action::ResolveException,
         Remedy::AcceptAddress | Remedy::Reprice | Remedy::Edit | Remedy::SplitOff => Action::Edit,
         Remedy::RetryPayment => Action::RetryPayment,
+        Remedy::RetryVoid => Action::RetryVoid,
         Remedy::Cancel => Action::Cancel,
     };
     if let Err(illegal) = lifecycle::next(order.status, action) {
@@ -53,7 +54,7 @@ fn closed(
         .and_then(|id| grounds.lines.iter().find(|line| line.id == id));
     let is = |code: Code| exception.code == code.as_str();
     let reason = match remedy {
-        Remedy::Override => beyond_words(&exception.code, grounds.around.is_paid(order)),
+        Remedy::Override => grounds.around.beyond_words(order, exception),
         Remedy::AcceptTheirs => (!is(Code::PriceMismatch) && !is(Code::ShippingMismatch))
             .then_some("the exception is not about a price"),
         Remedy::AcceptAddress => {
@@ -80,7 +81,7 @@ fn closed(
                 (!kept && !others && !available).then_some("nothing would be left of the order")
             }
         }
-        Remedy::RetryPayment => grounds.around.closed(order, Action::RetryPayment),
+        Remedy::RetryPayment | Remedy::RetryVoid => grounds.around.closed(order, action),
         Remedy::Edit | Remedy::Cancel => None,
     };
     reason.map(str::to_owned)

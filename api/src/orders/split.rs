@@ -506,6 +506,7 @@ fn is_about_money(code: &str) -> bool {
         Code::PaymentDeclined,
         Code::PaymentExpired,
         Code::PaymentInvalid,
+        Code::VoidDeclined,
         Code::CreditLimitExceeded,
         Code::CreditNotGranted,
         Code::TotalMismatch,
@@ -519,12 +520,7 @@ fn is_about_money(code: &str) -> bool {
 
 /// The card to ask for the other order: the one that was asked last, unless it was declined.
 async fn instrument(tx: &Tx, first: &Aggregate) -> Result<Option<String>, Failure> {
-    let declined = [Code::PaymentDeclined, Code::PaymentExpired];
-    let is_declined = first
-        .exceptions
-        .iter()
-        .any(|open| declined.iter().any(|code| open.code == code.as_str()));
-    if is_declined {
+    if first.has_open(Code::PaymentDeclined) || first.has_open(Code::PaymentExpired) {
         return Ok(None);
     }
     Ok(payments::last_instrument(tx, first.order.id).await?)

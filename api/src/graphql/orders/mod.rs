@@ -758,6 +758,7 @@ impl OrderException {
             return Ok(Vec::new());
         };
         let lines = load(ctx, LinesOf(id)).await?.unwrap_or_default();
+        let exceptions = load(ctx, ExceptionsOf(id)).await?.unwrap_or_default();
         let payments = load(ctx, PaymentsOf(id)).await?.unwrap_or_default();
         let transactions = load(ctx, TransactionsOf(id)).await?.unwrap_or_default();
         let about = match order.billing_address_id {
@@ -769,7 +770,7 @@ impl OrderException {
         let grounds = Grounds {
             around: crate::orders::Around {
                 holds: &[],
-                exceptions: &[],
+                exceptions: &exceptions,
                 payment: payments.first(),
                 transactions: &transactions,
                 authorization_required: reference.authorization_required(order.channel_id),
@@ -859,7 +860,8 @@ pub struct Backorder {
     line_id: ID,
     /// What it waits for.
     variant_id: ID,
-    /// Its place: lower is served first.
+    /// Its place: among those whom the same warehouse serves, lower is served first. Units in a
+    /// warehouse that does not serve the order's channel are no concern of it.
     position: i64,
     /// How many units it waits for.
     quantity: i64,
@@ -867,7 +869,8 @@ pub struct Backorder {
     status: BackorderStatus,
     /// What the customer said.
     answer: BackorderAnswer,
-    /// When stock is expected; null = honestly unknown.
+    /// When stock is expected in a warehouse that serves the order's channel; null = honestly
+    /// unknown.
     expected_at: Option<DateTime<Utc>>,
     /// Since when it waits.
     created_at: DateTime<Utc>,
@@ -974,6 +977,8 @@ pub enum OrderAction {
     RetryPayment,
     /// `orderEditCommit`.
     Edit,
+    /// `orderRetryVoid`.
+    RetryVoid,
     /// `orderAddNote`.
     AddNote,
     /// Ended by the system when everything is delivered and settled.

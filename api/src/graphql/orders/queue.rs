@@ -46,6 +46,8 @@ pub enum ExceptionAction {
     SplitOff,
     /// `orderRetryPayment`.
     RetryPayment,
+    /// `orderRetryVoid`.
+    RetryVoid,
     /// `orderCancel`.
     Cancel,
 }
