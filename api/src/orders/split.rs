@@ -525,3 +525,105 @@ async fn instrument(tx: &Tx, first: &Aggregate) -> Result<Option<String>, Failur
     }
     Ok(payments::last_instrument(tx, first.order.id).await?)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use entity::Rate;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A line that was priced: `exempt` is the share of its value, in percent, that the customer is
+    /// exempt from.
+    fn priced(
+        quantity: i64,
+        price: i64,
+        agreed: i64,
+        promised: i64,
+        tax: i64,
+        exempt: i64,
+        included: bool,
+    ) -> order_line::Model {
+        let subtotal = price * quantity;
+        let agreed = std::cmp::min(agreed, subtotal);
+        let promised = std::cmp::min(promised, subtotal - agreed);
+        let after = subtotal - agreed - promised;
+        let exempted = if included { after * exempt / 100 } else { 0 };
+        let tax = if exempted > 0 { 0 } else { after * tax / 100 };
+        let (net, gross) = match included {
+            true => (after - exempted - tax, after - exempted),
+            false => (after, after + tax),
+        };
+        order_line::Model {
+            id: LineId(Uuid::nil()),
+            order_id: OrderId(Uuid::nil()),
+            position: 0,
+            variant_id: None,
+            sku: "PEN".to_owned(),
+            title: "Pen".to_owned(),
+            submitted_title: None,
+            quantity,
+            reserved: 0,
+            allocated: 0,
+            backordered: 0,
+            picked: 0,
+            packed: 0,
+            shipped: 0,
+            cancelled: 0,
+            returned: 0,
+            unit_price_minor: price,
+            list_price_minor: Some(price),
+            tax_category: "STANDARD".to_owned(),
+            tax_rate: Rate(rust_decimal::Decimal::new(tax, 2)),
+            subtotal_minor: subtotal,
+            discount_minor: agreed + promised,
+            discounts: json!([{ "promotionId": null, "amount": agreed },
+                { "promotionId": Uuid::from_u128(7), "amount": promised }]),
+            net_minor: net,
+            tax_minor: tax,
+            gross_minor: gross,
+        }
+    }
+
+    fn sum_of(discounts: &Json) -> i64 {
+        let all = discounts.as_array().unwrap().iter();
+        all.map(|one| one["amount"].as_i64().unwrap()).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn two_parts_are_worth_the_whole_and_each_is_sound(
+            quantity in 1_i64..200,
+            going in 0_i64..200,
+            price in 0_i64..100_000,
+            agreed in 0_i64..200_000,
+            promised in 0_i64..200_000,
+            tax in 0_i64..40,
+            exempt in 0_i64..20,
+            included: bool,
+        ) {
+            let line = priced(quantity, price, agreed, promised, tax, exempt, included);
+            let goes = 1 + going % quantity;
+            let divided = divide(&line, goes, included).unwrap();
+            prop_assert_eq!(divided.stays.is_none(), goes == quantity);
+            let mut parts = vec![divided.goes];
+            parts.extend(divided.stays);
+            let sum = |figure: fn(&order_line::Model) -> i64| parts.iter().map(figure).sum::<i64>();
+            prop_assert_eq!(sum(|part| part.quantity), line.quantity);
+            prop_assert_eq!(sum(|part| part.subtotal_minor), line.subtotal_minor);
+            prop_assert_eq!(sum(|part| part.discount_minor), line.discount_minor);
+            prop_assert_eq!(sum(|part| part.net_minor), line.net_minor);
+            prop_assert_eq!(sum(|part| part.tax_minor), line.tax_minor);
+            prop_assert_eq!(sum(|part| part.gross_minor), line.gross_minor);
+            for part in &parts {
+                prop_assert_eq!(part.subtotal_minor, part.unit_price_minor * part.quantity);
+                prop_assert!((0..=part.subtotal_minor).contains(&part.discount_minor));
+                prop_assert_eq!(sum_of(&part.discounts), part.discount_minor);
+                prop_assert_eq!(part.net_minor + part.tax_minor, part.gross_minor);
+                prop_assert!(part.net_minor >= 0 && part.tax_minor >= 0);
+            }
+        }
+    }
+}
