@@ -1207,7 +1207,7 @@ async fn q1a_a_cancelled_delivery_that_comes_in_part_promises_no_more(app: &Test
                 supplier: None,
                 reference: None,
             };
-            let id = inbound::expect(&tx, cmd).await?.id;
+            let id = inbound::expect(&tx, &cmd).await?.id;
             inbound::cancel(&tx, inbound::Cancel { id }).await?;
             let cmd = Receive {
                 variant_id: mug_id,
