@@ -11,6 +11,7 @@ mod cancelled_begin;
 mod capture;
 mod catalogue;
 mod dependencies;
+mod edit_laws;
 mod edits;
 mod imports;
 mod lifecycle;

@@ -11,14 +11,16 @@ use chrono::{DateTime, Utc};
 use entity::{
     ChannelId, Currency, PriceListId, Rate, VariantId, WarehouseId, channel, channel_warehouse,
     inbound_supply, postal_code, price_list, promotion, shipping_rate, shipping_zone, tax_rate,
+    warehouse,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait,
 };
 
 use crate::pricing::ShippingOption;
 
-/// A channel with the warehouses that serve it.
+/// A channel with the warehouses that serve it and take work.
 #[derive(Clone, Debug)]
 pub struct ChannelPolicy {
     /// Its row.
@@ -47,6 +49,11 @@ impl Reference {
     pub async fn load(db: &impl ConnectionTrait) -> Result<Reference, DbErr> {
         let mut serving: HashMap<ChannelId, Vec<WarehouseId>> = HashMap::new();
         for row in channel_warehouse::Entity::find()
+            .join(
+                JoinType::InnerJoin,
+                channel_warehouse::Relation::Warehouse.def(),
+            )
+            .filter(warehouse::Column::Active.eq(true))
             .order_by_asc(channel_warehouse::Column::Priority)
             .order_by_asc(channel_warehouse::Column::WarehouseId)
             .all(db)

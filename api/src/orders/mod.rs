@@ -11,13 +11,13 @@ use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::payment_transaction::{Kind, State};
 use entity::{
-    ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
+    ExceptionId, HoldId, Money, NoteId, OrderId, channel, customer, note, order, order_exception,
     order_line, payment, payment_transaction, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait, Set,
+    ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, RelationTrait, Set,
 };
 
 use crate::catalogue::Reference;
@@ -1019,8 +1019,8 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     })
 }
 
-/// The orders that nothing stops and that want units which are neither held nor waited for: their
-/// holds ran out while their payment had no answer.
+/// The orders that nothing stops, that are paid for and that want units which are neither held nor
+/// waited for: their holds ran out while their payment had no answer.
 pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId>, sea_orm::DbErr> {
     use order_line::Column;
     let held = Expr::col((order_line::Entity, Column::Cancelled))
@@ -1033,11 +1033,25 @@ pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId
         .filter(Column::VariantId.is_not_null())
         .filter(Expr::col((order_line::Entity, Column::Quantity)).gt(held))
         .into_query();
+    let staging_unpaid = channel::Entity::find()
+        .select_only()
+        .column(channel::Column::Id)
+        .filter(channel::Column::RequiresAuthorization.eq(false))
+        .into_query();
     order::Entity::find()
         .select_only()
         .column(order::Column::Id)
         .filter(order::Column::Stage.is_in([Stage::Validating, Stage::Backordered]))
         .filter(order::Column::Id.in_subquery(short))
+        .join(JoinType::InnerJoin, order::Relation::Payment.def())
+        .filter(
+            Condition::any()
+                .add(
+                    Expr::col((payment::Entity, payment::Column::AuthorizedMinor))
+                        .gte(Expr::col((order::Entity, order::Column::TotalMinor))),
+                )
+                .add(order::Column::ChannelId.in_subquery(staging_unpaid)),
+        )
         .order_by_asc(order::Column::ReceivedAt)
         .limit(200)
         .into_tuple()
