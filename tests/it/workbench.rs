@@ -507,7 +507,7 @@ async fn t1_what_is_missing_becomes_an_order_of_its_own(app: &TestApp) {
         let id = &before["exceptions"][0]["id"];
         assert_eq!(before["exceptions"][0]["code"], "INSUFFICIENT_STOCK");
         let input = json!({ "id": id, "expectedVersion": before["version"],
-            "idempotencyKey": format!("split {}", before["number"]) });
+            "idempotencyKey": format!("split-{}", before["number"].as_str().unwrap()) });
         let split = done(work(app, "exceptionSplitOff", input.clone()).await);
         assert_eq!(split["status"], "RESOLVED");
         assert_eq!(
