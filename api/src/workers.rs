@@ -11,6 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 use tokio::sync::watch;
 
 use crate::app::{App, Round};
+use crate::exceptions;
 use crate::failure::Failure;
 use crate::inventory;
 use crate::orders::{self, Changed};
@@ -32,6 +33,7 @@ pub async fn round(app: &App) -> Round {
         expire_holds(app).await,
         serve_waiters(app).await,
         cover_orders(app).await,
+        wake_exceptions(app).await,
     ] {
         match part {
             Ok(part) => {
@@ -118,6 +120,22 @@ async fn cover_orders(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(covered.map(usize::from));
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Brings exceptions back into sight whose time has come.
+async fn wake_exceptions(app: &App) -> Result<Round, Failure> {
+    let due = exceptions::awake(&app.db.read, app.clock.now()).await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for exception in due {
+        let id = exception.id;
+        let woken = app
+            .write(&Actor::worker("queue"), move |tx| async move {
+                orders::queue::wake(&tx, id).await
+            })
+            .await;
+        outcomes.push(woken.map(usize::from));
     }
     Ok(outcomes.into_iter().collect())
 }

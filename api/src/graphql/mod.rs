@@ -14,6 +14,7 @@ pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
+pub mod feed;
 pub mod filters;
 pub mod ids;
 pub mod keys;
@@ -31,6 +32,7 @@ pub struct Query(
     orders::OrderQuery,
     orders::OrderEditQuery,
     orders::SavedViewQuery,
+    orders::QueueQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
     stock::StockQuery,
@@ -44,6 +46,7 @@ pub struct Mutation(
     orders::OrderMutation,
     orders::OrderEditMutation,
     orders::SavedViewMutation,
+    orders::QueueMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
     stock::StockMutation,
