@@ -4,7 +4,7 @@
 use chrono::Duration;
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
 use entity::{
-    BinId, ChannelId, Currency, PriceListId, ProductId, Rate, ShippingZoneId, VariantId,
+    BinId, ChannelId, Currency, PriceListId, ProductId, Rate, ShippingZoneId, TimeZone, VariantId,
     WarehouseId, bin, bin_stock, channel, channel_warehouse, customer, customer_group,
     inbound_supply, listing, price, price_list, product, promotion, shipping_rate, shipping_zone,
     stock, stock_movement, tax_rate, variant, variant_code, warehouse,
@@ -242,6 +242,7 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             code: Set(code.to_owned()),
             name: Set(name.to_owned()),
             currency: Set(Currency::EUR),
+            time_zone: Set("Europe/Vienna".parse().unwrap_or(TimeZone::UTC)),
             tax_mode: Set(tax_mode),
             rounding_mode: Set(RoundingMode::HalfUp),
             rounding_scope: Set(RoundingScope::PerLine),

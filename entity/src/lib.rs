@@ -6,6 +6,7 @@
 mod id;
 mod money;
 mod rate;
+mod time_zone;
 
 pub mod address;
 pub mod api_key;
@@ -18,6 +19,7 @@ pub mod counter;
 pub mod customer;
 pub mod customer_group;
 pub mod event_log;
+pub mod exception_rule;
 pub mod hold;
 pub mod idempotency;
 pub mod import;
@@ -52,3 +54,4 @@ pub mod warehouse;
 pub use id::*;
 pub use money::{Currency, Money, MoneyError};
 pub use rate::Rate;
+pub use time_zone::{TimeZone, UnknownTimeZone};

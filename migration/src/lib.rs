@@ -15,6 +15,7 @@ mod m20261123_000004_inventory;
 mod m20261123_000005_payments;
 mod m20261123_000006_events;
 mod m20261123_000007_operations;
+mod m20261123_000008_exception_rules;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_payments::Migration),
             Box::new(m20261123_000006_events::Migration),
             Box::new(m20261123_000007_operations::Migration),
+            Box::new(m20261123_000008_exception_rules::Migration),
         ]
     }
 }
@@ -61,9 +63,18 @@ async fn sql(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Declares one step from its SQL.
+/// The statements that drop tables.
+fn dropping(tables: &[&str]) -> String {
+    let drop = |table| format!("DROP TABLE \"{table}\";\n");
+    tables.iter().map(drop).collect()
+}
+
+/// Declares one step from its SQL, and from what undoes it: the tables to drop, or SQL again.
 macro_rules! step {
     ($up:expr, $tables:expr) => {
+        crate::step!($up, down: &crate::dropping(&$tables));
+    };
+    ($up:expr, down: $down:expr) => {
         use sea_orm_migration::prelude::*;
 
         #[derive(DeriveMigrationName)]
@@ -76,10 +87,7 @@ macro_rules! step {
             }
 
             async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-                for table in $tables {
-                    crate::sql(manager, &format!("DROP TABLE \"{table}\";\n")).await?;
-                }
-                Ok(())
+                crate::sql(manager, $down).await
             }
         }
     };

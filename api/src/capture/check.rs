@@ -236,6 +236,7 @@ pub fn check(
                 ),
                 details: json!({ "ours": difference.ours_minor, "theirs": difference.theirs_minor,
                     "currency": currency, "quantity": line.quantity }),
+                rule: None,
             });
         }
         let stopped = findings.iter().any(|finding| {
@@ -342,6 +343,7 @@ pub fn check(
             details: json!({ "ours": difference.ours_minor, "theirs": difference.theirs_minor,
                 "currency": currency, "breakdown": quote,
                 "submitted": submitted_breakdown(submission, currency) }),
+            rule: None,
         });
     }
     Ok(Draft {
@@ -498,6 +500,7 @@ fn contact(
             message,
             // The value itself is personal data and stays on the order.
             details: json!({ "field": field, "characters": value.chars().count() }),
+            rule: None,
         });
     };
     let name = match (&given.name, known) {
@@ -560,6 +563,7 @@ fn judge(
             field: field.to_owned(),
             message: format!("the address needs a look: {}", reasons.join("; ")),
             details: json!({ "verdict": verification.verdict, "reasons": verification.reasons }),
+            rule: None,
         });
     }
     (address, verification)
@@ -578,6 +582,7 @@ fn judge_sku(
         field: format!("lines.{place}.{field}"),
         message,
         details,
+        rule: None,
     };
     let sku = line.sku.trim();
     let Some(offered) = offered else {
@@ -691,6 +696,7 @@ fn shipping_charge(
                     ),
                     details: json!({ "ours": difference.ours_minor,
                         "theirs": difference.theirs_minor, "currency": currency }),
+                    rule: None,
                 });
             }
             theirs
@@ -703,6 +709,7 @@ fn shipping_charge(
                 message: format!("no {service} rate covers {weight_grams} g to {country}"),
                 details: json!({ "country": country, "weightGrams": weight_grams,
                     "serviceLevel": service }),
+                rule: None,
             });
             0
         }
@@ -725,6 +732,7 @@ fn judge_promotions(quote: &Quote, findings: &mut Vec<Finding>) {
             field: "promotionCodes".to_owned(),
             message: format!("{code}: {rejection}"),
             details: json!({ "code": code, "reason": rejection.code() }),
+            rule: None,
         });
     }
 }

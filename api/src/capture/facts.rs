@@ -2,12 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use entity::{customer, order, promotion};
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::order::Status;
+use entity::{ChannelId, CustomerId, OrderId, customer, order, promotion};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use super::Submission;
 use super::address::{self, PostalAddress};
+use super::contact::Email;
 use crate::catalogue::{self, ChannelPolicy, Offered, Reference};
+use crate::exceptions::rules::{History, RuleSet};
 
 /// What is known about a submission.
 pub struct Facts {
@@ -23,16 +28,24 @@ pub struct Facts {
     pub shipping_place: address::Reference,
     /// What the reference table knows of where the bill goes.
     pub billing_place: address::Reference,
+    /// What its customer ordered before; nothing unless a rule asks.
+    pub history: History,
 }
 
-/// Reads what is known about a submission.
+/// Reads what is known about a submission, and what the rules ask about its customer.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is one place where something is known"
+)]
 pub async fn gather(
     db: &impl ConnectionTrait,
     reference: &Reference,
+    rules: &RuleSet,
     channel: &ChannelPolicy,
     submission: &Submission,
     shipping: Option<&PostalAddress>,
     billing: Option<&PostalAddress>,
+    now: DateTime<Utc>,
 ) -> Result<Facts, DbErr> {
     let existing = match &submission.external_reference {
         Some(reference) => find_by_reference(db, channel.row.id, reference).await?,
@@ -64,6 +77,22 @@ pub async fn gather(
             .add_option(limited.then_some(automatic));
         promotions.extend(promotion::Entity::find().filter(wanted).all(db).await?);
     }
+    let history = if rules.ask_for_history(channel.row.id) {
+        let guest = || Email::parse(submission.customer.email.as_deref()?).ok();
+        let who = match &customer {
+            Some(customer) => Some(Who::Customer(customer.id)),
+            None => guest().map(|email| Who::Guest(email.to_string())),
+        };
+        let earlier = Earlier {
+            who,
+            than: now,
+            except: None,
+            channels: None,
+        };
+        histories(db, &[earlier]).await?.pop().unwrap_or_default()
+    } else {
+        History::default()
+    };
     Ok(Facts {
         existing,
         customer,
@@ -71,7 +100,101 @@ pub async fn gather(
         promotions,
         shipping_place: place(db, reference, shipping).await,
         billing_place: place(db, reference, billing).await,
+        history,
     })
+}
+
+/// Whose orders they are.
+pub enum Who {
+    /// Those of a customer.
+    Customer(CustomerId),
+    /// Those that guests placed under an e-mail address.
+    Guest(String),
+}
+
+/// Whose earlier orders are counted.
+pub struct Earlier {
+    /// Whose; none = nobody is known, who ordered nothing.
+    pub who: Option<Who>,
+    /// Up to this moment.
+    pub than: DateTime<Utc>,
+    /// But for this order.
+    pub except: Option<OrderId>,
+    /// In these channels; none = in all.
+    pub channels: Option<BTreeSet<ChannelId>>,
+}
+
+/// What several customers ordered before, in one statement. Each count is over an index and stops
+/// at [`History::MOST`].
+pub async fn histories(
+    db: &impl ConnectionTrait,
+    asked: &[Earlier],
+) -> Result<Vec<History>, DbErr> {
+    let mut histories = vec![History::default(); asked.len()];
+    let mut counts: Option<SelectStatement> = None;
+    for (place, earlier) in (0_i64..).zip(asked) {
+        let Some(who) = &earlier.who else { continue };
+        let mut row = Query::select();
+        row.expr_as(Expr::val(place), "place");
+        let called_off = [Status::Cancelled, Status::Rejected, Status::Expired];
+        let standing = order::Column::Status.is_not_in(called_off);
+        let since = |hours| order::Column::ReceivedAt.gte(earlier.than - TimeDelta::hours(hours));
+        for (name, which) in [
+            ("orders", standing),
+            ("last_24_hours", since(24)),
+            ("last_hour", since(1)),
+        ] {
+            let counted = counted(who, earlier, which);
+            row.expr_as(Expr::SubQuery(None, Box::new(counted.into())), name);
+        }
+        match &mut counts {
+            None => counts = Some(row),
+            Some(counts) => drop(counts.union(UnionType::All, row)),
+        }
+    }
+    let Some(counts) = counts else {
+        return Ok(histories);
+    };
+    for row in db.query_all(&counts).await? {
+        let place: i64 = row.try_get("", "place")?;
+        if let Some(history) = usize::try_from(place)
+            .ok()
+            .and_then(|p| histories.get_mut(p))
+        {
+            history.orders = row.try_get("", "orders")?;
+            history.last_24_hours = row.try_get("", "last_24_hours")?;
+            history.last_hour = row.try_get("", "last_hour")?;
+        }
+    }
+    Ok(histories)
+}
+
+/// How many of somebody's earlier orders there are.
+fn counted(who: &Who, earlier: &Earlier, which: Expr) -> SelectStatement {
+    use order::Column;
+    let mut orders = Query::select();
+    orders
+        .expr(Expr::val(1))
+        .from(order::Entity)
+        .and_where(Column::ReceivedAt.lte(earlier.than))
+        .and_where(which)
+        .limit(History::MOST.unsigned_abs());
+    match who {
+        Who::Customer(id) => orders.and_where(Column::CustomerId.eq(*id)),
+        Who::Guest(email) => orders
+            .and_where(Column::CustomerId.is_null())
+            .and_where(Expr::expr(Func::lower(Expr::col(Column::Email))).eq(email.to_lowercase())),
+    };
+    if let Some(id) = earlier.except {
+        orders.and_where(Column::Id.ne(id));
+    }
+    if let Some(channels) = &earlier.channels {
+        orders.and_where(Column::ChannelId.is_in(channels.iter().copied()));
+    }
+    Query::select()
+        .expr(Expr::col(Asterisk).count())
+        .from_subquery(orders, "counted")
+        .take()
 }
 
 /// The order of a channel that has this reference.

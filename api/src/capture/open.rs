@@ -146,7 +146,8 @@ fn refuse_if_blocking(policy: FailedCheckPolicy, findings: &[Finding]) -> Result
     }
     let problems: Vec<Problem> = findings
         .iter()
-        .filter(|finding| finding.policy().blocking)
+        // A rule asks for a person's look, whatever becomes of what is plainly wrong.
+        .filter(|finding| finding.rule.is_none() && finding.policy().blocking)
         .map(|finding| {
             Problem::new(finding.code, finding.message.clone())
                 .at(&format!("input.{}", finding.field))
@@ -209,6 +210,7 @@ fn shortages(shelf: &Shelf, cmd: &Open<'_>) -> Vec<Finding> {
                 field: format!("lines.{place}.quantity"),
                 message: format!("{sku}: {quantity} wanted, {available} available"),
                 details: json!({ "sku": sku, "requested": quantity, "available": available }),
+                rule: None,
             })
         })
         .collect()
@@ -282,6 +284,7 @@ async fn use_credit(tx: &Tx, cmd: &Open<'_>) -> Result<Option<Finding>, Failure>
         field: "payment.method".to_owned(),
         message: message.to_owned(),
         details,
+        rule: None,
     };
     let account = cmd
         .facts
@@ -531,7 +534,8 @@ fn address_row(
     }
 }
 
-fn verdict(verification: &Verification) -> address::Verdict {
+/// The verdict as it is stored.
+pub(super) fn verdict(verification: &Verification) -> address::Verdict {
     use super::address::Verdict;
     match verification.verdict {
         Verdict::Valid => address::Verdict::Valid,

@@ -3,9 +3,11 @@
 //! A blocking exception or a hold stops its own order and nothing else. This room writes their
 //! rows; what they mean to the order is decided in `orders`.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use entity::order_exception::{Severity, Status};
-use entity::{ExceptionId, HoldId, LineId, OrderId, hold, order_exception};
+use entity::{ExceptionId, HoldId, LineId, OrderId, exception_rule, hold, order_exception};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait};
 use serde_json::Value as Json;
@@ -13,7 +15,9 @@ use serde_json::Value as Json;
 use crate::failure::Code;
 use crate::tx::Tx;
 
-/// Something that a check found wrong.
+pub mod rules;
+
+/// Something that a check or a rule found wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// What is wrong.
@@ -26,18 +30,31 @@ pub struct Finding {
     pub message: String,
     /// The facts.
     pub details: Json,
+    /// The rule that found it; none = a check did.
+    pub rule: Option<Arc<exception_rule::Model>>,
 }
 
 impl Finding {
     /// How bad it is, whether it stops the order, whose it is, and what may be done about it.
-    pub fn policy(&self) -> Policy {
+    pub fn policy(&self) -> Policy<'_> {
         use Severity::*;
-        let policy = |severity, blocking, queue, actions| Policy {
+        let policy = |severity, blocking, queue, actions: &[&'static str]| Policy {
             severity,
             blocking,
             queue,
-            actions,
+            actions: serde_json::json!(actions),
         };
+        if let Some(rule) = &self.rule {
+            return match self.code {
+                Code::RuleFailed => policy(Medium, false, &rule.queue, &["OVERRIDE"]),
+                _ => Policy {
+                    severity: rule.severity,
+                    blocking: rule.blocking,
+                    queue: &rule.queue,
+                    actions: rule.suggested_actions.clone(),
+                },
+            };
+        }
         match self.code {
             Code::SkuUnknown => policy(High, true, "catalogue", &["CANCEL"]),
             Code::CreditNotGranted => policy(High, true, "credit", &["CANCEL"]),
@@ -63,15 +80,15 @@ impl Finding {
 }
 
 /// What follows from a finding.
-pub struct Policy {
+pub struct Policy<'a> {
     /// How bad it is.
     pub severity: Severity,
     /// Whether it stops the order.
     pub blocking: bool,
     /// The team whose it is.
-    pub queue: &'static str,
-    /// What may be done about it.
-    pub actions: &'static [&'static str],
+    pub queue: &'a str,
+    /// What may be done about it, as an array of names.
+    pub actions: Json,
 }
 
 /// How long a team has for an exception, by severity.
@@ -97,6 +114,8 @@ pub fn row(
         order_id,
         line_id,
         code: finding.code.as_str(),
+        rule_id: finding.rule.as_ref().map(|rule| rule.id),
+        rule_version: finding.rule.as_ref().map(|rule| rule.version),
         severity: policy.severity,
         blocking: policy.blocking,
         status: Status::Open,
@@ -104,7 +123,7 @@ pub fn row(
         owner: None,
         summary: finding.message.clone(),
         details: finding.details.clone(),
-        suggested_actions: serde_json::json!(policy.actions),
+        suggested_actions: policy.actions,
         opened_at: tx.now,
         due_at: tx.now + time_to_settle(policy.severity),
         resolved_at: None,

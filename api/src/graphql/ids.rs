@@ -35,6 +35,7 @@ nodes! {
     CustomerId => "Customer",
     EventId => "Event",
     ExceptionId => "OrderException",
+    ExceptionRuleId => "ExceptionRule",
     HoldId => "Hold",
     ImportId => "OrderImport",
     InboundId => "InboundSupply",

@@ -15,6 +15,7 @@ pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
+pub mod exceptions;
 pub mod filters;
 pub mod ids;
 pub mod keys;
@@ -31,6 +32,7 @@ pub struct Query(
     orders::OrderQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
+    exceptions::ExceptionQuery,
     stock::StockQuery,
     keys::KeyQuery,
 );
@@ -41,6 +43,7 @@ pub struct Mutation(
     orders::OrderMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
+    exceptions::ExceptionMutation,
     stock::StockMutation,
     keys::KeyMutation,
 );

@@ -630,6 +630,7 @@ pub async fn settle_payment(
                     field: "payment".to_owned(),
                     message: format!("the payment was declined: {code}"),
                     details: serde_json::json!({ "declineCode": code }),
+                    rule: None,
                 };
                 open_exception(tx, &mut aggregate, &finding);
             }
@@ -890,6 +891,7 @@ pub async fn expire_authorization(tx: &Tx, id: OrderId) -> Result<Changed, Failu
         field: "payment".to_owned(),
         message: "the authorisation ran out before the order could be released".to_owned(),
         details: serde_json::json!({}),
+        rule: None,
     };
     open_exception(tx, &mut aggregate, &finding);
     aggregate.save(tx);

@@ -237,6 +237,7 @@ impl Allocation<'_> {
                 sku.unwrap_or_default()
             ),
             details: serde_json::json!({ "quantity": held.quantity }),
+            rule: None,
         };
         super::open_exception(tx, aggregate, &finding);
         self.shelf.let_go(tx, held, stock_movement::Kind::Release);

@@ -19,6 +19,7 @@ use super::loaders::{
 use super::principal;
 use super::scalars::{CurrencyCode, Money, money};
 use crate::access::Scope;
+use crate::exceptions::rules::context::is_history;
 use crate::orders::lifecycle::Action;
 
 pub mod enums;
@@ -659,8 +660,10 @@ pub struct OrderException {
     owner: Option<String>,
     /// What is wrong, in a sentence.
     summary: String,
-    /// The facts: both values, what is available. Amounts in minor units.
-    details: Json<serde_json::Value>,
+    /// The rule that made it, which may be gone since; null if a check did.
+    rule_id: Option<ID>,
+    /// The rule's version when it did.
+    rule_version: Option<i64>,
     /// What may be done about it.
     suggested_actions: Json<serde_json::Value>,
     /// When it was found.
@@ -675,10 +678,33 @@ pub struct OrderException {
     resolution: Option<String>,
     #[graphql(skip)]
     order: entity::OrderId,
+    #[graphql(skip)]
+    details: serde_json::Value,
 }
 
 #[ComplexObject]
 impl OrderException {
+    /// The facts. A check's: both values, what is available; amounts in minor units. A rule's:
+    /// its code, name, version and expression, and under `facts` the values that it saw, numbers
+    /// as decimal text in major units, personal data left out; empty without the scope RULES_READ.
+    async fn details(&self, ctx: &Context<'_>) -> async_graphql::Result<Json<serde_json::Value>> {
+        let caller = principal(ctx)?;
+        if self.rule_id.is_none() {
+            return Ok(Json(self.details.clone()));
+        }
+        if !caller.may(Scope::RulesRead) {
+            return Ok(Json(serde_json::json!({})));
+        }
+        let mut details = self.details.clone();
+        if caller.channels.is_some()
+            && let Some(facts) = details["facts"].as_object_mut()
+        {
+            // They count orders of other channels too.
+            facts.retain(|name, _| !is_history(name));
+        }
+        Ok(Json(details))
+    }
+
     /// The order that it is on.
     async fn order(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Order>> {
         let row = loaders(ctx)
@@ -701,7 +727,9 @@ impl From<order_exception::Model> for OrderException {
             queue: row.queue,
             owner: row.owner,
             summary: row.summary,
-            details: Json(row.details),
+            rule_id: row.rule_id.map(to_global),
+            rule_version: row.rule_version,
+            details: row.details,
             suggested_actions: Json(row.suggested_actions),
             opened_at: row.opened_at,
             due_at: row.due_at,
