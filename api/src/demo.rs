@@ -18,6 +18,8 @@ use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bin};
 use crate::tx::{Actor, Tx};
 
+mod rules;
+
 /// A product: code, title, tax category, grams a unit, price in cents, whether it may wait for
 /// stock, units in the first warehouse, units in the second; then its sizes or flavours.
 struct Item {
@@ -135,11 +137,24 @@ fn trade(cents: i64) -> [(i64, i64); 2] {
 
 /// Fills a database without channels; returns whether it did.
 pub async fn seed(app: &App) -> Result<bool, Failure> {
+    fill(app, true).await
+}
+
+/// The same without rules, so that nothing but the checks stops an order.
+pub async fn seed_without_rules(app: &App) -> Result<bool, Failure> {
+    fill(app, false).await
+}
+
+async fn fill(app: &App, with_rules: bool) -> Result<bool, Failure> {
     if channel::Entity::find().one(&app.db.read).await?.is_some() {
         return Ok(false);
     }
     app.write(&Actor::worker("seed"), move |tx| async move {
-        merchant(&tx).await
+        merchant(&tx).await?;
+        if with_rules {
+            rules::rules(&tx).await?;
+        }
+        Ok(())
     })
     .await?;
     app.invalidate_reference();

@@ -17,6 +17,7 @@ mod migrating;
 mod postal_codes;
 mod races;
 mod rig;
+mod rules;
 mod schema;
 mod statements;
 mod updates;

@@ -12,7 +12,7 @@ use super::Submission;
 use super::address::{self, PostalAddress};
 use super::contact::Email;
 use crate::catalogue::{self, ChannelPolicy, Offered, Reference};
-use crate::exceptions::rules::{History, RuleSet};
+use crate::exceptions::rules::{Count, History, RuleSet};
 
 /// What is known about a submission.
 pub struct Facts {
@@ -77,22 +77,17 @@ pub async fn gather(
             .add_option(limited.then_some(automatic));
         promotions.extend(promotion::Entity::find().filter(wanted).all(db).await?);
     }
-    let history = if rules.ask_for_history(channel.row.id) {
-        let guest = || Email::parse(submission.customer.email.as_deref()?).ok();
-        let who = match &customer {
+    let guest = || Email::parse(submission.customer.email.as_deref()?).ok();
+    let earlier = Earlier {
+        who: match &customer {
             Some(customer) => Some(Who::Customer(customer.id)),
             None => guest().map(|email| Who::Guest(email.to_string())),
-        };
-        let earlier = Earlier {
-            who,
-            than: now,
-            except: None,
-            channels: None,
-        };
-        histories(db, &[earlier]).await?.pop().unwrap_or_default()
-    } else {
-        History::default()
+        },
+        than: now,
+        except: None,
+        channels: None,
     };
+    let histories = histories(db, &rules.history(channel.row.id), &[earlier]).await?;
     Ok(Facts {
         existing,
         customer,
@@ -100,7 +95,7 @@ pub async fn gather(
         promotions,
         shipping_place: place(db, reference, shipping).await,
         billing_place: place(db, reference, billing).await,
-        history,
+        history: histories.into_iter().next().unwrap_or_default(),
     })
 }
 
@@ -125,60 +120,61 @@ pub struct Earlier {
 }
 
 /// What several customers ordered before, in one statement. Each count is over an index and stops
-/// at [`History::MOST`].
+/// at its most.
 pub async fn histories(
     db: &impl ConnectionTrait,
+    counts: &BTreeSet<Count>,
     asked: &[Earlier],
 ) -> Result<Vec<History>, DbErr> {
-    let mut histories = vec![History::default(); asked.len()];
-    let mut counts: Option<SelectStatement> = None;
+    let mut histories = vec![History::new(); asked.len()];
+    let mut all: Option<SelectStatement> = None;
     for (place, earlier) in (0_i64..).zip(asked) {
         let Some(who) = &earlier.who else { continue };
-        let mut row = Query::select();
-        row.expr_as(Expr::val(place), "place");
-        let called_off = [Status::Cancelled, Status::Rejected, Status::Expired];
-        let standing = order::Column::Status.is_not_in(called_off);
-        let since = |hours| order::Column::ReceivedAt.gte(earlier.than - TimeDelta::hours(hours));
-        for (name, which) in [
-            ("orders", standing),
-            ("last_24_hours", since(24)),
-            ("last_hour", since(1)),
-        ] {
-            let counted = counted(who, earlier, which);
-            row.expr_as(Expr::SubQuery(None, Box::new(counted.into())), name);
-        }
-        match &mut counts {
-            None => counts = Some(row),
-            Some(counts) => drop(counts.union(UnionType::All, row)),
+        for (number, count) in (0_i64..).zip(counts) {
+            let one = Query::select()
+                .expr_as(Expr::val(place), "place")
+                .expr_as(Expr::val(number), "number")
+                .expr_as(Expr::col(Asterisk).count(), "counted")
+                .from_subquery(earlier_orders(*count, who, earlier), "earlier")
+                .take();
+            match &mut all {
+                None => all = Some(one),
+                Some(all) => drop(all.union(UnionType::All, one)),
+            }
         }
     }
-    let Some(counts) = counts else {
+    let Some(all) = all else {
         return Ok(histories);
     };
-    for row in db.query_all(&counts).await? {
-        let place: i64 = row.try_get("", "place")?;
-        if let Some(history) = usize::try_from(place)
-            .ok()
-            .and_then(|p| histories.get_mut(p))
-        {
-            history.orders = row.try_get("", "orders")?;
-            history.last_24_hours = row.try_get("", "last_24_hours")?;
-            history.last_hour = row.try_get("", "last_hour")?;
-        }
+    let counts: Vec<Count> = counts.iter().copied().collect();
+    for row in db.query_all(&all).await? {
+        let at = |column| {
+            let place: i64 = row.try_get("", column)?;
+            usize::try_from(place).map_err(|error| DbErr::Type(error.to_string()))
+        };
+        let counted: i64 = row.try_get("", "counted")?;
+        histories[at("place")?].insert(counts[at("number")?], counted);
     }
     Ok(histories)
 }
 
-/// How many of somebody's earlier orders there are.
-fn counted(who: &Who, earlier: &Earlier, which: Expr) -> SelectStatement {
+/// Somebody's earlier orders that a count is of, as many as it goes to.
+fn earlier_orders(count: Count, who: &Who, earlier: &Earlier) -> SelectStatement {
     use order::Column;
     let mut orders = Query::select();
     orders
         .expr(Expr::val(1))
         .from(order::Entity)
         .and_where(Column::ReceivedAt.lte(earlier.than))
-        .and_where(which)
-        .limit(History::MOST.unsigned_abs());
+        .limit(count.most());
+    let since = |hours| Column::ReceivedAt.gte(earlier.than - TimeDelta::hours(hours));
+    orders.and_where(match count {
+        Count::Any | Count::Orders => {
+            Column::Status.is_not_in([Status::Cancelled, Status::Rejected, Status::Expired])
+        }
+        Count::Last24Hours => since(24),
+        Count::LastHour => since(1),
+    });
     match who {
         Who::Customer(id) => orders.and_where(Column::CustomerId.eq(*id)),
         Who::Guest(email) => orders
@@ -191,10 +187,7 @@ fn counted(who: &Who, earlier: &Earlier, which: Expr) -> SelectStatement {
     if let Some(channels) = &earlier.channels {
         orders.and_where(Column::ChannelId.is_in(channels.iter().copied()));
     }
-    Query::select()
-        .expr(Expr::col(Asterisk).count())
-        .from_subquery(orders, "counted")
-        .take()
+    orders
 }
 
 /// The order of a channel that has this reference.

@@ -22,10 +22,11 @@ use super::submission::Submission;
 use crate::catalogue::{ChannelPolicy, Reference};
 use crate::exceptions::Finding;
 use crate::exceptions::rules::{
-    AddressContext, Answer, Expression, Fault, History, LineContext, OrderContext, RuleSet,
+    AddressContext, Answer, Count, Expression, Fault, LineContext, OrderContext, RuleSet,
 };
 
-/// How many orders are read at a time.
+/// How many orders are read at a time. The four counts of each are parts of one statement, of
+/// which SQLite takes 500.
 const CHUNK: usize = 100;
 
 /// What the rules find wrong with an order that has just been judged.
@@ -51,11 +52,11 @@ pub async fn judge_again(
     rules: &RuleSet,
     orders: &[order::Model],
 ) -> Result<BTreeMap<OrderId, Vec<Finding>>, DbErr> {
-    let ask_for_history = orders
+    let counts = orders
         .iter()
-        .any(|order| rules.ask_for_history(order.channel_id));
-    let history = ask_for_history.then_some(None);
-    let seen = stored(db, reference, orders, history).await?;
+        .flat_map(|order| rules.history(order.channel_id))
+        .collect();
+    let seen = stored(db, reference, orders, &counts, None).await?;
     Ok(orders
         .iter()
         .zip(seen)
@@ -104,10 +105,10 @@ pub async fn try_out(
         .limit(sample.newest)
         .all(db)
         .await?;
-    let history = expression.asks_for_history().then_some(sample.seen);
+    let counts = expression.history().collect();
     let mut trial = Trial::default();
     for orders in orders.chunks(CHUNK) {
-        let seen = stored(db, reference, orders, history).await?;
+        let seen = stored(db, reference, orders, &counts, sample.seen).await?;
         for (order, seen) in orders.iter().zip(seen) {
             trial.asked += 1;
             match expression.ask(&seen) {
@@ -168,7 +169,7 @@ fn seen(
         customer: customer.map(|customer| customer.code.clone()),
         group: customer.and_then(|customer| customer.group_code.clone()),
         email: draft.email.clone(),
-        history: facts.history,
+        history: facts.history.clone(),
         billing: draft
             .billing
             .as_ref()
@@ -195,12 +196,13 @@ fn is_discontinued(variant: &variant::Model) -> bool {
 }
 
 /// What rules see of stored orders, in their order. The catalogue is today's, and so is what has
-/// become of earlier orders, which are counted in `history`'s channels if at all.
+/// become of earlier orders, which are counted in these channels, or in all.
 async fn stored(
     db: &impl ConnectionTrait,
     reference: &Reference,
     orders: &[order::Model],
-    history: Option<Option<&BTreeSet<ChannelId>>>,
+    counts: &BTreeSet<Count>,
+    channels: Option<&BTreeSet<ChannelId>>,
 ) -> Result<Vec<OrderContext>, DbErr> {
     let ids = || orders.iter().map(|order| order.id);
     let mut lines: BTreeMap<OrderId, Vec<order_line::Model>> = BTreeMap::new();
@@ -256,13 +258,8 @@ async fn stored(
         let of_order = findings.entry(exception.order_id).or_default();
         of_order.insert(exception.code);
     }
-    let histories = match history {
-        Some(channels) => {
-            let earlier = |order| earlier(order, channels);
-            histories(db, &orders.iter().map(earlier).collect::<Vec<_>>()).await?
-        }
-        None => vec![History::default(); orders.len()],
-    };
+    let earlier: Vec<Earlier> = orders.iter().map(|one| earlier(one, channels)).collect();
+    let histories = histories(db, counts, &earlier).await?;
     Ok(orders
         .iter()
         .zip(histories)

@@ -5,6 +5,7 @@
 //! is empty.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 use entity::{ChannelId, Currency, Money};
@@ -64,7 +65,7 @@ pub enum Care {
     /// It is personal data: a rule may ask about it, but it is never copied into an exception.
     Personal,
     /// It is counted in earlier orders, which are read only if a rule asks about them.
-    History,
+    History(Count),
 }
 
 /// A field of the context `C`.
@@ -91,7 +92,7 @@ pub type LineField = FieldOf<LineContext>;
 pub fn is_history(name: &str) -> bool {
     FIELDS
         .iter()
-        .any(|field| field.name == name && field.care == Care::History)
+        .any(|field| field.name == name && matches!(field.care, Care::History(_)))
 }
 
 /// An order as rules see it, whether it has just been judged or was stored long ago.
@@ -143,21 +144,30 @@ pub struct OrderContext {
     pub findings: Vec<String>,
 }
 
-/// What the same customer ordered before, over all channels. Each count stops at
-/// [`History::MOST`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    /// Orders that were not called off.
-    pub orders: i64,
-    /// Orders of the 24 hours before, whatever became of them.
-    pub last_24_hours: i64,
-    /// Orders of the hour before, whatever became of them.
-    pub last_hour: i64,
+/// What the same customer ordered before, over all channels; what was not counted is 0.
+pub type History = BTreeMap<Count, i64>;
+
+/// How earlier orders are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Count {
+    /// Whether there is one that was not called off: 0 or 1.
+    Any,
+    /// Those that were not called off.
+    Orders,
+    /// Those of the 24 hours before, whatever became of them.
+    Last24Hours,
+    /// Those of the hour before, whatever became of them.
+    LastHour,
 }
 
-impl History {
-    /// Where counting stops: no rule asks for more, and no order waits for longer.
-    pub const MOST: i64 = 1_000;
+impl Count {
+    /// Where counting stops, so that no order waits for a long count.
+    pub fn most(self) -> u64 {
+        match self {
+            Count::Any => 1,
+            Count::Orders | Count::Last24Hours | Count::LastHour => 1_000,
+        }
+    }
 }
 
 /// An address as rules see it.
@@ -203,6 +213,10 @@ pub struct LineContext {
 }
 
 impl OrderContext {
+    fn earlier(&self, count: Count) -> i64 {
+        self.history.get(&count).copied().unwrap_or_default()
+    }
+
     fn email_domain(&self) -> &str {
         let email = self.email.as_deref().unwrap_or_default();
         email.rsplit_once('@').map_or("", |(_, domain)| domain)
@@ -256,8 +270,8 @@ const fn personal<C>(mut field: FieldOf<C>) -> FieldOf<C> {
     field
 }
 
-const fn history<C>(mut field: FieldOf<C>) -> FieldOf<C> {
-    field.care = Care::History;
+const fn history<C>(count: Count, mut field: FieldOf<C>) -> FieldOf<C> {
+    field.care = Care::History(count);
     field
 }
 
@@ -287,10 +301,10 @@ pub static FIELDS: &[Field] = &[
     field("customer.code", Type::Text, |it| known(&it.customer), "The customer's code; empty for a guest."),
     field("customer.group", Type::Text, |it| known(&it.group), "The code of the customer's group; empty if it has none."),
     personal(field("customer.emailDomain", Type::Text, |it| text(it.email_domain()), "What follows the @ of the e-mail address; empty if there is none.")),
-    history(field("customer.isFirstOrder", Type::Truth, |it| Value::Truth(it.history.orders == 0), "Whether orderCount is 0.")),
-    history(field("customer.orderCount", Type::Number, |it| count(it.history.orders), "How many earlier orders of the customer were not cancelled, rejected or expired; a guest is known by the e-mail address. Counted up to 1,000, over all channels.")),
-    history(field("customer.ordersLast24h", Type::Number, |it| count(it.history.last_24_hours), "How many orders of the customer came in the 24 hours before, whatever became of them. Counted up to 1,000.")),
-    history(field("customer.ordersLastHour", Type::Number, |it| count(it.history.last_hour), "The same for the hour before.")),
+    history(Count::Any, field("customer.isFirstOrder", Type::Truth, |it| Value::Truth(it.earlier(Count::Any) == 0), "Whether orderCount is 0.")),
+    history(Count::Orders, field("customer.orderCount", Type::Number, |it| count(it.earlier(Count::Orders)), "How many earlier orders of the customer were not cancelled, rejected or expired; a guest is known by the e-mail address. Counted up to 1,000, over all channels.")),
+    history(Count::Last24Hours, field("customer.ordersLast24h", Type::Number, |it| count(it.earlier(Count::Last24Hours)), "How many orders of the customer came in the 24 hours before, whatever became of them. Counted up to 1,000.")),
+    history(Count::LastHour, field("customer.ordersLastHour", Type::Number, |it| count(it.earlier(Count::LastHour)), "The same for the hour before.")),
     field("shippingAddress.country", Type::Text, |it| text(&it.shipping.country), "Where it goes: the ISO 3166-1 code of the country."),
     personal(field("shippingAddress.region", Type::Text, |it| text(&it.shipping.region), "State, province or county, as given.")),
     personal(field("shippingAddress.postalCode", Type::Text, |it| text(&it.shipping.postal_code), "The postal code, as given.")),

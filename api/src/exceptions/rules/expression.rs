@@ -14,7 +14,7 @@ use regex::RegexBuilder;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json, json};
 
-use super::context::{Care, FIELDS, Field, LINE_FIELDS, OrderContext, Type};
+use super::context::{Care, Count, FIELDS, Field, LINE_FIELDS, OrderContext, Type};
 use super::evaluate::{Comparison, Fault, Node, Run, Sum, Value, Walk, Within};
 
 /// How many characters an expression may have.
@@ -117,11 +117,14 @@ impl Expression {
         }
     }
 
-    /// Whether it asks what the customer ordered before.
-    pub fn asks_for_history(&self) -> bool {
+    /// What it asks about what the customer ordered before.
+    pub fn history(&self) -> impl Iterator<Item = Count> {
         self.fields
             .iter()
-            .any(|place| FIELDS[*place].care == Care::History)
+            .filter_map(|place| match FIELDS[*place].care {
+                Care::History(count) => Some(count),
+                Care::None | Care::Personal => None,
+            })
     }
 
     /// Asks it of an order.

@@ -4,6 +4,7 @@
 //! it found stays found, under the version that found it, until a person settles it: neither a
 //! change of the rule nor its end releases an order, or stops one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use entity::order_exception::Severity;
@@ -21,7 +22,7 @@ pub mod context;
 pub mod evaluate;
 pub mod expression;
 
-pub use context::{AddressContext, History, LineContext, OrderContext};
+pub use context::{AddressContext, Count, History, LineContext, OrderContext};
 pub use evaluate::Fault;
 pub use expression::{Answer, Expression, Mistake};
 
@@ -46,14 +47,6 @@ impl Rule {
         let expression = Arc::new(Expression::compile(&row.expression));
         let row = Arc::new(row);
         Rule { row, expression }
-    }
-
-    /// Whether it asks what the customer ordered before.
-    pub fn asks_for_history(&self) -> bool {
-        self.expression
-            .as_ref()
-            .as_ref()
-            .is_ok_and(Expression::asks_for_history)
     }
 
     /// Whether it judges the orders of a channel.
@@ -130,11 +123,14 @@ impl RuleSet {
         own.eq(rows.iter().map(|row| (row.id, row.version)))
     }
 
-    /// Whether a rule asks what the customers of a channel ordered before.
-    pub fn ask_for_history(&self, channel: ChannelId) -> bool {
+    /// What the rules ask about what the customers of a channel ordered before.
+    pub fn history(&self, channel: ChannelId) -> BTreeSet<Count> {
         self.rules
             .iter()
-            .any(|rule| rule.judges(channel) && rule.asks_for_history())
+            .filter(|rule| rule.judges(channel))
+            .filter_map(|rule| rule.expression.as_ref().as_ref().ok())
+            .flat_map(Expression::history)
+            .collect()
     }
 
     /// Whether any rule judges the orders of a channel.
