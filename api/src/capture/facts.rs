@@ -127,6 +127,23 @@ pub async fn histories(
     asked: &[Earlier],
 ) -> Result<Vec<History>, DbErr> {
     let mut histories = vec![History::new(); asked.len()];
+    let Some(counting) = counting(counts, asked) else {
+        return Ok(histories);
+    };
+    let counts: Vec<Count> = counts.iter().copied().collect();
+    for row in db.query_all(&counting).await? {
+        let at = |column| {
+            let place: i64 = row.try_get("", column)?;
+            usize::try_from(place).map_err(|error| DbErr::Type(error.to_string()))
+        };
+        let counted: i64 = row.try_get("", "counted")?;
+        histories[at("place")?].insert(counts[at("number")?], counted);
+    }
+    Ok(histories)
+}
+
+/// A row for each count of each customer; none if there is nothing to count.
+fn counting(counts: &BTreeSet<Count>, asked: &[Earlier]) -> Option<SelectStatement> {
     let mut all: Option<SelectStatement> = None;
     for (place, earlier) in (0_i64..).zip(asked) {
         let Some(who) = &earlier.who else { continue };
@@ -143,19 +160,7 @@ pub async fn histories(
             }
         }
     }
-    let Some(all) = all else {
-        return Ok(histories);
-    };
-    let counts: Vec<Count> = counts.iter().copied().collect();
-    for row in db.query_all(&all).await? {
-        let at = |column| {
-            let place: i64 = row.try_get("", column)?;
-            usize::try_from(place).map_err(|error| DbErr::Type(error.to_string()))
-        };
-        let counted: i64 = row.try_get("", "counted")?;
-        histories[at("place")?].insert(counts[at("number")?], counted);
-    }
-    Ok(histories)
+    all
 }
 
 /// Somebody's earlier orders that a count is of, as many as it goes to.
@@ -214,5 +219,53 @@ async fn place(
             address::store::look_up(db, covered, address).await
         }
         None => address::Reference::NotCovered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use migration::{Migrator, MigratorTrait};
+    use sea_orm::{Database, Statement};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn t1_earlier_orders_are_counted_over_an_index() {
+        let db = Database::connect("sqlite::memory:").await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        let counts = [
+            Count::Any,
+            Count::Orders,
+            Count::Last24Hours,
+            Count::LastHour,
+        ];
+        for (who, index) in [
+            (Who::Customer(CustomerId(Uuid::nil())), "order_customer"),
+            (Who::Guest("bo@mail.example".to_owned()), "order_guest"),
+        ] {
+            let earlier = Earlier {
+                who: Some(who),
+                than: DateTime::UNIX_EPOCH,
+                except: None,
+                channels: None,
+            };
+            let counting = counting(&BTreeSet::from(counts), &[earlier]).unwrap();
+            let Statement { sql, values, .. } = db.get_database_backend().build(&counting);
+            let plan = Statement {
+                sql: format!("EXPLAIN QUERY PLAN {sql}"),
+                values,
+                db_backend: db.get_database_backend(),
+            };
+            let plan = db.query_all_raw(plan).await.unwrap();
+            let plan: Vec<String> = plan
+                .iter()
+                .map(|row| row.try_get("", "detail").unwrap())
+                .collect();
+            let searched = plan
+                .iter()
+                .filter(|step| step.contains(&format!("INDEX {index} ")));
+            assert_eq!(searched.count(), counts.len(), "{plan:#?}");
+        }
     }
 }
