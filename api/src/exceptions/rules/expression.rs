@@ -103,6 +103,11 @@ impl Expression {
         if source.chars().count() > LONGEST {
             return Err(first(&format!("it has more than {LONGEST} characters")));
         }
+        let unprintable = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        if let Some(byte) = source.find(unprintable) {
+            let reason = "there is a control character".to_owned();
+            return Err(Mistake::at_byte(source, byte, reason));
+        }
         // A nest of brackets takes the parser more stack than our threads have to spare, and what
         // it could not cope with must not take the order's thread with it.
         let checked = std::thread::scope(|scope| {

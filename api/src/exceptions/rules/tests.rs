@@ -143,6 +143,12 @@ fn t1_an_order_is_asked_about_everything() {
 fn t1_what_does_not_fit_is_refused_with_its_place() {
     for (source, line, column, reason) in [
         ("", 1, 1, "there is nothing"),
+        (
+            "order.channel == 'a\0b'",
+            1,
+            20,
+            "there is a control character",
+        ),
         ("order.total", 1, 6, "a bool is needed here, not a number"),
         ("order.totl > 5", 1, 6, "order.totl is no field of order"),
         ("order == 5", 1, 1, "order is no value"),
@@ -698,4 +704,29 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_manual_has_every_field() {
+    let manual = include_str!("../../../../docs/rules.md");
+    let rows = |fields: Vec<(&str, Type, &str)>| -> String {
+        let row = |(name, kind, about)| format!("| `{name}` | {kind} | {about} |\n");
+        let rows: String = fields.into_iter().map(row).collect();
+        format!("| field | type | what it says |\n|---|---|---|\n{rows}")
+    };
+    let of_order = FIELDS
+        .iter()
+        .map(|field| (field.name, field.kind, field.about));
+    let of_line = LINE_FIELDS
+        .iter()
+        .map(|field| (field.name, field.kind, field.about));
+    let tables = format!(
+        "{}\nOf a line:\n\n{}",
+        rows(of_order.collect()),
+        rows(of_line.collect())
+    );
+    assert!(
+        manual.ends_with(&tables),
+        "docs/rules.md should end with\n\n{tables}"
+    );
 }
