@@ -15,9 +15,11 @@ use tokio::sync::Mutex;
 
 use entity::{counter, idempotency};
 
+mod edit;
 mod import;
 mod intake;
 
+pub use edit::Rehearsed;
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
 
@@ -157,10 +159,6 @@ impl App {
     ///
     /// The case gets the transaction by value, shared, since a future that borrows it from here
     /// cannot be shown to be `Send`: `move |tx| async move { orders::hold(&tx, cmd).await }`.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that begins and commits"
-    )]
     pub async fn write<T, Case>(
         &self,
         actor: &Actor,
@@ -172,12 +170,7 @@ impl App {
         let mut tries = 0;
         loop {
             tries += 1;
-            let options = TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                ..Default::default()
-            };
-            let connection = self.db.write.begin_with_options(options).await?;
-            let tx = Arc::new(Tx::new(connection, actor.clone(), self.clock.now()));
+            let tx = self.begin(actor).await?;
             let outcome = case(tx.clone()).await;
             let tx = Arc::try_unwrap(tx)
                 .map_err(|_| Failure::Internal("a use case kept its transaction".to_owned()))?;
@@ -205,6 +198,49 @@ impl App {
                 Err(failure) => return Err(failure),
             }
         }
+    }
+
+    /// Runs a use case and takes it all back: what it would come to, by the very code that does it.
+    /// The case flushes before it reads what it has written.
+    pub async fn rehearse<T, Case>(
+        &self,
+        actor: &Actor,
+        case: impl Fn(Arc<Tx>) -> Case,
+    ) -> Result<T, Failure>
+    where
+        Case: Future<Output = Result<T, Failure>>,
+    {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let tx = self.begin(actor).await?;
+            let outcome = case(tx.clone()).await;
+            Arc::try_unwrap(tx)
+                .map_err(|_| Failure::Internal("a use case kept its transaction".to_owned()))?
+                .rollback()
+                .await?;
+            match outcome {
+                Err(failure) if failure.lost_a_race() && tries < TRIES => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that begins"
+    )]
+    async fn begin(&self, actor: &Actor) -> Result<Arc<Tx>, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let connection = self.db.write.begin_with_options(options).await?;
+        Ok(Arc::new(Tx::new(
+            connection,
+            actor.clone(),
+            self.clock.now(),
+        )))
     }
 
     /// Runs a use case once for an idempotency key: the row and the saved answer are in the same

@@ -605,7 +605,6 @@ async fn receive(tx: &Tx, sites: &[Site], variants: &[Stocked]) -> Result<(), Fa
             on_hand: Set(0),
             reserved: Set(0),
             safety: Set(0),
-            incoming: Set(0),
             version: Set(0),
             updated_at: Set(tx.now),
         })

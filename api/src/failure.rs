@@ -66,6 +66,8 @@ codes! {
     NotFound,
     /// The order cannot be cancelled in its present state.
     OrderNotCancellable,
+    /// The order cannot be edited in its present state.
+    OrderNotEditable,
     /// The order cannot be held in its present state.
     OrderNotHoldable,
     /// The order cannot be rejected in its present state.
@@ -98,7 +100,8 @@ codes! {
     RuleMatched,
     /// The submitted shipping charge is not ours.
     ShippingMismatch,
-    /// No shipping rate covers the destination, weight and service.
+    /// No shipping rate covers the destination, weight and service. A submitted charge does not
+    /// change that, unless no rates are kept for the channel and its currency at all.
     ShippingUnavailable,
     /// The SKU is no longer sold.
     SkuDiscontinued,
@@ -118,6 +121,8 @@ codes! {
     TotalMismatch,
     /// The database is busy or away; try again.
     Unavailable,
+    /// The gateway refused to give authorised money back; `details` has the amount and its reason.
+    VoidDeclined,
 }
 
 impl Code {
@@ -147,6 +152,7 @@ impl Code {
                 | HoldNotActive
                 | InsufficientStock
                 | OrderNotCancellable
+                | OrderNotEditable
                 | OrderNotHoldable
                 | OrderNotRejectable
                 | OrderStateInvalid
@@ -161,6 +167,7 @@ impl Code {
                 | StaleVersion
                 | StockBelowReserved
                 | TotalMismatch
+                | VoidDeclined
         )
     }
 }

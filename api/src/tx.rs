@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{CommonTableExpression, SubQueryStatement, WithClause};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Insert,
-    InsertMany, Iterable, QueryTrait,
+    InsertMany, Iterable, QueryTrait, Statement,
 };
 use uuid::Uuid;
 
@@ -92,12 +92,8 @@ impl Tx {
 
     /// A new identifier. They rise with time, which keeps indexes dense; nothing else may be read
     /// from their order.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that makes identifiers"
-    )]
     pub fn id<T: From<Uuid>>(&self) -> T {
-        Uuid::now_v7().into()
+        new_id()
     }
 
     /// Says that something happened. It is in the log if, and only if, the transaction commits.
@@ -106,8 +102,8 @@ impl Tx {
     }
 
     /// Hands over a write whose result nobody waits for. Deferred writes run right before the
-    /// commit, in one round trip on PostgreSQL, where they are parts of one statement: none of
-    /// them may depend on another, and no two may write one row.
+    /// commit, in one round trip; on PostgreSQL they are parts of one statement, so none of them may
+    /// depend on another, and no two may write one row.
     pub fn defer(&self, statement: impl Into<SubQueryStatement>) {
         lock(&self.deferred).push(Deferred {
             statement: statement.into(),
@@ -168,19 +164,26 @@ impl Tx {
     }
 }
 
+/// A new identifier, for what is decided before its transaction begins.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one place that makes identifiers"
+)]
+pub fn new_id<T: From<Uuid>>() -> T {
+    Uuid::now_v7().into()
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Runs statements one after another, or on PostgreSQL as many as fit in one.
+/// Runs statements in one round trip: on PostgreSQL as parts of one statement, as many as fit; on
+/// SQLite, where a round trip is a hop to the connection's thread and back, one after another.
 async fn run(connection: &DatabaseTransaction, deferred: Vec<Deferred>) -> Result<(), DbErr> {
     if connection.get_database_backend() != DbBackend::Postgres {
-        for Deferred { statement, .. } in &deferred {
-            execute(connection, statement).await?;
-        }
-        return Ok(());
+        return in_turn(connection, &deferred).await;
     }
     let mut group = Vec::new();
     let mut values = 0;
@@ -195,6 +198,25 @@ async fn run(connection: &DatabaseTransaction, deferred: Vec<Deferred>) -> Resul
     together(connection, group).await
 }
 
+/// Hands several statements over at once, with their values one after another; the driver runs
+/// them in their order.
+async fn in_turn(connection: &DatabaseTransaction, deferred: &[Deferred]) -> Result<(), DbErr> {
+    let mut sql = String::new();
+    let mut values = Vec::new();
+    for Deferred { statement, .. } in deferred {
+        let statement = build(connection.get_database_backend(), statement)?;
+        sql.push_str(&statement.sql);
+        sql.push(';');
+        values.extend(statement.values.into_iter().flatten());
+    }
+    if sql.is_empty() {
+        return Ok(());
+    }
+    let all = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    connection.execute_raw(all).await?;
+    Ok(())
+}
+
 /// Runs statements as one, each but the last a part of its WITH clause.
 async fn together(
     connection: &DatabaseTransaction,
@@ -204,7 +226,9 @@ async fn together(
         return Ok(());
     };
     if statements.is_empty() {
-        return execute(connection, &last).await;
+        let last = build(connection.get_database_backend(), &last)?;
+        connection.execute_raw(last).await?;
+        return Ok(());
     }
     let mut with = WithClause::new();
     for (place, statement) in statements.into_iter().enumerate() {
@@ -219,17 +243,13 @@ async fn together(
     Ok(())
 }
 
-async fn execute(
-    connection: &DatabaseTransaction,
-    statement: &SubQueryStatement,
-) -> Result<(), DbErr> {
+fn build(backend: DbBackend, statement: &SubQueryStatement) -> Result<Statement, DbErr> {
     match statement {
-        SubQueryStatement::InsertStatement(insert) => connection.execute(insert).await?,
-        SubQueryStatement::UpdateStatement(update) => connection.execute(update).await?,
-        SubQueryStatement::DeleteStatement(delete) => connection.execute(delete).await?,
+        SubQueryStatement::InsertStatement(insert) => Ok(backend.build(insert)),
+        SubQueryStatement::UpdateStatement(update) => Ok(backend.build(update)),
+        SubQueryStatement::DeleteStatement(delete) => Ok(backend.build(delete)),
         SubQueryStatement::SelectStatement(_) | SubQueryStatement::WithStatement(_) => {
-            return Err(DbErr::Custom("only writes can be deferred".to_owned()));
+            Err(DbErr::Custom("only writes can be deferred".to_owned()))
         }
-    };
-    Ok(())
+    }
 }

@@ -6,16 +6,21 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use entity::idempotency;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 use tokio::sync::watch;
 
 use crate::app::{App, Round};
 use crate::failure::Failure;
+use crate::inventory;
 use crate::orders::{self, Changed};
 use crate::tx::Actor;
 
 /// How long saved answers are kept.
 const ANSWERS_HOURS: i64 = 72;
+
+/// How many saved answers are forgotten at once.
+pub const ANSWERS_AT_ONCE: u64 = 5_000;
 
 /// One round of everything that is due. What fails is tried again in the next round and keeps
 /// nothing else from being done.
@@ -87,7 +92,7 @@ async fn expire_holds(app: &App) -> Result<Round, Failure> {
 /// Gives free stock to those who wait for it. Whoever frees stock does so at once; this goes on
 /// where one transaction had too many to serve.
 async fn serve_waiters(app: &App) -> Result<Round, Failure> {
-    let variants = orders::stock::servable(&app.db.read).await?;
+    let variants = inventory::servable(&app.db.read).await?;
     let reference = &app.reference().await?;
     let mut outcomes = Vec::with_capacity(variants.len());
     for variant in variants {
@@ -123,15 +128,27 @@ async fn carried_out(app: &App, changed: Result<Changed, Failure>) -> Result<usi
     Ok(1)
 }
 
-/// Forgets answers that nobody will ask for again.
-async fn forget_answers(app: &App) -> Result<(), Failure> {
+/// Forgets answers that nobody will ask for again, the oldest first, and says how many. There are
+/// never more of them than [`ANSWERS_AT_ONCE`], so that nobody waits long for the rows, nor for the
+/// one writer of SQLite.
+pub async fn forget_answers(app: &App) -> Result<u64, Failure> {
+    use idempotency::{Column, Entity};
     let old = app.clock.now() - TimeDelta::hours(ANSWERS_HOURS);
+    let oldest = Query::select()
+        .columns([Column::Actor, Column::Key])
+        .from(Entity)
+        .and_where(Column::CreatedAt.lt(old))
+        .order_by(Column::CreatedAt, Order::Asc)
+        .limit(ANSWERS_AT_ONCE)
+        .to_owned();
+    let oldest = &oldest;
     app.write(&Actor::worker("answers"), move |tx| async move {
-        idempotency::Entity::delete_many()
-            .filter(idempotency::Column::CreatedAt.lt(old))
+        let key = Expr::tuple([Expr::col(Column::Actor), Expr::col(Column::Key)]);
+        let forgotten = Entity::delete_many()
+            .filter(key.in_subquery(oldest.clone()))
             .exec(tx.db())
             .await?;
-        Ok(())
+        Ok(forgotten.rows_affected)
     })
     .await
 }
@@ -140,16 +157,21 @@ async fn forget_answers(app: &App) -> Result<(), Failure> {
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let interval = Duration::from_millis(app.config.workers.interval_ms);
     let mut rounds: u64 = 0;
+    let mut answers_are_old = false;
     loop {
         for failure in round(&app).await.failures {
             tracing::error!(%failure, "background work will be tried again");
         }
-        // Once an hour, whatever the interval.
-        let an_hour = 3_600_000 / app.config.workers.interval_ms.max(1);
-        if rounds.is_multiple_of(an_hour.max(1))
-            && let Err(failure) = forget_answers(&app).await
-        {
-            tracing::error!(%failure, "old answers will be forgotten later");
+        // Once an hour, whatever the interval, and then some in each round until none are left.
+        let an_hour = 3_600_000 / std::cmp::max(app.config.workers.interval_ms, 1);
+        if answers_are_old || rounds.is_multiple_of(std::cmp::max(an_hour, 1)) {
+            answers_are_old = match forget_answers(&app).await {
+                Ok(forgotten) => forgotten == ANSWERS_AT_ONCE,
+                Err(failure) => {
+                    tracing::error!(%failure, "old answers will be forgotten later");
+                    false
+                }
+            };
         }
         rounds += 1;
         tokio::select! {

@@ -20,8 +20,6 @@ pub struct Model {
     pub reserved: i64,
     /// Units that are never promised.
     pub safety: i64,
-    /// Units that are on their way.
-    pub incoming: i64,
     /// +1 with every change.
     pub version: i64,
     /// When it last changed.

@@ -15,7 +15,10 @@ mod m20261123_000004_inventory;
 mod m20261123_000005_payments;
 mod m20261123_000006_events;
 mod m20261123_000007_operations;
-mod m20261123_000008_exception_rules;
+mod m20261123_000008_stock_without_incoming;
+mod m20261123_000009_queues;
+mod m20261123_000010_voids;
+mod m20261123_000011_exception_rules;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -30,7 +33,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_payments::Migration),
             Box::new(m20261123_000006_events::Migration),
             Box::new(m20261123_000007_operations::Migration),
-            Box::new(m20261123_000008_exception_rules::Migration),
+            Box::new(m20261123_000008_stock_without_incoming::Migration),
+            Box::new(m20261123_000009_queues::Migration),
+            Box::new(m20261123_000010_voids::Migration),
+            Box::new(m20261123_000011_exception_rules::Migration),
         ]
     }
 }
@@ -63,18 +69,12 @@ async fn sql(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The statements that drop tables.
-fn dropping(tables: &[&str]) -> String {
-    let drop = |table| format!("DROP TABLE \"{table}\";\n");
-    tables.iter().map(drop).collect()
-}
-
-/// Declares one step from its SQL, and from what undoes it: the tables to drop, or SQL again.
+/// Declares one step from its SQL, and either the tables that it makes or the SQL that undoes it.
 macro_rules! step {
-    ($up:expr, $tables:expr) => {
-        crate::step!($up, down: &crate::dropping(&$tables));
+    ($up:expr, [$($table:expr),+ $(,)?]) => {
+        crate::step!($up, concat!($("DROP TABLE \"", $table, "\";\n"),+));
     };
-    ($up:expr, down: $down:expr) => {
+    ($up:expr, $down:expr) => {
         use sea_orm_migration::prelude::*;
 
         #[derive(DeriveMigrationName)]

@@ -13,11 +13,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Duration, TimeDelta, Utc};
 use entity::payment_transaction::Kind;
 use entity::{
-    Currency, address, customer, listing, order, price_list, promotion, variant, variant_code,
+    ChannelId, Currency, ShippingRateId, address, customer, listing, order, price_list, promotion,
+    shipping_rate, variant, variant_code,
 };
 use rust_decimal::Decimal;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
 use serde_json::{Value, json};
 use support::merchant::{SUBMIT, basket, basket_with, codes, submission};
 use support::{Place, Setup, TestApp, both_backends};
@@ -34,6 +35,7 @@ both_backends!(
     c1_a_text_with_a_null_character_is_refused_wherever_it_stands,
     c2a_contacts_that_cannot_be_right_are_refused_where_the_channel_says_so,
     c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_says_so,
+    c2a_a_name_that_is_wrong_is_told_once_however_many_addresses_take_it_over,
     c2a_names_and_contacts_of_all_kinds_are_taken_as_they_are,
     c2a_a_known_customer_needs_no_name,
     c2b_an_address_of_the_wrong_shape_follows_the_channels_policy,
@@ -52,6 +54,7 @@ both_backends!(
     c4a_a_total_that_differs_is_flagged_with_both_breakdowns,
     c4a_currencies_with_no_and_with_three_decimals_add_up,
     c4a_amounts_that_are_none_are_refused_with_their_places,
+    c4a_an_amount_that_was_a_float_is_refused_however_it_is_sent,
     c4b_each_kind_of_promotion_takes_off_what_it_says,
     c4b_a_code_that_gives_nothing_is_refused_with_its_reason,
     c4b_exclusive_codes_are_not_combined,
@@ -62,6 +65,7 @@ both_backends!(
     c4c_shipping_follows_weight_value_zone_and_service,
     c4c_where_no_rate_is_the_policy_decides,
     c4c_a_shipping_charge_that_differs_is_flagged_and_charged,
+    c4c_a_shipping_charge_without_a_rate_of_ours_is_flagged_where_rates_are_kept,
     c5a_a_declined_card_stops_the_order_until_another_one_pays,
     c5a_a_declined_card_that_nobody_replaces_ends_the_order,
     c5a_another_card_needs_a_token_and_an_order_that_waits_for_one,
@@ -410,6 +414,11 @@ async fn c1_faults_of_form_are_told_with_their_places(app: &TestApp) {
             "input.externalReference",
         ),
         (
+            json!({ "serviceLevel": long }),
+            "INVALID_INPUT",
+            "input.serviceLevel",
+        ),
+        (
             json!({ "metadata": [1] }),
             "INVALID_INPUT",
             "input.metadata",
@@ -603,13 +612,7 @@ async fn c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_s
         )
         .await;
         assert_eq!(order["stage"], "ON_HOLD", "{order:#}");
-        // The shipping address has no name of its own, so it lacks one, too.
-        let expected = [
-            "NAME_INVALID",
-            "EMAIL_INVALID",
-            "PHONE_INVALID",
-            "ADDRESS_INVALID",
-        ];
+        let expected = ["NAME_INVALID", "EMAIL_INVALID", "PHONE_INVALID"];
         assert_eq!(found(&order), expected);
         for exception in order["exceptions"].as_array().unwrap() {
             assert_eq!(exception["blocking"], true);
@@ -622,6 +625,72 @@ async fn c2a_contacts_that_cannot_be_right_wait_for_a_person_where_the_channel_s
             (&Value::Null, &Value::Null)
         );
     }
+}
+
+async fn c2a_a_name_that_is_wrong_is_told_once_however_many_addresses_take_it_over(app: &TestApp) {
+    app.open_shop().await;
+    let with = |name: &str, shipping: Value, billing: Value| {
+        let mut basket = basket_with(json!({ "customer": { "name": name } }));
+        basket["billingAddress"] = basket["shippingAddress"].clone();
+        for (address, changes) in [("shippingAddress", shipping), ("billingAddress", billing)] {
+            for (field, value) in changes.as_object().unwrap() {
+                basket[address][field] = value.clone();
+            }
+        }
+        basket
+    };
+    let name = ("NAME_INVALID", "input.customer.name");
+    let shipping = ("ADDRESS_INVALID", "input.shippingAddress");
+    let billing = ("ADDRESS_INVALID", "input.billingAddress");
+    let (none, blank) = (json!({}), json!({ "name": " " }));
+    for wrong in ["", " ", "Ann\nLee", &"n".repeat(301)] {
+        refused(app, with(wrong, none.clone(), none.clone()), &[name]).await;
+        refused(app, with(wrong, blank.clone(), blank.clone()), &[name]).await;
+        // Whatever else is wrong with an address is told for itself, and without the name.
+        let nowhere = with(wrong, json!({ "city": "" }), none.clone());
+        let errors = refused(app, nowhere, &[name, shipping]).await;
+        let message = errors[1]["message"].as_str().unwrap();
+        assert!(message.contains("The city is missing."), "{message}");
+        assert!(!message.contains("neither a person"), "{message}");
+    }
+    // A name of its own is the address's own fault.
+    let long = json!({ "name": "n".repeat(301) });
+    refused(app, with("Anna", none.clone(), long.clone()), &[billing]).await;
+    refused(app, with("", none.clone(), long), &[name, billing]).await;
+
+    // Where the order is kept, the address says all the same that nobody is named on it.
+    let mut basket = with("", none.clone(), none);
+    basket["channel"] = json!("marketplace");
+    let order = taken(app, basket).await;
+    assert_eq!(found(&order), ["NAME_INVALID"]);
+    let query = "query Of($id: ID!) { order(by: { id: $id }) {
+        version stage customerName exceptions { code status }
+        shippingAddress { name verdict reasons { field code } }
+        billingAddress { name verdict } } }";
+    let of = json!({ "id": order["id"] });
+    let kept = app.gql(query, of.clone()).await["order"].take();
+    let address = &kept["shippingAddress"];
+    assert_eq!(address["verdict"], "INVALID", "{address:#}");
+    let missing = json!({ "field": "NAME", "code": "MISSING" });
+    assert_eq!(address["reasons"][0], missing);
+
+    // Whoever puts the name right puts it right on the addresses that took it over.
+    let edit = "mutation Edit($input: OrderEditInput!) { orderEditCommit(input: $input) {
+        userErrors { code message } } }";
+    let input = json!({ "id": order["id"], "expectedVersion": kept["version"],
+        "contact": { "name": "Anna Leitner" } });
+    let edited = app.gql(edit, json!({ "input": input })).await;
+    assert_eq!(edited["orderEditCommit"]["userErrors"], json!([]));
+    let right = app.gql(query, of).await["order"].take();
+    assert_eq!(right["customerName"], "Anna Leitner");
+    for address in ["shippingAddress", "billingAddress"] {
+        let address = &right[address];
+        assert_eq!(address["name"], "Anna Leitner", "{address:#}");
+        assert_eq!(address["verdict"], "UNVERIFIED", "{address:#}");
+    }
+    let settled = json!([{ "code": "NAME_INVALID", "status": "RESOLVED" }]);
+    assert_eq!(right["exceptions"], settled);
+    assert_eq!(right["stage"], "STAGED", "{right:#}");
 }
 
 async fn c2a_names_and_contacts_of_all_kinds_are_taken_as_they_are(app: &TestApp) {
@@ -1282,6 +1351,54 @@ async fn c4a_amounts_that_are_none_are_refused_with_their_places(app: &TestApp) 
     assert_eq!(codes(&payload), ["AMOUNT_INVALID"], "{payload:#}");
 }
 
+async fn c4a_an_amount_that_was_a_float_is_refused_however_it_is_sent(app: &TestApp) {
+    app.open_shop().await;
+    let admin = Some(app.admin_key.as_str());
+    let ask = async |total: Value| {
+        let input = basket_with(json!({ "total": total }));
+        app.answer_as(admin, SUBMIT, json!({ "input": input }))
+            .await
+    };
+    let write = async |total: &str| {
+        let query = format!(
+            "mutation {{ orderSubmit(input: {{ channel: \"web\", total: {total},
+                customer: {{ name: \"Anna Leitner\" }}, payment: {{ method: EXTERNAL }},
+                lines: [{{ sku: \"MUG-WHITE\", quantity: 1 }}],
+                shippingAddress: {{ line1: \"Ringstraße 1\", city: \"Wien\",
+                    postalCode: \"1010\", country: \"AT\" }} }}) {{
+                order {{ submittedTotal {{ amount }} }} userErrors {{ code }} }} }}"
+        );
+        app.answer_as(admin, &query, json!({})).await
+    };
+    // 19.8 is what it comes to, and is no number that a computer can keep.
+    for refused in [
+        ask(json!(19.8)).await,
+        write("19.80").await,
+        ask(json!("19,80")).await,
+    ] {
+        assert_eq!(refused.code(), "BAD_USER_INPUT", "{:#}", refused.body);
+        let message = refused.body["errors"][0]["message"].as_str().unwrap();
+        assert!(
+            message.contains("a decimal number is a string"),
+            "{message}"
+        );
+    }
+    assert_eq!(orders(app).await, 0);
+    let taken = ask(json!("19.8")).await.data();
+    assert_eq!(taken["orderSubmit"]["order"]["total"]["amount"], "19.80");
+    let taken = write("\"19.80\"").await.data();
+    let kept = &taken["orderSubmit"]["order"]["submittedTotal"];
+    assert_eq!(kept["amount"], "19.80", "{taken:#}");
+    // A whole number is exact however it is written, and its answer a string all the same.
+    let taken = app.gql(
+        SUBMIT,
+        json!({ "input": lines(json!([
+        { "sku": "MUG-WHITE", "quantity": 2, "unitPrice": "14.90", "discount": 9 }])) }),
+    );
+    let taken = taken.await["orderSubmit"].take();
+    assert_eq!(taken["order"]["total"]["amount"], "25.70", "{taken:#}");
+}
+
 fn with_codes(codes: &[&str], lines: Value) -> Value {
     basket_with(json!({ "promotionCodes": codes, "lines": lines }))
 }
@@ -1625,6 +1742,68 @@ async fn c4c_a_shipping_charge_that_differs_is_flagged_and_charged(app: &TestApp
         ),
         (Some("3.50"), Some("18.40"))
     );
+}
+
+async fn c4c_a_shipping_charge_without_a_rate_of_ours_is_flagged_where_rates_are_kept(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    let drone = |channel: &str| {
+        basket_with(json!({ "channel": channel, "serviceLevel": "DRONE",
+            "shippingCharge": "7.00", "lines": [{ "sku": "BOWL", "quantity": 1 }] }))
+    };
+    let bowl = app.stocked("BOWL", 10, true).await;
+    let places = [("SHIPPING_UNAVAILABLE", "input.shippingAddress")];
+    let errors = refused(app, drone("web"), &places).await;
+    assert_eq!(
+        errors[0]["details"],
+        json!({ "country": "AT", "weightGrams": 100, "serviceLevel": "DRONE",
+            "theirs": 700, "currency": "EUR" })
+    );
+    let order = taken(app, drone("marketplace")).await;
+    assert_eq!(found(&order), ["SHIPPING_UNAVAILABLE"]);
+    assert_eq!(
+        (&order["shippingCharge"]["amount"], &order["stage"]),
+        (&json!("7.00"), &json!("ON_HOLD"))
+    );
+    let resolve = "mutation R($id: ID!) {
+        exceptionResolve(input: { id: $id, resolution: \"a courier will\" }) {
+        order { stage shippingCharge { amount } } userErrors { code } } }";
+    let done = app
+        .gql(resolve, json!({ "id": order["exceptions"][0]["id"] }))
+        .await;
+    assert_eq!(
+        done["exceptionResolve"]["order"],
+        json!({ "stage": "STAGED", "shippingCharge": { "amount": "7.00" } }),
+        "{done:#}"
+    );
+
+    // Where no rates are kept, there is nothing to compare with; one rate changes that.
+    app.other_channel("us", &bowl, 1_000, |channel| {
+        channel.currency = Set(Currency::USD)
+    })
+    .await;
+    let order = taken(app, drone("us")).await;
+    assert_eq!(
+        (found(&order).len(), &order["stage"]),
+        (0, &json!("STAGED"))
+    );
+    let rate = |channel: Option<ChannelId>| {
+        let rate =
+            shipping_rate::Entity::find().filter(shipping_rate::Column::PriceMinor.eq(3_900));
+        async move {
+            let row = rate.one(&app.app.db.read).await.unwrap().unwrap();
+            let mut row = row.into_active_model();
+            row.id = Set(ShippingRateId(uuid::Uuid::now_v7()));
+            (row.currency, row.channel_id) = (Set(Currency::USD), Set(channel));
+            row.insert(&app.app.db.write).await.unwrap();
+            app.app.invalidate_reference();
+        }
+    };
+    rate(Some(app.channel("web").await.id)).await;
+    assert_eq!(found(&taken(app, drone("us")).await).len(), 0);
+    rate(None).await;
+    refused(app, drone("us"), &places).await;
 }
 
 // --- C5 -------------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ use support::{TestApp, both_backends};
 both_backends!(
     an_order_is_taken_from_a_catalogue_made_over_the_api,
     a_code_belongs_to_one_variant_however_it_is_written,
+    a_mistake_in_metadata_is_named_by_its_place_in_the_input,
     a_change_of_an_older_version_is_refused,
     stock_moves_once_for_a_key,
+    a_delivery_is_expected_once_for_a_key,
     a_variant_has_a_stock_row_in_every_warehouse,
     variants_and_warehouses_made_at_once_still_meet,
     a_partner_sees_its_own_channels_only,
@@ -128,7 +130,7 @@ async fn an_order_is_taken_from_a_catalogue_made_over_the_api(app: &TestApp) {
     );
     let coming = json!({
         "variantId": cup, "warehouseId": site, "quantity": 20,
-        "expectedAt": "2031-01-01T00:00:00Z", "supplier": "Potter",
+        "expectedAt": "2031-01-01T00:00:00Z", "supplier": "Potter", "idempotencyKey": "order-1",
     });
     let coming = make(app, "inboundSupplyCreate", coming, "inboundSupply { id }").await;
     let goods = json!({
@@ -212,6 +214,34 @@ async fn a_code_belongs_to_one_variant_however_it_is_written(app: &TestApp) {
     });
     let payload = attempt(app, "variantSetCodes", stolen, "variant { id }").await;
     assert_eq!(codes(&payload), ["QUANTITY_INVALID", "CODE_TAKEN"]);
+}
+
+async fn a_mistake_in_metadata_is_named_by_its_place_in_the_input(app: &TestApp) {
+    let entry = |key: &str, value: &str| json!({ "key": key, "value": value });
+    let long = "v".repeat(4_001);
+    // By their keys they would stand the other way round.
+    let wrong = json!([entry("z", "1"), entry("m", &long), entry("a b", "1")]);
+    let fields = json!([
+        ["input", "metadata", "1", "value"],
+        ["input", "metadata", "2", "key"],
+    ]);
+    let node = "product { id metadata }";
+    let input = json!({ "code": "META", "title": "Meta", "metadata": wrong });
+    let refused = attempt(app, "productCreate", input, node).await;
+    assert_eq!(fields_of(&refused), fields);
+    let right = json!([entry("z", "1"), entry("a", "2"), entry("z", "3")]);
+    let input = json!({ "code": "META", "title": "Meta", "metadata": right });
+    let made = make(app, "productCreate", input, node).await;
+    assert_eq!(made["metadata"], json!({ "a": "2", "z": "3" }));
+    let input = json!({ "id": made["id"], "metadata": wrong });
+    let refused = attempt(app, "productUpdate", input, node).await;
+    assert_eq!(fields_of(&refused), fields);
+}
+
+/// Where a payload's refusals are.
+fn fields_of(payload: &Value) -> Value {
+    let errors = payload["userErrors"].as_array().into_iter().flatten();
+    errors.map(|error| error["field"].clone()).collect()
 }
 
 async fn a_change_of_an_older_version_is_refused(app: &TestApp) {
@@ -305,6 +335,64 @@ async fn stock_moves_once_for_a_key(app: &TestApp) {
     let low = "{ stock(where: { available: { lt: 2 } }) { nodes { variant { sku } } } }";
     let low = app.gql(low, Value::Null).await;
     assert_eq!(low["stock"]["nodes"][0]["variant"]["sku"], "BALL-1");
+}
+
+async fn a_delivery_is_expected_once_for_a_key(app: &TestApp) {
+    let site = warehouse(app, "LINZ").await;
+    let variants = product(app, &["DRUM-1"], json!([])).await;
+    let coming = |key: Value, quantity: i64| {
+        json!({ "input": {
+            "variantId": variants[0]["id"], "warehouseId": site, "quantity": quantity,
+            "expectedAt": "2031-01-01T00:00:00Z", "idempotencyKey": key,
+        } })
+    };
+    let query = "mutation($input: InboundSupplyCreateInput!) { inboundSupplyCreate(input: $input) {
+        inboundSupply { id quantity status } userErrors { code field } replayed } }";
+    let expect = async |input: Value| app.gql(query, input).await["inboundSupplyCreate"].take();
+    let refused = expect(coming(Value::Null, 5)).await;
+    assert_eq!(codes(&refused), ["INVALID_INPUT"]);
+    assert_eq!(
+        refused["userErrors"][0]["field"],
+        json!(["input", "idempotencyKey"])
+    );
+    // However many ask at once.
+    let all = (0..6).map(|_| app.gql(query, coming(json!("d-1"), 5)));
+    let all = futures_util::future::join_all(all).await;
+    let first = &all[0]["inboundSupplyCreate"]["inboundSupply"];
+    assert_eq!(first["quantity"], 5);
+    let replays = all.iter().filter(|data| {
+        let payload = &data["inboundSupplyCreate"];
+        assert_eq!(&payload["inboundSupply"], first);
+        payload["replayed"] == true
+    });
+    assert_eq!(replays.count(), 5);
+    let rows = "{ inboundSupplies { totalCount { count } } stock { nodes { incoming } } }";
+    let rows = app.gql(rows, Value::Null).await;
+    assert_eq!(rows["inboundSupplies"]["totalCount"]["count"], 1);
+    assert_eq!(rows["stock"]["nodes"][0]["incoming"], 5);
+
+    let reused = expect(coming(json!("d-1"), 6)).await;
+    assert_eq!(codes(&reused), ["IDEMPOTENCY_KEY_REUSED"]);
+    assert_eq!(reused["inboundSupply"], Value::Null);
+    let none = expect(coming(json!("d-2"), 0)).await;
+    assert_eq!(codes(&none), ["QUANTITY_INVALID"]);
+    // A repetition shows what has become of it, wherever its key stands.
+    let cancel = json!({ "id": first["id"] });
+    make(
+        app,
+        "inboundSupplyCancel",
+        cancel,
+        "inboundSupply { status }",
+    )
+    .await;
+    let request = app.request(Some(&app.admin_key), query, coming(Value::Null, 5));
+    let again = app.send(request.header("Idempotency-Key", "d-1")).await;
+    assert_eq!(again.body["extensions"]["idempotency"]["replayed"], true);
+    let again = again.data()["inboundSupplyCreate"]["inboundSupply"].take();
+    assert_eq!(
+        (&again["id"], &again["status"]),
+        (&first["id"], &json!("CANCELLED"))
+    );
 }
 
 async fn a_variant_has_a_stock_row_in_every_warehouse(app: &TestApp) {

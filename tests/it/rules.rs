@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use api::access::Principal;
-use api::capture::rules::judge_again;
 use api::demo;
 use chrono::Duration;
 use entity::api_key::Role;
@@ -20,6 +19,7 @@ both_backends!(
     t1_an_order_that_four_rules_flag_waits_until_the_last_is_settled,
     t1_a_thousand_orders_are_staged_while_a_flagged_one_waits,
     t1_what_a_rule_found_stays_found_when_the_rule_changes,
+    t1_an_edit_asks_the_rules_that_see_something_else_than_before,
     t1_a_rule_that_does_not_fit_is_refused_with_its_place,
     t1_a_rule_that_fails_loses_no_order,
     t1_a_stored_order_is_seen_as_the_new_one_was,
@@ -293,26 +293,6 @@ async fn t1_what_a_rule_found_stays_found_when_the_rule_changes(app: &TestApp) {
         BTreeSet::from([("cheap".to_owned(), 2)])
     );
 
-    // Judged afresh, each gets what the rule says today.
-    let numbers = [&first["number"], &second["number"]].map(|number| number.as_str().unwrap());
-    let orders = order::Entity::find()
-        .filter(order::Column::Number.is_in(numbers))
-        .order_by_asc(order::Column::ReceivedAt)
-        .order_by_asc(order::Column::Number)
-        .all(&app.app.db.read)
-        .await
-        .unwrap();
-    let reference = app.app.reference().await.unwrap();
-    let rules = app.app.rules(&reference).await.unwrap();
-    let afresh = judge_again(&app.app.db.read, &reference, &rules, &orders)
-        .await
-        .unwrap();
-    assert_eq!(afresh[&orders[0].id], []);
-    let versions = afresh[&orders[1].id]
-        .iter()
-        .map(|found| found.rule.as_ref().unwrap().version);
-    assert_eq!(versions.collect::<Vec<_>>(), [2]);
-
     // A rule that is disabled judges nobody, and releases nobody.
     let off = json!({ "id": id, "enabled": false });
     assert_eq!(
@@ -365,6 +345,78 @@ async fn t1_what_a_rule_found_stays_found_when_the_rule_changes(app: &TestApp) {
         [(saved, 1), (saved, 2), (saved, 3), (deleted, 4), (saved, 1)]
     );
     assert_eq!(log[1].payload["expression"], "order.unitCount == 2");
+}
+
+async fn t1_an_edit_asks_the_rules_that_see_something_else_than_before(app: &TestApp) {
+    app.open_shop().await;
+    rule(app, "many", "order.unitCount >= 5").await;
+    let guest = watch(app, "guest", "order.guest").await;
+    watch(app, "vienna", "shippingAddress.city == 'Wien'").await;
+    let lines = json!([{ "sku": "MUG-WHITE", "quantity": 5 }]);
+    let placed = app.place(basket_with(json!({ "lines": lines }))).await;
+    app.settle().await;
+    assert_eq!(placed["stage"], "ON_HOLD", "{placed:#}");
+    let line = &placed["lines"][0]["id"];
+    let units = |quantity: i64| json!({ "lines": [{ "lineId": line, "quantity": quantity }] });
+    let edited = async |changes: Value| {
+        let order = app.order(&placed["id"]).await;
+        let payload = crate::edits::edit(app, &order, changes).await;
+        assert_eq!(payload["userErrors"], json!([]), "{payload:#}");
+        app.settle().await;
+        app.order(&placed["id"]).await["stage"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    // What rules found and nobody has settled: code, version, units.
+    let open = async || {
+        let order = order_of(app, &placed["id"]).await;
+        let exceptions = order["exceptions"].as_array().unwrap().iter();
+        let open = exceptions.filter(|one| one["status"] == "OPEN");
+        open.map(|one| {
+            let details = &one["details"];
+            let units = details["facts"]["order.unitCount"]
+                .as_str()
+                .unwrap_or_default();
+            let rule = details["rule"].as_str().unwrap();
+            format!("{rule} {} {units}", one["ruleVersion"])
+                .trim_end()
+                .to_owned()
+        })
+        .collect::<BTreeSet<_>>()
+    };
+    let are = |open: &[&str]| {
+        open.iter()
+            .map(|one| (*one).to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(open().await, are(&["guest 1", "many 1 5", "vienna 1"]));
+
+    // A rule that sees nothing else is not asked, whatever it says today.
+    let other = json!({ "id": guest["id"], "expression": "order.guest && true" });
+    done(change(app, "exceptionRuleUpdate", other).await);
+    assert_eq!(edited(units(4)).await, "STAGED");
+    assert_eq!(open().await, are(&["guest 1", "vienna 1"]));
+    assert_eq!(edited(units(6)).await, "ON_HOLD");
+    assert_eq!(edited(units(7)).await, "ON_HOLD");
+    assert_eq!(open().await, are(&["guest 1", "many 1 7", "vienna 1"]));
+
+    // What a person has settled stays settled until what the rule sees changes again.
+    let order = order_of(app, &placed["id"]).await;
+    let many = |one: &&Value| one["status"] == "OPEN" && one["details"]["rule"] == "many";
+    let many = order["exceptions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(many)
+        .unwrap();
+    assert_eq!(resolve(app, many).await["stage"], "STAGED");
+    let graz = json!({ "shippingAddress": { "line1": "Herrengasse 16", "city": "Graz",
+        "postalCode": "8010", "country": "AT" } });
+    assert_eq!(edited(graz).await, "STAGED");
+    assert_eq!(open().await, are(&["guest 1"]));
+    assert_eq!(edited(units(8)).await, "ON_HOLD");
+    assert_eq!(open().await, are(&["guest 1", "many 1 8"]));
 }
 
 async fn t1_a_rule_that_does_not_fit_is_refused_with_its_place(app: &TestApp) {

@@ -110,12 +110,10 @@ impl App {
         let known = facts::gather(
             &self.db.read,
             reference,
-            rules,
             channel,
             submission,
             Some(&shipping),
             billing.as_ref(),
-            now,
         )
         .await?;
         if let Some(existing) = &known.existing {
@@ -125,7 +123,17 @@ impl App {
             submission, channel, reference, &known, shipping, billing, now,
         )
         .map_err(Failure::Refused)?;
-        let found = rules::judge(rules, submission, channel, &known, &draft, source);
+        let found = rules::judge(
+            &self.db.read,
+            rules,
+            submission,
+            channel,
+            &known,
+            &draft,
+            source,
+            now,
+        )
+        .await?;
         draft.findings.extend(found);
         let number = self.next_order_number().await?;
         let (number, draft, known) = (&number, &draft, &known);

@@ -34,8 +34,10 @@ pub const MOST_CODES: usize = 50;
 /// How long ago an order may have been placed, and how far a channel's clock may be ahead.
 const OLDEST_DAYS: i64 = 36_500;
 const CLOCK_SKEW_MINUTES: i64 = 5;
-/// The longest SKU, reference or code, in characters.
+/// The longest SKU, reference or service, in characters.
 const LONGEST_CODE: usize = 200;
+/// Whoever it is: a name that nothing is wrong with.
+const SOMEBODY: &str = "N. N.";
 /// The tax category of shipping charges.
 const SHIPPING_CATEGORY: &str = "SHIPPING";
 /// The tax category of lines whose SKU is not known.
@@ -87,6 +89,15 @@ pub struct DraftLine {
     pub tax_category: String,
     /// Its tax rate.
     pub tax_rate: entity::Rate,
+}
+
+impl DraftLine {
+    /// The variant, if it is no longer sold.
+    pub fn discontinued(&self) -> Option<VariantId> {
+        let variant = &self.offered.as_ref()?.variant;
+        let is = variant.status == entity::variant::Status::Discontinued;
+        is.then_some(variant.id)
+    }
 }
 
 /// The addresses, as far as their countries are understood: what the reference table is asked
@@ -154,27 +165,25 @@ pub fn check(
     }
     let mut findings = Vec::new();
     let (customer_name, email, phone) = contact(submission, facts, &shipping, &mut findings);
-    let mut shipping = shipping;
-    if shipping.name.trim().is_empty() {
-        shipping.name = customer_name.clone();
-    }
-    let shipping = judge(
-        shipping,
-        &facts.shipping_place,
-        "shippingAddress",
-        &mut findings,
-    );
-    let billing = billing.map(|mut address| {
+    let name_is_wrong = findings
+        .iter()
+        .any(|finding| finding.code == Code::NameInvalid);
+    let mut judged = |mut address: PostalAddress, given: &SubmittedAddress, place, field| {
         if address.name.trim().is_empty() {
             address.name = customer_name.clone();
         }
-        judge(
-            address,
-            &facts.billing_place,
-            "billingAddress",
-            &mut findings,
-        )
-    });
+        let name_is_told = name_is_wrong && !given.has_own_name();
+        judge(address, place, name_is_told, field, &mut findings)
+    };
+    let shipping = judged(
+        shipping,
+        &submission.shipping_address,
+        &facts.shipping_place,
+        "shippingAddress",
+    );
+    let billing = billing
+        .zip(submission.billing_address.as_ref())
+        .map(|(billing, given)| judged(billing, given, &facts.billing_place, "billingAddress"));
 
     let placed_at = submission.placed_at.unwrap_or(now);
     let group = facts
@@ -433,6 +442,17 @@ fn shape(
                 .at("input.externalReference"),
         );
     }
+    if let Some(service) = &submission.service_level
+        && service.chars().count() > LONGEST_CODE
+    {
+        problems.push(
+            Problem::new(
+                Code::InvalidInput,
+                "a service level has at most 200 characters",
+            )
+            .at("input.serviceLevel"),
+        );
+    }
     if submission
         .metadata
         .as_ref()
@@ -542,17 +562,27 @@ fn contact(
 
 /// Judges an address. One that cannot be right, or could be several, is a finding; one with a
 /// single repair flows on with the suggestion beside it, as does one that nobody has confirmed.
+/// A name that is wrong and has been told of as the customer's is not told of again.
 fn judge(
     address: PostalAddress,
     place: &super::address::Reference,
+    name_is_told: bool,
     field: &str,
     findings: &mut Vec<Finding>,
 ) -> (PostalAddress, Verification) {
     let verification = verify(&address, place);
-    let stops = matches!(verification.verdict, Verdict::Invalid | Verdict::Ambiguous)
+    let besides_the_name = name_is_told.then(|| {
+        let named = PostalAddress {
+            name: SOMEBODY.to_owned(),
+            ..address.clone()
+        };
+        verify(&named, place)
+    });
+    let to_tell = besides_the_name.as_ref().unwrap_or(&verification);
+    let stops = matches!(to_tell.verdict, Verdict::Invalid | Verdict::Ambiguous)
         || matches!(place, super::address::Reference::Unavailable);
     if stops {
-        let reasons: Vec<&str> = verification
+        let reasons: Vec<&str> = to_tell
             .reasons
             .iter()
             .map(|reason| reason.message.as_str())
@@ -562,7 +592,8 @@ fn judge(
             line: None,
             field: field.to_owned(),
             message: format!("the address needs a look: {}", reasons.join("; ")),
-            details: json!({ "verdict": verification.verdict, "reasons": verification.reasons }),
+            details: json!({ "address": field, "verdict": to_tell.verdict,
+                "reasons": to_tell.reasons }),
             rule: None,
         });
     }
@@ -643,7 +674,9 @@ fn service_level(submission: &Submission) -> String {
         .unwrap_or_else(|| "STANDARD".to_owned())
 }
 
-/// What shipping is charged at: what the channel charged if it said, else our rate.
+/// What shipping is charged at: what the channel charged if it said, else our rate. A channel that
+/// we keep no rates for says what it likes; elsewhere what we have no rate for is nothing that we
+/// are known to ship, whatever was charged for it.
 #[allow(
     clippy::too_many_arguments,
     reason = "each is one fact that decides the charge"
@@ -680,11 +713,9 @@ fn shipping_charge(
         .map(|chosen| chosen.price_minor);
     match (ours, submitted) {
         (Some(ours), None) => ours,
-        (ours, Some(theirs)) => {
-            let difference = ours.and_then(|ours| {
-                amount_difference(ours, theirs, channel.row.price_tolerance_minor)
-            });
-            if let Some(difference) = difference {
+        (Some(ours), Some(theirs)) => {
+            let tolerance = channel.row.price_tolerance_minor;
+            if let Some(difference) = amount_difference(ours, theirs, tolerance) {
                 findings.push(Finding {
                     code: Code::ShippingMismatch,
                     line: None,
@@ -701,17 +732,18 @@ fn shipping_charge(
             }
             theirs
         }
-        (None, None) => {
+        (None, Some(theirs)) if !reference.has_shipping_rates(channel.row.id, currency) => theirs,
+        (None, theirs) => {
             findings.push(Finding {
                 code: Code::ShippingUnavailable,
                 line: None,
                 field: "shippingAddress".to_owned(),
                 message: format!("no {service} rate covers {weight_grams} g to {country}"),
                 details: json!({ "country": country, "weightGrams": weight_grams,
-                    "serviceLevel": service }),
+                    "serviceLevel": service, "theirs": theirs, "currency": currency }),
                 rule: None,
             });
-            0
+            theirs.unwrap_or(0)
         }
     }
 }

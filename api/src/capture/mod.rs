@@ -5,7 +5,7 @@
 //! own [`rules`] say who else must look at it, and
 //! [`open::open`] takes it in one transaction: stock held, money intended, order written. What a
 //! check finds stops the order for a person or refuses it, by the channel's policy; nothing that
-//! was taken is lost.
+//! was taken is lost. A change of an order, [`edit`], goes the same way.
 
 pub mod address;
 pub mod contact;
@@ -13,8 +13,10 @@ pub mod contact;
 pub mod submission;
 pub mod facts;
 pub mod check;
+pub mod history;
 pub mod rules;
 pub mod open;
+pub mod edit;
 pub mod import;
 
 pub use check::Draft;

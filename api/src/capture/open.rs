@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use entity::channel::FailedCheckPolicy;
 use entity::order::{FulfillmentStatus, PaymentMethod, PaymentStatus, ReturnStatus, Stage, Status};
 use entity::{
     AddressId, LineId, Money, OrderId, PromotionId, VariantId, address, customer, order,
-    order_line, payment, promotion, promotion_use,
+    order_line, payment, promotion_use,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
@@ -25,8 +25,9 @@ use crate::failure::{Code, Failure, Problem};
 use crate::inventory::{Demand, Shelf, Strength};
 use crate::orders::Changed;
 use crate::orders::aggregate::Aggregate;
+use crate::orders::revise::use_promotion;
 use crate::payments;
-use crate::pricing::PromotionOutcome;
+use crate::pricing::{PromotionOutcome, Quote, QuotedLine};
 use crate::tx::Tx;
 
 /// What the order is to be written with, besides what the submission and the draft say.
@@ -107,9 +108,9 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
     aggregate.derive();
 
     // Parents before their children: on SQLite each statement is checked on its own.
-    let mut addresses = vec![address_row(tx, shipping_id, &draft.shipping)];
+    let mut addresses = vec![address_row(shipping_id, &draft.shipping, tx.now)];
     if let (Some(id), Some(billing)) = (billing_id, &draft.billing) {
-        addresses.push(address_row(tx, id, billing));
+        addresses.push(address_row(id, billing, tx.now));
     }
     tx.defer_rows(addresses, |insert| insert);
     let order: order::ActiveModel = aggregate.order.clone().into();
@@ -140,7 +141,10 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
 }
 
 /// Turns findings that stop an order into refusals, if that is the channel's policy.
-fn refuse_if_blocking(policy: FailedCheckPolicy, findings: &[Finding]) -> Result<(), Failure> {
+pub(super) fn refuse_if_blocking(
+    policy: FailedCheckPolicy,
+    findings: &[Finding],
+) -> Result<(), Failure> {
     if policy == FailedCheckPolicy::Review {
         return Ok(());
     }
@@ -148,11 +152,7 @@ fn refuse_if_blocking(policy: FailedCheckPolicy, findings: &[Finding]) -> Result
         .iter()
         // A rule asks for a person's look, whatever becomes of what is plainly wrong.
         .filter(|finding| finding.rule.is_none() && finding.policy().blocking)
-        .map(|finding| {
-            Problem::new(finding.code, finding.message.clone())
-                .at(&format!("input.{}", finding.field))
-                .with(finding.details.clone())
-        })
+        .map(Finding::refusal)
         .collect();
     if problems.is_empty() {
         Ok(())
@@ -170,7 +170,7 @@ fn variants(draft: &Draft) -> BTreeSet<VariantId> {
         .collect()
 }
 
-fn variant_of(line: &DraftLine) -> Option<VariantId> {
+pub(super) fn variant_of(line: &DraftLine) -> Option<VariantId> {
     Some(line.offered.as_ref()?.variant.id)
 }
 
@@ -219,20 +219,8 @@ fn shortages(shelf: &Shelf, cmd: &Open<'_>) -> Vec<Finding> {
 /// Counts one use of each promotion that applied, in the order of their ids; one that has reached
 /// its limit refuses.
 async fn use_promotions(tx: &Tx, cmd: &Open<'_>) -> Result<(), Failure> {
-    use promotion::Column;
-    for (id, _) in applied(cmd) {
-        let counted = promotion::Entity::update_many()
-            .col_expr(Column::UsageCount, Expr::col(Column::UsageCount).add(1))
-            .filter(Column::Id.eq(id))
-            .filter(
-                sea_orm::Condition::any()
-                    .add(Column::UsageLimit.is_null())
-                    .add(Expr::col(Column::UsageCount).lt(Expr::col(Column::UsageLimit))),
-            )
-            .exec(tx.db())
-            .await?
-            .rows_affected;
-        if counted == 0 {
+    for (id, _) in applied(&cmd.draft.quote) {
+        if !use_promotion(tx, id).await? {
             return Err(Problem::new(
                 Code::PromotionLimitReached,
                 "the promotion's last use was taken meanwhile",
@@ -245,9 +233,8 @@ async fn use_promotions(tx: &Tx, cmd: &Open<'_>) -> Result<(), Failure> {
 }
 
 /// The promotions that applied, with what they took off, in the order of their ids.
-fn applied(cmd: &Open<'_>) -> BTreeMap<PromotionId, i64> {
-    cmd.draft
-        .quote
+pub(super) fn applied(quote: &Quote) -> BTreeMap<PromotionId, i64> {
+    quote
         .promotions
         .iter()
         .filter_map(|verdict| match verdict.outcome {
@@ -260,7 +247,7 @@ fn applied(cmd: &Open<'_>) -> BTreeMap<PromotionId, i64> {
 }
 
 fn write_promotion_uses(tx: &Tx, cmd: &Open<'_>) {
-    let uses: Vec<promotion_use::ActiveModel> = applied(cmd)
+    let uses: Vec<promotion_use::ActiveModel> = applied(&cmd.draft.quote)
         .into_iter()
         .map(|(promotion_id, amount)| promotion_use::ActiveModel {
             promotion_id: Set(promotion_id),
@@ -371,6 +358,7 @@ fn hold(
         let mut demand = Demand {
             order_id: cmd.id,
             line_id: line.id,
+            channel_id: cmd.channel.row.id,
             variant_id: offered.variant.id,
             quantity: line.quantity,
         };
@@ -378,8 +366,9 @@ fn hold(
         demand.quantity -= line.reserved;
         if demand.quantity > 0 {
             line.backordered = demand.quantity;
-            let expected = cmd.reference.expected(demand.variant_id, tx.now);
-            shelf.wait(tx, demand, expected);
+            let serving = &cmd.channel.warehouses;
+            let expected = cmd.reference.expected(demand.variant_id, serving, tx.now);
+            shelf.wait(tx, demand, serving, expected);
         }
         held += line.reserved;
         waiting += line.backordered;
@@ -394,38 +383,53 @@ fn write_lines(tx: &Tx, cmd: &Open<'_>, ids: &[LineId]) -> Vec<order_line::Model
         .iter()
         .zip(quoted)
         .enumerate()
-        .map(|(place, (line, (quote, submitted)))| order_line::Model {
-            id: ids.get(place).copied().unwrap_or_else(|| tx.id()),
-            order_id: cmd.id,
-            position: i32::try_from(place).unwrap_or(i32::MAX),
-            variant_id: variant_of(line),
-            sku: line.offered.as_ref().map_or_else(
-                || submitted.sku.trim().to_owned(),
-                |o| o.variant.sku.clone(),
-            ),
-            title: title(line, submitted),
-            submitted_title: submitted.title.clone(),
-            quantity: submitted.quantity,
-            reserved: 0,
-            allocated: 0,
-            backordered: 0,
-            picked: 0,
-            packed: 0,
-            shipped: 0,
-            cancelled: 0,
-            returned: 0,
-            unit_price_minor: quote.unit_price_minor,
-            list_price_minor: line.list_price_minor,
-            tax_category: line.tax_category.clone(),
-            tax_rate: line.tax_rate,
-            subtotal_minor: quote.subtotal_minor,
-            discount_minor: quote.discount_minor,
-            discounts: discounts(line, quote),
-            net_minor: quote.net_minor,
-            tax_minor: quote.tax_minor,
-            gross_minor: quote.gross_minor,
+        .map(|(place, (line, (quote, submitted)))| {
+            let id = ids.get(place).copied().unwrap_or_else(|| tx.id());
+            line_row(cmd.id, id, place, line, quote, submitted)
         })
         .collect()
+}
+
+/// A line's row, with nothing held for it yet.
+pub(super) fn line_row(
+    order_id: OrderId,
+    id: LineId,
+    place: usize,
+    line: &DraftLine,
+    quote: &QuotedLine,
+    submitted: &SubmittedLine,
+) -> order_line::Model {
+    order_line::Model {
+        id,
+        order_id,
+        position: i32::try_from(place).unwrap_or(i32::MAX),
+        variant_id: variant_of(line),
+        sku: line.offered.as_ref().map_or_else(
+            || submitted.sku.trim().to_owned(),
+            |o| o.variant.sku.clone(),
+        ),
+        title: title(line, submitted),
+        submitted_title: submitted.title.clone(),
+        quantity: submitted.quantity,
+        reserved: 0,
+        allocated: 0,
+        backordered: 0,
+        picked: 0,
+        packed: 0,
+        shipped: 0,
+        cancelled: 0,
+        returned: 0,
+        unit_price_minor: quote.unit_price_minor,
+        list_price_minor: line.list_price_minor,
+        tax_category: line.tax_category.clone(),
+        tax_rate: line.tax_rate,
+        subtotal_minor: quote.subtotal_minor,
+        discount_minor: quote.discount_minor,
+        discounts: discounts(line, quote),
+        net_minor: quote.net_minor,
+        tax_minor: quote.tax_minor,
+        gross_minor: quote.gross_minor,
+    }
 }
 
 fn title(line: &DraftLine, submitted: &SubmittedLine) -> String {
@@ -506,10 +510,10 @@ fn order_row(
     }
 }
 
-fn address_row(
-    tx: &Tx,
+pub(super) fn address_row(
     id: AddressId,
     (address, verification): &(PostalAddress, Verification),
+    now: DateTime<Utc>,
 ) -> address::ActiveModel {
     address::ActiveModel {
         id: Set(id),
@@ -530,7 +534,7 @@ fn address_row(
             .map(|suggestion| json!(suggestion))),
         reasons: Set(json!(verification.reasons)),
         po_box: Set(verification.po_box),
-        created_at: Set(tx.now),
+        created_at: Set(now),
     }
 }
 

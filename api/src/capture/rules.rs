@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use entity::order::Source;
+use chrono::{DateTime, Utc};
+use entity::order::{Source, Status};
 use entity::{
-    AddressId, ChannelId, CustomerId, OrderId, VariantId, address, channel, customer, order,
-    order_exception, order_line, variant,
+    AddressId, ChannelId, CustomerId, ExceptionRuleId, OrderId, VariantId, address, channel,
+    customer, order, order_exception, order_line, variant,
 };
 use sea_orm::{
     ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
@@ -16,52 +17,116 @@ use serde_json::Value as Json;
 
 use super::address::{PostalAddress, Verification};
 use super::check::Draft;
-use super::facts::{Earlier, Facts, Who, histories};
+use super::facts::Facts;
+use super::history::{Earlier, Who, histories};
 use super::open::verdict;
 use super::submission::Submission;
 use crate::catalogue::{ChannelPolicy, Reference};
 use crate::exceptions::Finding;
 use crate::exceptions::rules::{
-    AddressContext, Answer, Count, Expression, Fault, LineContext, OrderContext, RuleSet,
+    AddressContext, Answer, Count, Expression, Fault, History, LineContext, OrderContext,
+    Particulars, RuleSet,
 };
 
 /// How many orders are read at a time. The four counts of each are parts of one statement, of
 /// which SQLite takes 500.
 const CHUNK: usize = 100;
 
+/// How many lines a trial reads in all.
+pub const MOST_LINES_TRIED: i64 = 50_000;
+
 /// What the rules find wrong with an order that has just been judged.
-pub fn judge(
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is one thing that rules see of an order"
+)]
+pub async fn judge(
+    db: &impl ConnectionTrait,
     rules: &RuleSet,
     submission: &Submission,
     channel: &ChannelPolicy,
     facts: &Facts,
     draft: &Draft,
     source: Source,
-) -> Vec<Finding> {
+    now: DateTime<Utc>,
+) -> Result<Vec<Finding>, DbErr> {
     if !rules.judge_any(channel.row.id) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    rules.judge(&seen(submission, &channel.row, facts, draft, source))
+    let customer = facts.customer.as_ref().map(|customer| customer.id);
+    let earlier = Earlier {
+        who: Who::ordered(customer, draft.email.as_deref()),
+        than: now,
+        except: None,
+        channels: None,
+    };
+    let histories = histories(db, &rules.history(channel.row.id), &[earlier]).await?;
+    let mut seen = seen(submission, &channel.row, facts, draft, source);
+    seen.history = histories.into_iter().next().unwrap_or_default();
+    Ok(rules.judge(&seen))
 }
 
-/// What the rules find wrong with orders as they are stored now, order by order: what they would
-/// find if they came today. Nothing is written; that is for whoever asks.
-pub async fn judge_again(
+/// What the rules find wrong with a change of a stored order, and which of them it concerns: those
+/// that see something else than before. What others found stays as it is.
+pub async fn judge_change(
     db: &impl ConnectionTrait,
     reference: &Reference,
     rules: &RuleSet,
-    orders: &[order::Model],
-) -> Result<BTreeMap<OrderId, Vec<Finding>>, DbErr> {
-    let counts = orders
-        .iter()
-        .flat_map(|order| rules.history(order.channel_id))
-        .collect();
-    let seen = stored(db, reference, orders, &counts, None).await?;
-    Ok(orders
-        .iter()
-        .zip(seen)
-        .map(|(order, seen)| (order.id, rules.judge(&seen)))
-        .collect())
+    before: &order::Model,
+    change: &Change<'_>,
+) -> Result<(BTreeSet<ExceptionRuleId>, Vec<Finding>), DbErr> {
+    let counts = rules.history(before.channel_id);
+    let orders = std::slice::from_ref(before);
+    let was = match rules.judge_any(before.channel_id) {
+        true => stored(db, reference, orders, &counts, None).await?.pop(),
+        false => None,
+    };
+    let Some(was) = was else {
+        return Ok(Default::default());
+    };
+    let (old, new) = (earlier(before, None), earlier(change.order, None));
+    let history = match old.who == new.who {
+        true => was.history.clone(),
+        false => histories(db, &counts, &[new])
+            .await?
+            .pop()
+            .unwrap_or_default(),
+    };
+    let found = change.findings.iter().map(|finding| finding.code.as_str());
+    let findings: BTreeSet<String> = was.findings.iter().cloned().chain(found).collect();
+    let lines = change.lines.iter().enumerate();
+    let is = OrderContext {
+        history,
+        shipping: change.shipping.map_or_else(|| was.shipping.clone(), place),
+        billing: match (change.billing, change.shipping) {
+            (Some(billing), _) => place(billing),
+            (None, Some(shipping)) if before.billing_address_id.is_none() => place(shipping),
+            (None, _) => was.billing.clone(),
+        },
+        lines: lines
+            .map(|(at, line)| stored_line(at, line, change.order, change.discontinued))
+            .collect(),
+        findings: findings.into_iter().collect(),
+        order: particulars(change.order),
+        ..was.clone()
+    };
+    Ok(rules.judge_change(&was, &is))
+}
+
+/// A stored order as it would be.
+pub struct Change<'a> {
+    /// The order.
+    pub order: &'a order::Model,
+    /// Its lines that something is wanted of.
+    pub lines: &'a [order_line::Model],
+    /// The variants among them that are no longer sold.
+    pub discontinued: &'a BTreeSet<VariantId>,
+    /// Where it goes, if that changes.
+    pub shipping: Option<&'a (PostalAddress, Verification)>,
+    /// Where the bill goes, if that changes.
+    pub billing: Option<&'a (PostalAddress, Verification)>,
+    /// What the checks find wrong with the change.
+    pub findings: &'a [Finding],
 }
 
 /// What an expression says of stored orders, newest first.
@@ -87,7 +152,8 @@ pub struct Sample<'a> {
     pub newest: u64,
 }
 
-/// Asks an expression of orders as they are stored now. Nothing is written.
+/// Asks an expression of orders as they are stored now, until they have had
+/// [`MOST_LINES_TRIED`]. Nothing is written.
 pub async fn try_out(
     db: &impl ConnectionTrait,
     reference: &Reference,
@@ -106,8 +172,9 @@ pub async fn try_out(
         .all(db)
         .await?;
     let counts = expression.history().collect();
+    let few = few_lines(db, &orders).await?;
     let mut trial = Trial::default();
-    for orders in orders.chunks(CHUNK) {
+    for orders in orders[..few].chunks(CHUNK) {
         let seen = stored(db, reference, orders, &counts, sample.seen).await?;
         for (order, seen) in orders.iter().zip(seen) {
             trial.asked += 1;
@@ -121,7 +188,30 @@ pub async fn try_out(
     Ok(trial)
 }
 
-/// What rules see of an order that has just been judged.
+/// How many of these orders have [`MOST_LINES_TRIED`] among them; one at least, if there is one.
+async fn few_lines(db: &impl ConnectionTrait, orders: &[order::Model]) -> Result<usize, DbErr> {
+    use order_line::Column;
+    let lines: BTreeMap<OrderId, i64> = order_line::Entity::find()
+        .select_only()
+        .column(Column::OrderId)
+        .column_as(Column::Id.count(), "lines")
+        .filter(Column::OrderId.is_in(orders.iter().map(|order| order.id)))
+        .group_by(Column::OrderId)
+        .into_tuple()
+        .all(db)
+        .await?
+        .into_iter()
+        .collect();
+    let mut left = MOST_LINES_TRIED;
+    let fits = |order: &&order::Model| {
+        left -= lines.get(&order.id).copied().unwrap_or_default();
+        left >= 0
+    };
+    let few = orders.iter().take_while(fits).count();
+    Ok(std::cmp::min(few.max(1), orders.len()))
+}
+
+/// What rules see of an order that has just been judged, but for what its customer ordered before.
 fn seen(
     submission: &Submission,
     channel: &channel::Model,
@@ -146,14 +236,12 @@ fn seen(
             discount_minor: quoted.discount_minor,
             total_minor: quoted.gross_minor,
             known: variant.is_some(),
-            discontinued: variant.is_some_and(is_discontinued),
+            discontinued: line.discontinued().is_some(),
         }
     });
     let codes = quote.promotions.iter();
     let findings: BTreeSet<String> = draft.findings.iter().map(|one| one.code.as_str()).collect();
-    OrderContext {
-        channel_id: channel.id,
-        channel: channel.code.clone(),
+    let order = Particulars {
         currency: draft.currency,
         total_minor: quote.total_minor,
         subtotal_minor: quote.subtotal_minor,
@@ -164,12 +252,17 @@ fn seen(
         payment_method: submission.payment.method.to_value(),
         promotion_codes: codes.filter_map(|verdict| verdict.code.clone()).collect(),
         placed_at: draft.placed_at,
-        placed_locally: channel.time_zone.local(draft.placed_at),
         source: source.to_value(),
-        customer: customer.map(|customer| customer.code.clone()),
         group: customer.and_then(|customer| customer.group_code.clone()),
         email: draft.email.clone(),
-        history: facts.history.clone(),
+    };
+    OrderContext {
+        channel_id: channel.id,
+        channel: channel.code.clone(),
+        order,
+        placed_locally: channel.time_zone.local(draft.placed_at),
+        customer: customer.map(|customer| customer.code.clone()),
+        history: History::new(),
         billing: draft
             .billing
             .as_ref()
@@ -189,10 +282,6 @@ fn place((address, verification): &(PostalAddress, Verification)) -> AddressCont
         verdict: verdict(verification).to_value(),
         po_box: verification.po_box,
     }
-}
-
-fn is_discontinued(variant: &variant::Model) -> bool {
-    variant.status == variant::Status::Discontinued
 }
 
 /// What rules see of stored orders, in their order. The catalogue is today's, and so is what has
@@ -273,24 +362,12 @@ async fn stored(
                 channel: channel
                     .map(|channel| channel.code.clone())
                     .unwrap_or_default(),
-                currency: order.currency,
-                total_minor: order.total_minor,
-                subtotal_minor: order.subtotal_minor,
-                discount_minor: order.discount_minor,
-                shipping_minor: order.shipping_minor - order.shipping_discount_minor,
-                tax_minor: order.tax_minor,
-                service_level: order.service_level.clone(),
-                payment_method: order.payment_method.to_value(),
-                promotion_codes: promotion_codes(&order.promotion_codes),
-                placed_at: order.placed_at,
+                order: particulars(order),
                 placed_locally: zone.local(order.placed_at),
-                source: order.source.to_value(),
                 customer: order
                     .customer_id
                     .and_then(|id| customers.get(&id))
                     .map(|customer| customer.code.clone()),
-                group: order.customer_group.clone(),
-                email: order.email.clone(),
                 history,
                 shipping: address(order.shipping_address_id),
                 billing: address(
@@ -299,7 +376,8 @@ async fn stored(
                         .unwrap_or(order.shipping_address_id),
                 ),
                 lines: lines
-                    .into_iter()
+                    .iter()
+                    .filter(|line| is_wanted(line, order))
                     .enumerate()
                     .map(|(place, line)| stored_line(place, line, order, &discontinued))
                     .collect(),
@@ -312,10 +390,33 @@ async fn stored(
         .collect())
 }
 
+fn particulars(order: &order::Model) -> Particulars {
+    Particulars {
+        currency: order.currency,
+        total_minor: order.total_minor,
+        subtotal_minor: order.subtotal_minor,
+        discount_minor: order.discount_minor,
+        shipping_minor: order.shipping_minor - order.shipping_discount_minor,
+        tax_minor: order.tax_minor,
+        service_level: order.service_level.clone(),
+        payment_method: order.payment_method.to_value(),
+        promotion_codes: promotion_codes(&order.promotion_codes),
+        placed_at: order.placed_at,
+        source: order.source.to_value(),
+        group: order.customer_group.clone(),
+        email: order.email.clone(),
+    }
+}
+
+/// Whether a line is still part of its order; all are of one that was called off as a whole.
+fn is_wanted(line: &order_line::Model, order: &order::Model) -> bool {
+    let ended = [Status::Cancelled, Status::Rejected, Status::Expired];
+    line.cancelled < line.quantity || ended.contains(&order.status)
+}
+
 fn earlier(order: &order::Model, channels: Option<&BTreeSet<ChannelId>>) -> Earlier {
-    let guest = || order.email.clone().map(Who::Guest);
     Earlier {
-        who: order.customer_id.map(Who::Customer).or_else(guest),
+        who: Who::ordered(order.customer_id, order.email.as_deref()),
         than: order.received_at,
         except: Some(order.id),
         channels: channels.cloned(),
@@ -335,13 +436,14 @@ fn stored_place(row: &address::Model) -> AddressContext {
 
 fn stored_line(
     place: usize,
-    line: order_line::Model,
+    line: &order_line::Model,
     order: &order::Model,
     discontinued: &BTreeSet<VariantId>,
 ) -> LineContext {
     LineContext {
         place,
-        quantity: line.quantity - line.cancelled,
+        sku: line.sku.clone(),
+        quantity: line.quantity,
         currency: order.currency,
         unit_price_minor: line.unit_price_minor,
         list_price_minor: line.list_price_minor,
@@ -349,7 +451,6 @@ fn stored_line(
         total_minor: line.gross_minor,
         known: line.variant_id.is_some(),
         discontinued: line.variant_id.is_some_and(|id| discontinued.contains(&id)),
-        sku: line.sku,
     }
 }
 

@@ -95,6 +95,15 @@ pub struct SubmittedAddress {
     pub country: String,
 }
 
+impl SubmittedAddress {
+    /// Whether it says who receives; otherwise that is who orders.
+    pub fn has_own_name(&self) -> bool {
+        self.name
+            .as_deref()
+            .is_some_and(|name| !name.trim().is_empty())
+    }
+}
+
 /// Some units of a SKU.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -72,8 +72,8 @@ pub struct Create {
     pub title: String,
     /// What it is.
     pub description: Option<String>,
-    /// Key-values that everyone sees; an object of strings.
-    pub metadata: BTreeMap<String, String>,
+    /// Key-values that everyone sees; of two with the same key, the last.
+    pub metadata: Vec<(String, String)>,
     /// Its variants.
     pub variants: Vec<NewVariant>,
 }
@@ -131,8 +131,8 @@ pub struct Update {
     pub title: Option<String>,
     /// What it is.
     pub description: Option<Option<String>>,
-    /// All its key-values.
-    pub metadata: Option<BTreeMap<String, String>>,
+    /// All its key-values; of two with the same key, the last.
+    pub metadata: Option<Vec<(String, String)>>,
 }
 
 /// Changes a product.
@@ -505,7 +505,7 @@ pub(super) fn tax_category(checks: &mut Checks, field: &str, category: &str) -> 
 /// The most key-values on one thing.
 const MOST_METADATA: usize = 100;
 
-fn check_metadata(checks: &mut Checks, metadata: &BTreeMap<String, String>) -> Json {
+fn check_metadata(checks: &mut Checks, metadata: &[(String, String)]) -> Json {
     checks.hold(
         metadata.len() <= MOST_METADATA,
         Code::TooMany,
@@ -516,7 +516,10 @@ fn check_metadata(checks: &mut Checks, metadata: &BTreeMap<String, String>) -> J
         checks.code(&format!("input.metadata.{place}.key"), key);
         checks.text(&format!("input.metadata.{place}.value"), Some(value));
     }
-    json!(metadata)
+    let entries = metadata.iter();
+    entries
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect()
 }
 
 /// Writes new variants with their codes, listings and stock rows.

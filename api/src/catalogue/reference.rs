@@ -40,7 +40,7 @@ pub struct Reference {
     promotions: Vec<promotion::Model>,
     limited_promotions: bool,
     covered: BTreeSet<String>,
-    expected: BTreeMap<VariantId, Vec<DateTime<Utc>>>,
+    expected: BTreeMap<VariantId, Vec<(DateTime<Utc>, WarehouseId)>>,
     exception_rules: Vec<exception_rule::Model>,
 }
 
@@ -75,7 +75,7 @@ impl Reference {
             .into_tuple::<String>()
             .all(db)
             .await?;
-        let mut expected: BTreeMap<VariantId, Vec<DateTime<Utc>>> = BTreeMap::new();
+        let mut expected: BTreeMap<VariantId, Vec<(DateTime<Utc>, WarehouseId)>> = BTreeMap::new();
         for row in inbound_supply::Entity::find()
             .filter(inbound_supply::Column::Status.is_in([
                 inbound_supply::Status::Expected,
@@ -88,7 +88,7 @@ impl Reference {
             expected
                 .entry(row.variant_id)
                 .or_default()
-                .push(row.expected_at);
+                .push((row.expected_at, row.warehouse_id));
         }
         Ok(Reference {
             codes: channels
@@ -206,6 +206,13 @@ impl Reference {
             .collect()
     }
 
+    /// Whether any shipping rate in a currency, to wherever, is for a channel.
+    pub fn has_shipping_rates(&self, channel: ChannelId, currency: Currency) -> bool {
+        self.rates.iter().any(|rate| {
+            rate.currency == currency && rate.channel_id.is_none_or(|own| own == channel)
+        })
+    }
+
     /// The price lists that fit an order, each with its rank.
     pub fn price_lists(
         &self,
@@ -250,13 +257,19 @@ impl Reference {
         &self.exception_rules
     }
 
-    /// When stock of a variant is expected next; none = honestly unknown.
-    pub fn expected(&self, variant: VariantId, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// When stock of a variant is expected next in one of these warehouses; none = honestly
+    /// unknown.
+    pub fn expected(
+        &self,
+        variant: VariantId,
+        warehouses: &[WarehouseId],
+        after: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
         self.expected
             .get(&variant)?
             .iter()
-            .find(|at| **at >= after)
-            .copied()
+            .find(|(at, warehouse)| *at >= after && warehouses.contains(warehouse))
+            .map(|(at, _)| *at)
     }
 }
 

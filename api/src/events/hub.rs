@@ -92,14 +92,13 @@ impl Hub {
         // Before anything is stamped, or what is stamped now would never go out.
         let mut after = self.begin(&mut delivered).await?;
         if self.db.backend == DbBackend::Postgres {
-            while sequencer::stamp(&self.db.write).await? > 0 {}
+            // A batch that is not full has left nothing; what was committed since has woken us.
+            while sequencer::stamp(&self.db.write).await? == sequencer::BATCH {}
         }
         let mut count = 0;
         loop {
             let rows = log::page(&self.db.read, after).await?;
-            if rows.is_empty() {
-                return Ok(count);
-            }
+            let last = (rows.len() as u64) < log::PAGE;
             for row in rows {
                 after = row.seq;
                 count += 1;
@@ -107,6 +106,9 @@ impl Hub {
                 let _ = self.sender.send(Arc::new(Logged::new(row)));
             }
             *delivered = Some(after);
+            if last {
+                return Ok(count);
+            }
         }
     }
 

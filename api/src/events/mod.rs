@@ -99,6 +99,24 @@ pub enum Event {
         /// How much, in minor units.
         amount: i64,
     },
+    /// The gateway refused to give the authorisation back.
+    #[serde(rename = "order.void_declined")]
+    OrderVoidDeclined {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+        /// The gateway's reason.
+        reason: String,
+    },
+    /// The gateway is asked again to give the authorisation back.
+    #[serde(rename = "order.void_requested")]
+    OrderVoidRequested {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+    },
     /// Another authorisation is asked for, after a decline or a void.
     #[serde(rename = "order.payment_requested")]
     OrderPaymentRequested {
@@ -162,6 +180,16 @@ pub enum Event {
         quantity: i64,
         /// How many of all its units it still waits for.
         waiting: i64,
+    },
+    /// What was ordered, where it goes or what it costs was changed.
+    #[serde(rename = "order.edited")]
+    OrderEdited {
+        /// Why, in words.
+        reason: Option<String>,
+        /// What changed, as it was; addresses by their ids.
+        before: Json,
+        /// What changed, as it is now.
+        after: Json,
     },
     /// A note was written.
     #[serde(rename = "order.noted")]

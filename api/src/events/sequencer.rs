@@ -9,7 +9,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, TransactionTrait};
 
 /// How many events one transaction stamps at most.
-const BATCH: i64 = 500;
+pub(super) const BATCH: u64 = 500;
 
 /// Moves one batch from the outbox to the log and says how many events it had.
 ///
@@ -54,7 +54,7 @@ pub(super) async fn stamp(db: &DatabaseConnection) -> Result<u64, DbErr> {
             SELECT seq, event_id, aggregate_type, aggregate_id, aggregate_version, event_type,
                 channel_id, order_id, actor, correlation_id, payload, occurred_at
             FROM stamped ORDER BY seq"#,
-            [BATCH.into()],
+            [i64::try_from(BATCH).unwrap_or(i64::MAX).into()],
         ))
         .await?
         .rows_affected();

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use chrono::Duration;
 use entity::order_exception::{Severity, Status};
-use entity::{ExceptionId, HoldId, LineId, OrderId, exception_rule, hold, order_exception};
+use entity::{
+    ExceptionId, HoldId, LineId, OrderId, exception_rule, hold, order_exception, order_line,
+};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use crate::failure::Code;
+use crate::failure::{Code, Problem};
 use crate::tx::Tx;
 
 pub mod rules;
@@ -73,9 +75,33 @@ impl Finding {
             Code::PaymentDeclined | Code::PaymentExpired | Code::PaymentInvalid => {
                 policy(High, true, "payments", &["RETRY_PAYMENT", "CANCEL"])
             }
+            Code::VoidDeclined => policy(High, true, "payments", &["RETRY_VOID", "OVERRIDE"]),
             Code::ShippingUnavailable => policy(High, true, "logistics", &["OVERRIDE", "CANCEL"]),
             _ => policy(Medium, true, "customer", &["OVERRIDE", "CANCEL"]),
         }
+    }
+}
+
+impl Finding {
+    /// More of a SKU that may not be backordered is wanted than there is.
+    pub fn shortage(line: &order_line::Model, requested: i64, available: i64) -> Finding {
+        let sku = &line.sku;
+        let place = line.position;
+        Finding {
+            code: Code::InsufficientStock,
+            line: usize::try_from(place).ok(),
+            field: format!("lines.{place}.quantity"),
+            message: format!("{sku}: {requested} wanted, {available} available"),
+            details: json!({ "sku": sku, "requested": requested, "available": available }),
+            rule: None,
+        }
+    }
+
+    /// The finding as the reason why the input is refused.
+    pub fn refusal(&self) -> Problem {
+        Problem::new(self.code, self.message.clone())
+            .at(&format!("input.{}", self.field))
+            .with(self.details.clone())
     }
 }
 

@@ -160,7 +160,7 @@ pub struct Address(pub address::Model);
 #[Object]
 impl Address {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -280,7 +280,7 @@ impl Customer {
 #[Object]
 impl Customer {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

@@ -72,7 +72,7 @@ impl From<api_key::Model> for ApiKey {
 #[Object]
 impl ApiKey {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

@@ -111,14 +111,28 @@ macro_rules! by_id {
 
 by_id! {
     address by AddressId,
+    api_key by ApiKeyId,
+    backorder by BackorderId,
     bin by BinId,
     channel by ChannelId,
     customer by CustomerId,
+    exception_rule by ExceptionRuleId,
+    hold by HoldId,
+    inbound_supply by InboundId,
+    note by NoteId,
     order by OrderId,
+    order_exception by ExceptionId,
     order_line by LineId,
+    payment by PaymentId,
+    payment_transaction by TransactionId,
     price_list by PriceListId,
     product by ProductId,
+    promotion by PromotionId,
+    reservation by ReservationId,
+    shipping_rate by ShippingRateId,
     shipping_zone by ShippingZoneId,
+    stock_movement by MovementId,
+    tax_rate by TaxRateId,
     variant by VariantId,
     warehouse by WarehouseId,
 }
@@ -157,9 +171,14 @@ macro_rules! owner_of {
     };
 }
 
-/// Loads the rows that belong to an owner, each in an order of its own.
+/// Loads the rows that belong to an owner, each in an order of its own. What one transaction made
+/// has the same moment, so there the identifier says what came first.
 macro_rules! belonging {
-    ($($(#[$doc:meta])* $key:ident($owner:ident) => $entity:ident by $column:ident ordered $order:ident),* $(,)?) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $key:ident($owner:ident) => $entity:ident by $column:ident
+            ordered $order:ident $(then $then:ident)?
+    ),* $(,)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub struct $key(pub entity::$owner);
@@ -173,6 +192,7 @@ macro_rules! belonging {
                 let rows = Entity::find()
                     .filter(Column::$column.is_in(keys.iter().map(|key| key.0)))
                     .order_by_asc(Column::$order)
+                    $(.order_by_asc(Column::$then))?
                     .all(&self.app.db.read)
                     .await?;
                 let mut found: HashMap<$key, Self::Value> =
@@ -192,19 +212,19 @@ belonging! {
     /// The lines of an order.
     LinesOf(OrderId) => order_line by OrderId ordered Position,
     /// The holds of an order, lifted ones included.
-    HoldsOf(OrderId) => hold by OrderId ordered PlacedAt,
+    HoldsOf(OrderId) => hold by OrderId ordered PlacedAt then Id,
     /// The exceptions of an order, settled ones included.
-    ExceptionsOf(OrderId) => order_exception by OrderId ordered OpenedAt,
+    ExceptionsOf(OrderId) => order_exception by OrderId ordered OpenedAt then Id,
     /// The notes on an order.
-    NotesOf(OrderId) => note by OrderId ordered CreatedAt,
+    NotesOf(OrderId) => note by OrderId ordered CreatedAt then Id,
     /// The payment of an order.
-    PaymentsOf(OrderId) => payment by OrderId ordered CreatedAt,
+    PaymentsOf(OrderId) => payment by OrderId ordered CreatedAt then Id,
     /// What was asked of the gateway for an order.
-    TransactionsOf(OrderId) => payment_transaction by OrderId ordered CreatedAt,
+    TransactionsOf(OrderId) => payment_transaction by OrderId ordered CreatedAt then Id,
     /// The stock held for an order, ended holds included.
-    ReservationsOf(OrderId) => reservation by OrderId ordered CreatedAt,
+    ReservationsOf(OrderId) => reservation by OrderId ordered CreatedAt then Id,
     /// The places of an order in queues for stock.
-    BackordersOf(OrderId) => backorder by OrderId ordered Position,
+    BackordersOf(OrderId) => backorder by OrderId ordered Position then Id,
     /// The events of an order.
     TimelineOf(OrderId) => event_log by OrderId ordered Seq,
     /// The variants of a product.
@@ -216,11 +236,11 @@ belonging! {
     /// The channels that sell a variant.
     ListingsOf(VariantId) => listing by VariantId ordered ChannelId,
     /// The prices of a variant in every list.
-    PricesOf(VariantId) => price by VariantId ordered MinQuantity,
+    PricesOf(VariantId) => price by VariantId ordered MinQuantity then PriceListId,
     /// The warehouses that serve a channel, first asked first.
-    WarehousesOf(ChannelId) => channel_warehouse by ChannelId ordered Priority,
+    WarehousesOf(ChannelId) => channel_warehouse by ChannelId ordered Priority then WarehouseId,
     /// The shipping rates of a zone.
-    RatesOf(ShippingZoneId) => shipping_rate by ZoneId ordered MinWeightGrams,
+    RatesOf(ShippingZoneId) => shipping_rate by ZoneId ordered MinWeightGrams then Id,
     /// The address book of a customer.
-    AddressesOf(CustomerId) => address by CustomerId ordered CreatedAt,
+    AddressesOf(CustomerId) => address by CustomerId ordered CreatedAt then Id,
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Guard, MergedObject, MergedSubscription, Schema, SchemaBuilder};
-use rust_decimal::Decimal;
 
 use crate::access::{Principal, Scope};
 use crate::app::App;
@@ -20,9 +19,10 @@ pub mod filters;
 pub mod ids;
 pub mod keys;
 pub mod loaders;
-pub mod pagination;
+pub mod node;
 pub mod once;
 pub mod orders;
+pub mod pagination;
 pub mod scalars;
 pub mod stock;
 
@@ -30,17 +30,20 @@ pub mod stock;
 #[derive(MergedObject, Default)]
 pub struct Query(
     orders::OrderQuery,
+    orders::OrderEditQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
     exceptions::ExceptionQuery,
     stock::StockQuery,
     keys::KeyQuery,
+    node::NodeQuery,
 );
 
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     orders::OrderMutation,
+    orders::OrderEditMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
     exceptions::ExceptionMutation,
@@ -68,9 +71,6 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     // The transport weighs documents before they come here.
     .disable_suggestions()
     .limit_complexity(COMPLEXITY)
-    .override_output_type_description::<Decimal>(
-        "An exact decimal number as a string, such as `\"12.50\"`; read from a number too.",
-    )
     .extension(once::Replays)
 }
 

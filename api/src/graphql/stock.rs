@@ -21,8 +21,9 @@ use super::filters::{
 use super::ids::{from_global, from_optional, to_global};
 use super::loaders::{IncomingTo, load};
 use super::once::{mark_replayed, once_required};
+use super::orders::order_of;
 use super::pagination::{Rows, Sort, cost, page};
-use super::{Allowed, actor, app, principal};
+use super::{Allowed, actor, app};
 use crate::access::Scope;
 use crate::app::Answered;
 use crate::failure::{Failure, Problem};
@@ -109,7 +110,8 @@ impl Stock {
     }
 
     /// Units that can be promised: on hand less reserved less safety, and none if that is
-    /// negative. While others wait for the variant, a new order gets none of them.
+    /// negative. While others wait for them, because this warehouse serves their channel, a new
+    /// order gets none.
     async fn available(&self) -> i64 {
         inventory::available(&self.0)
     }
@@ -134,11 +136,17 @@ impl Stock {
 /// One entry of the stock ledger. A stock row is the sum of its movements.
 pub struct StockMovement(pub stock_movement::Model);
 
+impl From<stock_movement::Model> for StockMovement {
+    fn from(row: stock_movement::Model) -> Self {
+        StockMovement(row)
+    }
+}
+
 /// One entry of the stock ledger. A stock row is the sum of its movements.
 #[Object]
 impl StockMovement {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -194,10 +202,8 @@ impl StockMovement {
         if confined(ctx)?.is_none() {
             return Ok(Some(to_global(id)));
         }
-        let order = load(ctx, id).await?;
-        let caller = principal(ctx)?;
-        let seen = order.filter(|order| caller.sees(order.channel_id));
-        Ok(seen.map(|order| to_global(order.id)))
+        let order = order_of(ctx, id).await?;
+        Ok(order.map(|order| to_global(order.id)))
     }
 
     /// Who did it: `key:…`, `worker:…`.
@@ -224,7 +230,7 @@ impl From<inbound_supply::Model> for InboundSupply {
 #[Object]
 impl InboundSupply {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -580,7 +586,7 @@ impl StockSetSafetyInput {
 }
 
 /// What `inboundSupplyCreate` needs.
-#[derive(Clone, Debug, InputObject)]
+#[derive(Clone, Debug, InputObject, Serialize)]
 pub struct InboundSupplyCreateInput {
     /// What comes (NOT_FOUND).
     pub variant_id: ID,
@@ -594,17 +600,21 @@ pub struct InboundSupplyCreateInput {
     pub supplier: Option<String>,
     /// The purchase order, at most 4,000 characters.
     pub reference: Option<String>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. One of the
+    /// two is required (INVALID_INPUT). Kept 72 hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
 }
 
 impl InboundSupplyCreateInput {
-    fn command(self) -> Result<inbound::Expect, Problem> {
+    fn command(&self) -> Result<inbound::Expect, Problem> {
         Ok(inbound::Expect {
             variant_id: from_global(&self.variant_id, "input.variantId")?,
             warehouse_id: from_global(&self.warehouse_id, "input.warehouseId")?,
             quantity: self.quantity,
             expected_at: self.expected_at,
-            supplier: self.supplier,
-            reference: self.reference,
+            supplier: self.supplier.clone(),
+            reference: self.reference.clone(),
         })
     }
 }
@@ -622,16 +632,22 @@ payloads! {
         /// The stock after the change; null if it was refused.
         stock: Stock
     }
-    /// What `inboundSupplyCreate` came to.
-    InboundSupplyCreatePayload {
-        /// The new expected delivery; null if it was refused.
-        inbound_supply: InboundSupply
-    }
     /// What `inboundSupplyCancel` came to.
     InboundSupplyCancelPayload {
         /// The delivery after the change; null if it was refused.
         inbound_supply: InboundSupply
     }
+}
+
+/// What `inboundSupplyCreate` came to.
+#[derive(SimpleObject)]
+pub struct InboundSupplyCreatePayload {
+    /// The expected delivery as it is now; null if it was refused.
+    pub inbound_supply: Option<InboundSupply>,
+    /// Why nothing was done; empty if it was.
+    pub user_errors: Vec<UserError>,
+    /// Whether this is the answer to an earlier request with the same key.
+    pub replayed: bool,
 }
 
 /// What a booking of stock came to.
@@ -645,17 +661,47 @@ pub struct StockBookingPayload {
     pub replayed: bool,
 }
 
+/// Splits what was done once, now or before, and marks the response if it was before.
+fn done_once(
+    ctx: &Context<'_>,
+    result: Result<Answered, Failure>,
+) -> Result<(Option<Answered>, Vec<UserError>)> {
+    let (answered, user_errors) = outcome(result)?;
+    if answered.as_ref().is_some_and(|answered| answered.replayed) {
+        mark_replayed(ctx);
+    }
+    Ok((answered, user_errors))
+}
+
+/// Reads the delivery that was entered, as it is now.
+async fn entered(
+    ctx: &Context<'_>,
+    result: Result<Answered, Failure>,
+) -> Result<InboundSupplyCreatePayload> {
+    let (answered, user_errors) = done_once(ctx, result)?;
+    let row = match &answered {
+        Some(answered) => {
+            let id: InboundId = serde_json::from_value(answered.answer["inboundSupply"].clone())
+                .map_err(|_| Failure::Internal("a saved answer without its delivery".to_owned()))
+                .map_err(fault)?;
+            load(ctx, id).await?
+        }
+        None => None,
+    };
+    Ok(InboundSupplyCreatePayload {
+        inbound_supply: row.map(InboundSupply),
+        user_errors,
+        replayed: answered.is_some_and(|answered| answered.replayed),
+    })
+}
+
 /// Reads the row that was booked on, as it is now.
 async fn booked(
     ctx: &Context<'_>,
     key: Option<(VariantId, WarehouseId)>,
     result: Result<Answered, Failure>,
 ) -> Result<StockBookingPayload> {
-    let (answered, user_errors) = outcome(result)?;
-    let replayed = answered.as_ref().is_some_and(|answered| answered.replayed);
-    if replayed {
-        mark_replayed(ctx);
-    }
+    let (answered, user_errors) = done_once(ctx, result)?;
     let row = match key.filter(|_| answered.is_some()) {
         Some(key) => stock::Entity::find_by_id(key)
             .one(&app(ctx).db.read)
@@ -666,7 +712,7 @@ async fn booked(
     Ok(StockBookingPayload {
         stock: row.map(Stock),
         user_errors,
-        replayed,
+        replayed: answered.is_some_and(|answered| answered.replayed),
     })
 }
 
@@ -677,7 +723,8 @@ pub struct StockMutation;
 /// Changes of stock.
 #[Object]
 impl StockMutation {
-    /// Books goods in, and gives them to the orders that wait for them, oldest first. Refusals:
+    /// Books goods in, and gives them to the orders that wait for them, oldest first: those of the
+    /// channels that the warehouse serves. Refusals:
     /// NOT_FOUND, QUANTITY_INVALID, INVALID_INPUT (no idempotency key; a warehouse without bins),
     /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS. Needs the scope STOCK_MANAGE.
     #[graphql(guard = "Allowed(Scope::StockManage)")]
@@ -764,16 +811,31 @@ impl StockMutation {
         Ok((done.and(row), user_errors).into())
     }
 
-    /// Enters a delivery that is expected: orders that wait are told of it. Refusals: NOT_FOUND,
-    /// QUANTITY_INVALID, INVALID_INPUT. Needs the scope STOCK_MANAGE.
+    /// Enters a delivery that is expected: an order that comes to wait from now on is told its
+    /// date. Refusals: NOT_FOUND, QUANTITY_INVALID, INVALID_INPUT (no idempotency key; a text that
+    /// is too long), IDEMPOTENCY_KEY_REUSED, IN_PROGRESS. Needs the scope STOCK_MANAGE.
     #[graphql(guard = "Allowed(Scope::StockManage)")]
     async fn inbound_supply_create(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What comes, where to and when.")] input: InboundSupplyCreateInput,
     ) -> Result<InboundSupplyCreatePayload> {
-        let cmd = input.command();
-        Ok(run_on_reference(ctx, cmd, inbound::expect).await?.into())
+        let key = input.idempotency_key.as_deref();
+        let claim = once_required(ctx, "inboundSupplyCreate", &input, key);
+        let (once, cmd) = match claim.and_then(|once| Ok((once, input.command()?))) {
+            Ok(asked) => asked,
+            Err(problem) => return entered(ctx, Err(problem.into())).await,
+        };
+        let cmd = &cmd;
+        let result = app(ctx)
+            .write_once(&actor(ctx)?, Some(&once), move |tx| async move {
+                let row = inbound::expect(&tx, cmd).await?;
+                Ok(json!({ "inboundSupply": row.id }))
+            })
+            .await;
+        // Whatever came of it: a commit whose answer was lost is a commit all the same.
+        app(ctx).invalidate_reference();
+        entered(ctx, result).await
     }
 
     /// Says that (the rest of) a delivery will not come. Doing it twice changes nothing. Refusals:

@@ -34,7 +34,7 @@ pub struct Expect {
 }
 
 /// Enters a delivery that is expected.
-pub async fn expect(tx: &Tx, cmd: Expect) -> Result<inbound_supply::Model, Failure> {
+pub async fn expect(tx: &Tx, cmd: &Expect) -> Result<inbound_supply::Model, Failure> {
     rows::require(tx, cmd.variant_id, cmd.warehouse_id).await?;
     let mut checks = Checks::new();
     checks.count("input.quantity", cmd.quantity, 1, MOST_UNITS);

@@ -45,7 +45,7 @@ async fn open(tx: &Tx, which: Expr) -> Result<(), DbErr> {
     let pairs = Query::select()
         .column((variant::Entity, variant::Column::Id))
         .column((warehouse::Entity, warehouse::Column::Id))
-        .exprs([0_i64; 5].map(Expr::val))
+        .exprs([0_i64; 4].map(Expr::val))
         .expr(Expr::val(tx.now))
         .from(variant::Entity)
         .from(warehouse::Entity)
@@ -60,7 +60,6 @@ async fn open(tx: &Tx, which: Expr) -> Result<(), DbErr> {
             stock::Column::OnHand,
             stock::Column::Reserved,
             stock::Column::Safety,
-            stock::Column::Incoming,
             stock::Column::Version,
             stock::Column::UpdatedAt,
         ])

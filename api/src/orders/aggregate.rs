@@ -11,6 +11,7 @@ use super::lifecycle::{self, Action};
 use crate::events::{Entry, Event};
 use crate::exceptions;
 use crate::failure::{Code, Failure, Problem};
+use crate::payments;
 use crate::tx::Tx;
 
 /// An order, locked.
@@ -102,18 +103,7 @@ impl Aggregate {
 
     /// Refuses if the caller decided on an older version.
     pub fn expect_version(&self, expected: Option<i64>) -> Result<(), Problem> {
-        match expected {
-            Some(expected) if expected != self.order.version => Err(Problem::new(
-                Code::StaleVersion,
-                format!(
-                    "the order is at version {}, not {expected}",
-                    self.order.version
-                ),
-            )
-            .at("input.expectedVersion")
-            .with(serde_json::json!({ "currentVersion": self.order.version }))),
-            _ => Ok(()),
-        }
+        expect_version(&self.order, expected)
     }
 
     /// Moves the status by the lifecycle's law, or refuses with `code`.
@@ -153,17 +143,39 @@ impl Aggregate {
         !self.holds.is_empty() || self.exceptions.iter().any(|exception| exception.blocking)
     }
 
+    /// Whether an exception of this kind is not settled.
+    pub fn has_open(&self, code: Code) -> bool {
+        let code = code.as_str();
+        self.exceptions
+            .iter()
+            .any(|exception| exception.code == code)
+    }
+
     /// Whether the money is there: authorised ≥ due and not run out, or the channel does not ask
-    /// for it.
+    /// for it. What has run out counts no more, even before the gateway has given it back.
     pub fn is_paid_for(&self, tx: &Tx, required: bool) -> bool {
         !required
             || self.order.total_minor == 0
-            || self.payment.as_ref().is_some_and(|payment| {
-                payment.authorized_minor >= self.order.total_minor
-                    && payment
-                        .authorization_expires_at
-                        .is_none_or(|until| tx.now < until)
-            })
+            || !self.has_open(Code::PaymentExpired)
+                && self.payment.as_ref().is_some_and(|payment| {
+                    payment.authorized_minor >= self.order.total_minor
+                        && payment
+                            .authorization_expires_at
+                            .is_none_or(|until| tx.now < until)
+                })
+    }
+
+    /// How much is set aside and not due, in minor units: all of it once the order has ended or
+    /// the authorisation has run out.
+    pub fn excess_minor(&self) -> i64 {
+        let Some(payment) = &self.payment else {
+            return 0;
+        };
+        let open = payments::open_minor(payment);
+        if lifecycle::is_terminal(self.order.status) || self.has_open(Code::PaymentExpired) {
+            return open;
+        }
+        (payment.authorized_minor - self.order.total_minor).clamp(0, std::cmp::max(open, 0))
     }
 
     /// Whether every unit that is still wanted is held.
@@ -286,6 +298,20 @@ impl Aggregate {
                     .into_query(),
             );
         }
+    }
+}
+
+/// Refuses if the caller decided on another version of an order.
+pub fn expect_version(order: &order::Model, expected: Option<i64>) -> Result<(), Problem> {
+    let current = order.version;
+    match expected {
+        Some(expected) if expected != current => Err(Problem::new(
+            Code::StaleVersion,
+            format!("the order is at version {current}, not {expected}"),
+        )
+        .at("input.expectedVersion")
+        .with(serde_json::json!({ "currentVersion": current }))),
+        _ => Ok(()),
     }
 }
 

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::order::Status;
-use entity::{OrderId, VariantId, WarehouseId, backorder, order_line};
+use entity::{
+    LineId, OrderId, VariantId, WarehouseId, backorder, order_line, reservation, stock_movement,
+};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 
 use super::aggregate::{self, Aggregate, missing};
 use crate::catalogue::Reference;
@@ -48,10 +50,33 @@ impl<'a> Allocation<'a> {
         variants: BTreeSet<VariantId>,
         orders: &[OrderId],
     ) -> Result<Allocation<'a>, Failure> {
-        let shelf = Shelf::lock(tx, variants.iter().copied()).await?;
+        let shelf = Shelf::lock(tx, variants).await?;
+        Allocation::around(tx, reference, shelf, orders).await
+    }
+
+    /// Locks the orders around stock that is locked: those asked for, and those that wait for what
+    /// is free there, or for what may become free because the orders asked for hold it.
+    pub async fn around(
+        tx: &Tx,
+        reference: &'a Reference,
+        shelf: Shelf,
+        orders: &[OrderId],
+    ) -> Result<Allocation<'a>, Failure> {
+        let held = if shelf.awaited().next().is_some() && !orders.is_empty() {
+            inventory::held_by(tx, orders).await?
+        } else {
+            BTreeSet::new()
+        };
+        let mut wanted: BTreeMap<VariantId, Vec<WarehouseId>> = BTreeMap::new();
+        for row in shelf.awaited() {
+            let key = (row.variant_id, row.warehouse_id);
+            if inventory::available(row) > 0 || held.contains(&key) {
+                wanted.entry(key.0).or_default().push(key.1);
+            }
+        }
         let mut waiters = Vec::new();
-        for variant in shelf.queued() {
-            waiters.extend(inventory::waiters(tx, variant, WAITERS).await?);
+        for (variant, warehouses) in wanted {
+            waiters.extend(inventory::waiters(tx, variant, &warehouses, WAITERS).await?);
         }
         let concerned = orders
             .iter()
@@ -84,8 +109,8 @@ impl<'a> Allocation<'a> {
     }
 
     /// Gives what is available to those who wait, oldest first. The head of a queue takes what
-    /// there is, even if it wants more; nobody overtakes it. Returns
-    /// how many got some.
+    /// there is where its channel is served, even if it wants more; nobody overtakes it there.
+    /// Returns how many got some.
     pub fn serve_waiters(&mut self, tx: &Tx) -> usize {
         let mut served = 0;
         for mut waiter in std::mem::take(&mut self.waiters) {
@@ -155,6 +180,80 @@ impl<'a> Allocation<'a> {
         );
     }
 
+    /// How many units of a variant can be promised to an order.
+    pub fn available(&self, order: OrderId, variant: VariantId) -> i64 {
+        self.shelf.available(variant, self.warehouses(order))
+    }
+
+    /// Lets go of units of an order's lines: first those that it neither has nor waits for, then
+    /// its places in queues, then what is held for it, soft before firm.
+    pub async fn give_up(
+        &mut self,
+        tx: &Tx,
+        order: OrderId,
+        units: &BTreeMap<LineId, i64>,
+    ) -> Result<(), Failure> {
+        let Some(aggregate) = self.orders.get_mut(&order) else {
+            return Ok(());
+        };
+        let version = aggregate.order.version;
+        let mut left: BTreeMap<LineId, i64> = BTreeMap::new();
+        for (id, units) in units {
+            let Some(line) = aggregate.line_mut(*id) else {
+                continue;
+            };
+            let mut more = units - std::cmp::min(*units, missing(line));
+            let waiting = std::cmp::min(more, line.backordered);
+            if waiting > 0 {
+                line.backordered -= waiting;
+                more -= waiting;
+                wait_for_less(tx, &mut self.waiters, *id, waiting).await?;
+            }
+            if more > 0 {
+                left.insert(*id, more);
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        use reservation::{Column, Status};
+        let held = reservation::Entity::find()
+            .filter(Column::LineId.is_in(left.keys().copied()))
+            .filter(Column::Status.is_in([Status::Active, Status::Allocated]))
+            // ACTIVE comes before ALLOCATED.
+            .order_by_asc(Column::Status)
+            .order_by_desc(Column::Id)
+            .all(tx.db())
+            .await?;
+        for mut held in held {
+            let Some(more) = left.get_mut(&held.line_id).filter(|more| **more > 0) else {
+                continue;
+            };
+            let freed = std::cmp::min(*more, held.quantity);
+            *more -= freed;
+            let update = reservation::Entity::update_many()
+                .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+                .filter(Column::Id.eq(held.id));
+            let update = if freed == held.quantity {
+                update.col_expr(Column::Status, Expr::value(Status::Released))
+            } else {
+                update.col_expr(Column::Quantity, Expr::value(held.quantity - freed))
+            };
+            update.exec(tx.db()).await?;
+            if let Some(line) = aggregate.line_mut(held.line_id) {
+                match held.status {
+                    Status::Active => line.reserved -= freed,
+                    _ => line.allocated -= freed,
+                }
+            }
+            held.quantity = freed;
+            let name = format!("free:{}:{version}", held.id);
+            self.shelf
+                .let_go(tx, &held, stock_movement::Kind::Release, name);
+        }
+        Ok(())
+    }
+
     /// Holds what an order wants and does not have, or lets it wait. Lines with an open exception
     /// of their own wait for the person first.
     pub fn hold_missing(&mut self, tx: &Tx, order: OrderId) {
@@ -179,6 +278,7 @@ impl<'a> Allocation<'a> {
                 let demand = Demand {
                     order_id: order,
                     line_id: line.id,
+                    channel_id: aggregate.order.channel_id,
                     variant_id: line.variant_id?,
                     quantity: missing(line),
                 };
@@ -200,8 +300,10 @@ impl<'a> Allocation<'a> {
             if demand.quantity > 0 && is_waiting {
                 wait_for_more(tx, &demand);
             } else if demand.quantity > 0 {
-                let expected = self.reference.expected(demand.variant_id, tx.now);
-                self.shelf.wait(tx, demand, expected);
+                let expected = self
+                    .reference
+                    .expected(demand.variant_id, warehouses, tx.now);
+                self.shelf.wait(tx, demand, warehouses, expected);
             }
         }
         if held > 0 || waits > 0 {
@@ -256,6 +358,43 @@ fn wait_for_more(tx: &Tx, demand: &Demand) {
             .filter(Column::Status.eq(backorder::Status::Waiting))
             .into_query(),
     );
+}
+
+/// Takes units off a line's place in the queue.
+async fn wait_for_less(
+    tx: &Tx,
+    waiters: &mut [backorder::Model],
+    line: LineId,
+    units: i64,
+) -> Result<(), Failure> {
+    use backorder::{Column, Status};
+    let place = backorder::Entity::find()
+        .filter(Column::LineId.eq(line))
+        .filter(Column::Status.eq(Status::Waiting))
+        .one(tx.db())
+        .await?;
+    let Some(place) = place else {
+        return Ok(());
+    };
+    let left = place.quantity - units;
+    let update = backorder::Entity::update_many()
+        .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+        .filter(Column::Id.eq(place.id));
+    // A place that is given up keeps the quantity it last waited for, since none is not a wait.
+    let update = if left > 0 {
+        update.col_expr(Column::Quantity, Expr::value(left))
+    } else {
+        update.col_expr(Column::Status, Expr::value(Status::Cancelled))
+    };
+    update.exec(tx.db()).await?;
+    if let Some(waiter) = waiters.iter_mut().find(|waiter| waiter.id == place.id) {
+        if left > 0 {
+            waiter.quantity = left;
+        } else {
+            waiter.status = Status::Cancelled;
+        }
+    }
+    Ok(())
 }
 
 /// Writes what a waiter still waits for; with nothing left, the place ends as `end`.

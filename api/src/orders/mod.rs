@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
+use entity::payment_transaction::{Kind, State};
 use entity::{
     ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
-    order_line, payment, payment_transaction, promotion, promotion_use, reservation,
-    stock_movement,
+    order_line, payment, payment_transaction, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -30,7 +30,11 @@ use crate::tx::Tx;
 pub mod aggregate;
 pub mod allocation;
 pub mod lifecycle;
+pub mod revise;
 pub mod stock;
+pub mod voids;
+
+pub use aggregate::expect_version;
 
 use aggregate::Aggregate;
 use allocation::Allocation;
@@ -57,7 +61,7 @@ impl Changed {
 pub const LONGEST_TEXT: usize = 4_000;
 
 /// Takes a text that a person wrote: not blank, not endless.
-fn text(field: &str, text: &str) -> Result<String, Problem> {
+pub fn text(field: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > LONGEST_TEXT || text.contains('\0') {
         return Err(Problem::new(
@@ -195,15 +199,7 @@ async fn give_back(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effect>, Fa
         .all(tx.db())
         .await?;
     for used in uses {
-        use promotion::Column;
-        promotion::Entity::update_many()
-            .col_expr(Column::UsageCount, Expr::col(Column::UsageCount).sub(1))
-            .filter(Column::Id.eq(used.promotion_id))
-            .exec(tx.db())
-            .await?;
-        promotion_use::Entity::delete_by_id((used.promotion_id, used.order_id))
-            .exec(tx.db())
-            .await?;
+        revise::give_back_promotion(tx, used.promotion_id, used.order_id).await?;
     }
     give_back_money(tx, aggregate).await
 }
@@ -214,7 +210,7 @@ async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effec
     let Some(payment) = aggregate.payment.as_mut() else {
         return Ok(Vec::new());
     };
-    let open = payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor;
+    let open = payments::open_minor(payment);
     if open <= 0 {
         return Ok(Vec::new());
     }
@@ -234,11 +230,14 @@ async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effec
         payments::void_settled(tx, payment);
         return Ok(Vec::new());
     }
+    if payments::in_flight(tx.db(), order.id, Kind::Void).await? {
+        return Ok(Vec::new());
+    }
     Ok(vec![payments::intend(
         tx,
         payment.id,
         order.id,
-        payment_transaction::Kind::Void,
+        Kind::Void,
         Money::new(open, order.currency),
         None,
     )])
@@ -273,7 +272,8 @@ async fn release(
     };
     let mut released = 0;
     for held in update.exec_with_returning(tx.db()).await? {
-        allocation.shelf.let_go(tx, &held, kind);
+        let name = format!("free:{}", held.id);
+        allocation.shelf.let_go(tx, &held, kind, name);
         released += held.quantity;
         if let Some(line) = allocation
             .orders
@@ -373,8 +373,8 @@ pub struct ResolveException {
 }
 
 /// Settles an exception by a person's word. The order goes on if that was the last thing that
-/// stopped it; a line that may not be backordered may now wait, since a person said so, and an
-/// order beyond its credit is taken on account.
+/// stopped it; a line that may not be backordered may now wait, since a person said so, an order
+/// beyond its credit is taken on account, and money that a gateway would not give back is back.
 pub async fn resolve_exception(
     tx: &Tx,
     reference: &Reference,
@@ -400,7 +400,13 @@ pub async fn resolve_exception(
             );
         };
         let required = reference.authorization_required(aggregate.order.channel_id);
-        needs_more_than_a_word(tx, aggregate, &aggregate.exceptions[place], required)?;
+        let paid = aggregate.is_paid_for(tx, required);
+        let voiding = payments::in_flight(tx.db(), row.order_id, Kind::Void).await?;
+        if let Some(message) = beyond_words(&row.code, paid, voiding) {
+            return Err(Problem::new(Code::OrderStateInvalid, message)
+                .at("input.id")
+                .into());
+        }
         let exception = aggregate.exceptions.remove(place);
         let status = if cmd.dismiss {
             ExceptionStatus::Dismissed
@@ -420,30 +426,18 @@ pub async fn resolve_exception(
         if exception.code == Code::CreditLimitExceeded.as_str() {
             take_credit(tx, aggregate).await?;
         }
+        if exception.code == Code::VoidDeclined.as_str() {
+            voids::take_word(tx, aggregate);
+        }
     }
     allocation.hold_missing(tx, row.order_id);
     allocation.put_back(tx);
     Ok(Changed::only(row.order_id))
 }
 
-/// Some faults no word of a person can settle: the order would pass its checks and then never
-/// find stock or money.
-fn needs_more_than_a_word(
-    tx: &Tx,
-    aggregate: &Aggregate,
-    exception: &order_exception::Model,
-    authorization_required: bool,
-) -> Result<(), Problem> {
-    let refuse = |message: &str| Err(Problem::new(Code::OrderStateInvalid, message).at("input.id"));
-    let paid = aggregate.is_paid_for(tx, authorization_required);
-    match beyond_words(&exception.code, paid) {
-        Some(message) => refuse(message),
-        None => Ok(()),
-    }
-}
-
-/// Why an exception cannot be settled by a person's word alone.
-fn beyond_words(code: &str, paid: bool) -> Option<&'static str> {
+/// Why an exception cannot be settled by a person's word alone: the order would pass its checks
+/// and then never find stock or money, or the gateway may still say otherwise.
+fn beyond_words(code: &str, paid: bool, voiding: bool) -> Option<&'static str> {
     let is = |one: Code| code == one.as_str();
     if is(Code::SkuUnknown) {
         return Some("there is nothing to send for an unknown SKU: cancel the order");
@@ -453,6 +447,9 @@ fn beyond_words(code: &str, paid: bool) -> Option<&'static str> {
     }
     if (is(Code::PaymentDeclined) || is(Code::PaymentExpired)) && !paid {
         return Some("the order is not paid for: retry the payment or cancel the order");
+    }
+    if is(Code::VoidDeclined) && voiding {
+        return Some(voids::ASKED_ALREADY);
     }
     None
 }
@@ -530,7 +527,8 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
                 .into(),
         );
     }
-    let in_flight = payments::in_flight(tx.db(), cmd.order_id).await?;
+    let in_flight = payments::in_flight(tx.db(), cmd.order_id, Kind::Authorization).await?
+        || payments::in_flight(tx.db(), cmd.order_id, Kind::Void).await?;
     let due = aggregate.order.total_minor;
     let Some(payment) = &aggregate.payment else {
         return Err(Problem::new(Code::PaymentInvalid, "the order is not paid by card").into());
@@ -542,13 +540,18 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
         return Err(Problem::new(Code::InProgress, "the last payment has no answer yet").into());
     }
     if payment.authorized_minor >= due {
-        return Err(Problem::new(Code::OrderStateInvalid, "the order is paid for already").into());
+        let reason = if aggregate.has_open(Code::VoidDeclined) {
+            voids::NOT_BACK
+        } else {
+            "the order is paid for already"
+        };
+        return Err(Problem::new(Code::OrderStateInvalid, reason).into());
     }
     let effect = payments::intend(
         tx,
         payment.id,
         cmd.order_id,
-        payment_transaction::Kind::Authorization,
+        Kind::Authorization,
         Money::new(due - payment.authorized_minor, aggregate.order.currency),
         Some(cmd.instrument.clone()),
     );
@@ -586,7 +589,7 @@ pub async fn settle_payment(
         (Settled::Nothing, _) | (Settled::Unknown { first: false }, _) => {
             return Ok(Changed::only(effect.order_id));
         }
-        (Settled::Succeeded, payment_transaction::Kind::Authorization) => {
+        (Settled::Succeeded, Kind::Authorization) => {
             aggregate.record(
                 tx,
                 Event::OrderPaymentAuthorized {
@@ -594,23 +597,31 @@ pub async fn settle_payment(
                     amount: effect.amount.minor,
                 },
             );
-            settle_payment_exceptions(tx, &mut aggregate);
-            if lifecycle::is_terminal(aggregate.order.status) {
-                effects = give_back(tx, &mut aggregate).await?;
-            }
+            effects = if lifecycle::is_terminal(aggregate.order.status) {
+                give_back(tx, &mut aggregate).await?
+            } else {
+                // The order may have been edited while the gateway was asked.
+                square(tx, &mut aggregate, None).await?
+            };
         }
-        (Settled::Succeeded, payment_transaction::Kind::Void) => aggregate.record(
-            tx,
-            Event::OrderPaymentVoided {
-                transaction_id: effect.id.0,
-                amount: effect.amount.minor,
-            },
-        ),
+        (Settled::Succeeded, Kind::Void) => {
+            voids::succeeded(tx, &mut aggregate, effect);
+            effects = if lifecycle::is_terminal(aggregate.order.status) {
+                give_back(tx, &mut aggregate).await?
+            } else {
+                square(tx, &mut aggregate, None).await?
+            };
+        }
         (Settled::Succeeded, _) => {}
-        (Settled::Declined, _) => {
+        (Settled::Declined, kind) => {
             let Answer::Declined { code } = answer else {
                 return Err(Failure::Internal("declined by no decline".to_owned()));
             };
+            if kind == Kind::Void {
+                voids::declined(tx, &mut aggregate, effect, code);
+                aggregate.save(tx);
+                return Ok(Changed::only(effect.order_id));
+            }
             aggregate.order.payment_status = PaymentStatus::Pending;
             aggregate.record(
                 tx,
@@ -619,11 +630,9 @@ pub async fn settle_payment(
                     reason: code.clone(),
                 },
             );
-            let known = aggregate
-                .exceptions
-                .iter()
-                .any(|exception| exception.code == Code::PaymentDeclined.as_str());
-            if !known && !lifecycle::is_terminal(aggregate.order.status) {
+            if !aggregate.has_open(Code::PaymentDeclined)
+                && !lifecycle::is_terminal(aggregate.order.status)
+            {
                 let finding = Finding {
                     code: Code::PaymentDeclined,
                     line: None,
@@ -635,7 +644,7 @@ pub async fn settle_payment(
                 open_exception(tx, &mut aggregate, &finding);
             }
         }
-        (Settled::NotExecuted, _) => {
+        (Settled::NotExecuted, kind) => {
             aggregate.order.payment_status = PaymentStatus::Pending;
             aggregate.record(
                 tx,
@@ -643,6 +652,26 @@ pub async fn settle_payment(
                     transaction_id: effect.id.0,
                 },
             );
+            // An order without any money ends when its hold runs out; one that lacks a part waits
+            // for a person.
+            let has_money = aggregate
+                .payment
+                .as_ref()
+                .is_some_and(|payment| payment.authorized_minor > 0);
+            if kind == Kind::Authorization
+                && has_money
+                && !lifecycle::is_terminal(aggregate.order.status)
+            {
+                let finding = Finding {
+                    code: Code::PaymentDeclined,
+                    line: None,
+                    field: "payment".to_owned(),
+                    message: "the gateway never set the rest of the amount aside".to_owned(),
+                    details: serde_json::json!({ "due": effect.amount.minor }),
+                    rule: None,
+                };
+                open_exception(tx, &mut aggregate, &finding);
+            }
         }
         (Settled::Unknown { first: true }, _) => {
             aggregate.order.payment_status = PaymentStatus::Unknown;
@@ -663,18 +692,194 @@ pub async fn settle_payment(
     })
 }
 
+/// Brings what is set aside for a live order to what is due: total - authorised, taken from the
+/// ledger, so that any number of changes ends exact. Of a card, one thing is asked at a time: what
+/// changes meanwhile is squared when the answer comes. A card that was declined is not asked again
+/// unless another instrument is given.
+pub async fn square(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    instrument: Option<&str>,
+) -> Result<Vec<Effect>, Failure> {
+    if aggregate.has_open(Code::PaymentExpired) && !aggregate.is_paid_for(tx, true) {
+        // What ran out pays for nothing, whatever is due: it has to come back first.
+        return Ok(Vec::new());
+    }
+    if aggregate.is_paid_for(tx, true) {
+        settle_payment_exceptions(tx, aggregate);
+    }
+    if aggregate.excess_minor() == 0 {
+        let refused = Code::VoidDeclined.as_str();
+        settle_found(tx, aggregate, "the money is due again", |open| {
+            open.code == refused
+        });
+    }
+    let order = &aggregate.order;
+    let Some(payment) = aggregate.payment.as_mut() else {
+        return Ok(Vec::new());
+    };
+    let missing = order.total_minor - payment.authorized_minor;
+    if missing == 0 {
+        return Ok(Vec::new());
+    }
+    match order.payment_method {
+        PaymentMethod::External => {
+            payments::authorize_settled(tx, payment, order.total_minor);
+            Ok(Vec::new())
+        }
+        PaymentMethod::Account => {
+            square_account(tx, aggregate, missing).await?;
+            Ok(Vec::new())
+        }
+        PaymentMethod::Card => square_card(tx, aggregate, missing, instrument).await,
+    }
+}
+
+/// Takes more credit if it fits under the limit, or gives back what is no longer needed.
+async fn square_account(tx: &Tx, aggregate: &mut Aggregate, missing: i64) -> Result<(), Failure> {
+    use customer::Column;
+    let total = aggregate.order.total_minor;
+    let Some(customer) = aggregate.order.customer_id else {
+        return Ok(());
+    };
+    // Nothing was taken for an order without credit, and a person must say that it may be.
+    let over = Code::CreditLimitExceeded.as_str();
+    let refused = [&over, &Code::CreditNotGranted.as_str()]
+        .iter()
+        .any(|code| aggregate.exceptions.iter().any(|open| open.code == **code));
+    let mut update = customer::Entity::update_many()
+        .col_expr(
+            Column::CreditUsedMinor,
+            Expr::col(Column::CreditUsedMinor).add(missing),
+        )
+        .filter(Column::Id.eq(customer))
+        .filter(Column::CreditCurrency.eq(aggregate.order.currency));
+    if missing > 0 {
+        update = update.filter(
+            Expr::col(Column::CreditUsedMinor)
+                .add(missing)
+                .lte(Expr::col(Column::CreditLimitMinor)),
+        );
+    }
+    let taken = update.exec(tx.db()).await?.rows_affected > 0;
+    if !taken && !refused {
+        let finding = Finding {
+            code: Code::CreditLimitExceeded,
+            line: None,
+            field: "payment.method".to_owned(),
+            message: "the order would exceed the customer's credit limit".to_owned(),
+            details: serde_json::json!({ "due": missing, "currency": aggregate.order.currency }),
+            rule: None,
+        };
+        open_exception(tx, aggregate, &finding);
+    }
+    if !taken {
+        return Ok(());
+    }
+    if let Some(payment) = aggregate.payment.as_mut() {
+        payments::authorize_settled(tx, payment, total);
+    }
+    settle_found(tx, aggregate, "the credit is enough now", |open| {
+        open.code == over
+    });
+    Ok(())
+}
+
+async fn square_card(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    missing: i64,
+    instrument: Option<&str>,
+) -> Result<Vec<Effect>, Failure> {
+    let order = &aggregate.order;
+    let Some(payment) = aggregate.payment.as_ref() else {
+        return Ok(Vec::new());
+    };
+    if !payments::open_effects(tx.db(), order.id).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let amount = Money::new(missing.abs(), order.currency);
+    if missing < 0 {
+        // What is captured, or about to be, is a refund's to give back.
+        let free =
+            payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor;
+        if free < amount.minor {
+            return Ok(Vec::new());
+        }
+        let kind = Kind::Void;
+        let effect = payments::intend(tx, payment.id, order.id, kind, amount, None);
+        return Ok(vec![effect]);
+    }
+    let declined = [
+        Code::PaymentDeclined.as_str(),
+        Code::PaymentExpired.as_str(),
+    ];
+    let instrument = match instrument {
+        Some(instrument) => Some(instrument.to_owned()),
+        None if aggregate
+            .exceptions
+            .iter()
+            .any(|open| declined.contains(&open.code)) =>
+        {
+            None
+        }
+        None => payments::last_instrument(tx, order.id).await?,
+    };
+    let Some(instrument) = instrument else {
+        // A card that was never asked for anything: the order was free until now.
+        let known = aggregate
+            .exceptions
+            .iter()
+            .any(|open| declined.contains(&open.code));
+        if !known {
+            let finding = Finding {
+                code: Code::PaymentDeclined,
+                line: None,
+                field: "payment".to_owned(),
+                message: "there is no card to ask for what the order comes to".to_owned(),
+                details: serde_json::json!({ "due": missing, "currency": order.currency }),
+                rule: None,
+            };
+            open_exception(tx, aggregate, &finding);
+        }
+        return Ok(Vec::new());
+    };
+    let kind = Kind::Authorization;
+    let effect = payments::intend(tx, payment.id, order.id, kind, amount, Some(instrument));
+    aggregate.record(
+        tx,
+        Event::OrderPaymentRequested {
+            transaction_id: effect.id.0,
+            amount: effect.amount.minor,
+        },
+    );
+    Ok(vec![effect])
+}
+
 /// A payment that came after all settles the exceptions about it.
 fn settle_payment_exceptions(tx: &Tx, aggregate: &mut Aggregate) {
     let about_payment = [
         Code::PaymentDeclined.as_str(),
         Code::PaymentExpired.as_str(),
     ];
-    let (paid, rest) = std::mem::take(&mut aggregate.exceptions)
+    settle_found(tx, aggregate, "the payment was authorised", |open| {
+        about_payment.contains(&open.code)
+    });
+}
+
+/// Settles the open exceptions that something has put right.
+pub fn settle_found(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    resolution: &str,
+    is_right: impl Fn(&order_exception::Model) -> bool,
+) {
+    let (right, rest) = std::mem::take(&mut aggregate.exceptions)
         .into_iter()
-        .partition::<Vec<_>, _>(|exception| about_payment.contains(&exception.code));
+        .partition::<Vec<_>, _>(is_right);
     aggregate.exceptions = rest;
-    for exception in paid {
-        close_exception(tx, aggregate, exception, "the payment was authorised");
+    for exception in right {
+        close_exception(tx, aggregate, exception, resolution);
     }
 }
 
@@ -745,7 +950,7 @@ pub async fn with_expired_holds(
 /// that is under way keeps the hold alive, for half an hour at most.
 pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result<Changed, Failure> {
     let mut allocation = lock_with_stock(tx, reference, id).await?;
-    let in_flight = payments::in_flight(tx.db(), id).await?;
+    let in_flight = payments::in_flight(tx.db(), id, Kind::Authorization).await?;
     if in_flight {
         use reservation::Column;
         let young = tx.now - chrono::Duration::minutes(OLDEST_HOLD_MINUTES);
@@ -780,7 +985,13 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     let required = allocation.authorization_required(id);
     if let Some(aggregate) = allocation.orders.get_mut(&id) {
         let declined = Code::PaymentDeclined.as_str();
+        // One that has money set aside was paid for before it was edited.
+        let has_money = aggregate
+            .payment
+            .as_ref()
+            .is_some_and(|payment| payment.authorized_minor > 0);
         let only_unpaid = !aggregate.is_paid_for(tx, required)
+            && !has_money
             && !in_flight
             && aggregate.holds.is_empty()
             && aggregate
@@ -916,12 +1127,31 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
+    fn open_exceptions(&self) -> impl Iterator<Item = &order_exception::Model> {
+        use ExceptionStatus::{Assigned, Open};
+        self.exceptions
+            .iter()
+            .filter(|exception| matches!(exception.status, Open | Assigned))
+    }
+
+    fn has_open(&self, code: Code) -> bool {
+        let code = code.as_str();
+        self.open_exceptions()
+            .any(|exception| exception.code == code)
+    }
+
+    fn in_flight(&self, kind: Kind) -> bool {
+        self.transactions.iter().any(|one| {
+            one.kind == kind && matches!(one.state, State::Ready | State::Sent | State::Unknown)
+        })
+    }
+
     /// Why an action that the order's status allows would find nothing to act on.
     fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
-        use payment_transaction::{Kind, State};
         let paid = self
             .payment
             .is_some_and(|payment| payment.authorized_minor >= order.total_minor);
+        let voiding = self.in_flight(Kind::Void);
         match action {
             Action::ReleaseHold => self
                 .holds
@@ -929,30 +1159,34 @@ impl Around<'_> {
                 .all(|hold| hold.released_at.is_some())
                 .then_some("no hold stands"),
             Action::ResolveException => {
-                let paid = paid || !self.authorization_required;
+                let paid =
+                    !self.authorization_required || paid && !self.has_open(Code::PaymentExpired);
                 let mut reason = Some("no exception is open");
-                for exception in self.exceptions {
-                    use ExceptionStatus::{Assigned, Open};
-                    if matches!(exception.status, Open | Assigned) {
-                        reason = beyond_words(&exception.code, paid);
-                        if reason.is_none() {
-                            break;
-                        }
+                for exception in self.open_exceptions() {
+                    reason = beyond_words(&exception.code, paid, voiding);
+                    if reason.is_none() {
+                        break;
                     }
                 }
                 reason
             }
             Action::RetryPayment => {
-                let in_flight = self.transactions.iter().any(|one| {
-                    one.kind == Kind::Authorization
-                        && matches!(one.state, State::Ready | State::Sent | State::Unknown)
-                });
                 if order.payment_method != PaymentMethod::Card || self.payment.is_none() {
                     Some("the order is not paid by card")
-                } else if in_flight {
+                } else if voiding || self.in_flight(Kind::Authorization) {
                     Some("the last payment has no answer yet")
                 } else {
-                    paid.then_some("the order is paid for already")
+                    match self.has_open(Code::VoidDeclined) {
+                        true => paid.then_some(voids::NOT_BACK),
+                        false => paid.then_some("the order is paid for already"),
+                    }
+                }
+            }
+            Action::RetryVoid => {
+                if self.has_open(Code::VoidDeclined) {
+                    voiding.then_some(voids::ASKED_ALREADY)
+                } else {
+                    Some(voids::NONE_DECLINED)
                 }
             }
             _ => None,

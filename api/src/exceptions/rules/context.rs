@@ -102,6 +102,27 @@ pub struct OrderContext {
     pub channel_id: ChannelId,
     /// The channel's code.
     pub channel: String,
+    /// What the order itself says.
+    pub order: Particulars,
+    /// When the customer ordered, by the clocks of the channel's time zone.
+    pub placed_locally: NaiveDateTime,
+    /// The customer's code; none = a guest.
+    pub customer: Option<String>,
+    /// What was ordered before.
+    pub history: History,
+    /// Where it goes.
+    pub shipping: AddressContext,
+    /// Where the bill goes.
+    pub billing: AddressContext,
+    /// The lines, in their order.
+    pub lines: Vec<LineContext>,
+    /// The codes of what the checks found.
+    pub findings: Vec<String>,
+}
+
+/// What an order itself says, without what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Particulars {
     /// The currency of every amount.
     pub currency: Currency,
     /// What is due, in minor units.
@@ -122,26 +143,12 @@ pub struct OrderContext {
     pub promotion_codes: Vec<String>,
     /// When the customer ordered.
     pub placed_at: DateTime<Utc>,
-    /// The same by the clocks of the channel's time zone.
-    pub placed_locally: NaiveDateTime,
     /// How it came in.
     pub source: String,
-    /// The customer's code; none = a guest.
-    pub customer: Option<String>,
     /// The group whose prices it got.
     pub group: Option<String>,
     /// Where its notices go.
     pub email: Option<String>,
-    /// What was ordered before.
-    pub history: History,
-    /// Where it goes.
-    pub shipping: AddressContext,
-    /// Where the bill goes.
-    pub billing: AddressContext,
-    /// The lines, in their order.
-    pub lines: Vec<LineContext>,
-    /// The codes of what the checks found.
-    pub findings: Vec<String>,
 }
 
 /// What the same customer ordered before, over all channels; what was not counted is 0.
@@ -218,12 +225,12 @@ impl OrderContext {
     }
 
     fn email_domain(&self) -> &str {
-        let email = self.email.as_deref().unwrap_or_default();
+        let email = self.order.email.as_deref().unwrap_or_default();
         email.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
     fn money(&self, minor: i64) -> Value<'_> {
-        Value::Number(Money::new(minor, self.currency).to_decimal())
+        Value::Number(Money::new(minor, self.order.currency).to_decimal())
     }
 }
 
@@ -281,25 +288,25 @@ const TEXTS: Type = Type::List(&Type::Text);
 #[rustfmt::skip]
 pub static FIELDS: &[Field] = &[
     field("order.channel", Type::Text, |it| text(&it.channel), "The channel's code."),
-    field("order.currency", Type::Text, |it| text(it.currency.code()), "The ISO 4217 code of every amount."),
-    field("order.total", Type::Number, |it| it.money(it.total_minor), "What is due, in major units of the currency."),
-    field("order.subtotal", Type::Number, |it| it.money(it.subtotal_minor), "The lines before discounts."),
-    field("order.discount", Type::Number, |it| it.money(it.discount_minor), "The discounts on the lines."),
-    field("order.shipping", Type::Number, |it| it.money(it.shipping_minor), "Shipping after its discount."),
-    field("order.taxTotal", Type::Number, |it| it.money(it.tax_minor), "All tax, that on shipping included."),
+    field("order.currency", Type::Text, |it| text(it.order.currency.code()), "The ISO 4217 code of every amount."),
+    field("order.total", Type::Number, |it| it.money(it.order.total_minor), "What is due, in major units of the currency."),
+    field("order.subtotal", Type::Number, |it| it.money(it.order.subtotal_minor), "The lines before discounts."),
+    field("order.discount", Type::Number, |it| it.money(it.order.discount_minor), "The discounts on the lines."),
+    field("order.shipping", Type::Number, |it| it.money(it.order.shipping_minor), "Shipping after its discount."),
+    field("order.taxTotal", Type::Number, |it| it.money(it.order.tax_minor), "All tax, that on shipping included."),
     field("order.lineCount", Type::Number, |it| count(it.lines.len()), "How many lines it has."),
     field("order.unitCount", Type::Number, |it| count(it.lines.iter().map(|line| line.quantity).sum::<i64>()), "How many units it has."),
-    field("order.serviceLevel", Type::Text, |it| text(&it.service_level), "The shipping service in capitals: STANDARD, EXPRESS …"),
-    field("order.paymentMethod", Type::Text, |it| text(&it.payment_method), "CARD, ACCOUNT or EXTERNAL."),
-    field("order.promotionCodes", TEXTS, |it| texts(&it.promotion_codes), "The promotion codes that were given, in capitals, whatever became of them."),
-    field("order.placedAt", Type::Time, |it| Value::Time(it.placed_at), "When the customer ordered."),
+    field("order.serviceLevel", Type::Text, |it| text(&it.order.service_level), "The shipping service in capitals: STANDARD, EXPRESS …"),
+    field("order.paymentMethod", Type::Text, |it| text(&it.order.payment_method), "CARD, ACCOUNT or EXTERNAL."),
+    field("order.promotionCodes", TEXTS, |it| texts(&it.order.promotion_codes), "The promotion codes that were given, in capitals, whatever became of them."),
+    field("order.placedAt", Type::Time, |it| Value::Time(it.order.placed_at), "When the customer ordered."),
     field("order.localHour", Type::Number, |it| count(it.placed_locally.hour()), "The hour of placedAt in the channel's time zone, 0 to 23."),
     field("order.localMinute", Type::Number, |it| count(it.placed_locally.minute()), "The minute of placedAt in the channel's time zone, 0 to 59."),
     field("order.localWeekday", Type::Number, |it| count(it.placed_locally.weekday().number_from_monday()), "The weekday of placedAt in the channel's time zone, 1 = Monday to 7 = Sunday."),
     field("order.guest", Type::Truth, |it| Value::Truth(it.customer.is_none()), "Whether it was ordered without a customer of ours."),
-    field("order.source", Type::Text, |it| text(&it.source), "How it came in: API, BULK, IMPORT, STAFF or WEBHOOK."),
+    field("order.source", Type::Text, |it| text(&it.order.source), "How it came in: API, BULK, IMPORT, STAFF or WEBHOOK."),
     field("customer.code", Type::Text, |it| known(&it.customer), "The customer's code; empty for a guest."),
-    field("customer.group", Type::Text, |it| known(&it.group), "The code of the customer's group; empty if it has none."),
+    field("customer.group", Type::Text, |it| known(&it.order.group), "The code of the customer's group; empty if it has none."),
     personal(field("customer.emailDomain", Type::Text, |it| text(it.email_domain()), "What follows the @ of the e-mail address; empty if there is none.")),
     history(Count::Any, field("customer.isFirstOrder", Type::Truth, |it| Value::Truth(it.earlier(Count::Any) == 0), "Whether orderCount is 0.")),
     history(Count::Orders, field("customer.orderCount", Type::Number, |it| count(it.earlier(Count::Orders)), "How many earlier orders of the customer were not cancelled, rejected or expired; a guest is known by the e-mail address. Counted up to 1,000, over all channels.")),

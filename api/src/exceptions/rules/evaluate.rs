@@ -185,6 +185,7 @@ impl<'a> Run<'a> {
     fn value(&mut self, node: &'a Node) -> Result<Value<'a>, Fault> {
         self.spend(1)?;
         Ok(match node {
+            Node::Constant(Value::Text(text)) => Value::Text(Cow::Borrowed(text)),
             Node::Constant(value) => value.clone(),
             Node::Field(field) => {
                 let value = (field.read)(self.context);
@@ -208,7 +209,7 @@ impl<'a> Run<'a> {
             }
             Node::Compare(comparison, sides) => {
                 let (left, right) = (self.value(&sides[0])?, self.value(&sides[1])?);
-                Value::Truth(self.compare(*comparison, &left, &right)?)
+                Value::Truth(compare(*comparison, &left, &right)?)
             }
             Node::Negate(inner) => Value::Number(-self.number(inner)?),
             Node::Sum(sum, sides) => Value::Number(work_out(
@@ -222,12 +223,13 @@ impl<'a> Run<'a> {
             }
             Node::In(sides) => {
                 let (value, list) = (self.value(&sides[0])?, self.list(&sides[1])?);
-                let mut found = false;
                 for one in &list {
                     self.spend(1)?;
-                    found = found || self.compare(Comparison::Equal, &value, one)?;
+                    if compare(Comparison::Equal, &value, one)? {
+                        return Ok(Value::Truth(true));
+                    }
                 }
-                Value::Truth(found)
+                Value::Truth(false)
             }
             Node::Size(inner) => {
                 let size = match self.value(inner)? {
@@ -268,29 +270,6 @@ impl<'a> Run<'a> {
             (Err(fault), _) => Err(fault),
             (Ok(_), right) => right,
         }
-    }
-
-    fn compare(
-        &mut self,
-        comparison: Comparison,
-        left: &Value<'a>,
-        right: &Value<'a>,
-    ) -> Result<bool, Fault> {
-        let ordering = match (left, right) {
-            (Value::Truth(left), Value::Truth(right)) => left.cmp(right),
-            (Value::Number(left), Value::Number(right)) => left.cmp(right),
-            (Value::Text(left), Value::Text(right)) => left.cmp(right),
-            (Value::Time(left), Value::Time(right)) => left.cmp(right),
-            _ => return Err(wrong_kind()),
-        };
-        Ok(match comparison {
-            Comparison::Equal => ordering.is_eq(),
-            Comparison::NotEqual => ordering.is_ne(),
-            Comparison::Less => ordering.is_lt(),
-            Comparison::AtMost => ordering.is_le(),
-            Comparison::More => ordering.is_gt(),
-            Comparison::AtLeast => ordering.is_ge(),
-        })
     }
 
     /// Asks about one value after another. As with `&&` and `||`, a value that decides an
@@ -336,6 +315,25 @@ impl<'a> Run<'a> {
             (Walk::Filter | Walk::Map, None) => Ok(Value::List(kept)),
         }
     }
+}
+
+/// Compares two values of one kind.
+fn compare(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Result<bool, Fault> {
+    let ordering = match (left, right) {
+        (Value::Truth(left), Value::Truth(right)) => left.cmp(right),
+        (Value::Number(left), Value::Number(right)) => left.cmp(right),
+        (Value::Text(left), Value::Text(right)) => left.cmp(right),
+        (Value::Time(left), Value::Time(right)) => left.cmp(right),
+        _ => return Err(wrong_kind()),
+    };
+    Ok(match comparison {
+        Comparison::Equal => ordering.is_eq(),
+        Comparison::NotEqual => ordering.is_ne(),
+        Comparison::Less => ordering.is_lt(),
+        Comparison::AtMost => ordering.is_le(),
+        Comparison::More => ordering.is_gt(),
+        Comparison::AtLeast => ordering.is_ge(),
+    })
 }
 
 /// What has more than 28 digits is rounded at the last; no sum or product of amounts has.

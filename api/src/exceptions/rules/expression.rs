@@ -142,6 +142,20 @@ impl Expression {
         })
     }
 
+    /// Everything that its answer can follow from.
+    pub fn sees(&self, context: &OrderContext) -> Json {
+        let fields = self.fields.iter().map(|place| &FIELDS[*place]);
+        let values = fields.map(|field| match field.kind {
+            LINES => json!(context.lines.len()),
+            _ => shown((field.read)(context)),
+        });
+        let lines = context.lines.iter().map(|line| {
+            let fields = self.line_fields.iter().map(|place| &LINE_FIELDS[*place]);
+            fields.map(|field| shown((field.read)(line))).collect()
+        });
+        json!([values.collect::<Vec<_>>(), lines.collect::<Vec<Json>>()])
+    }
+
     /// The values that it asks for. Of the lines, those that were found, else the first.
     fn facts(&self, context: &OrderContext, matched: &BTreeSet<usize>) -> Json {
         let mut facts: Map<String, Json> = self

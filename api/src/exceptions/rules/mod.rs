@@ -1,8 +1,8 @@
 //! Rules as data: an expression over the order, and what follows where it is true.
 //!
-//! A rule judges the orders that come while it is enabled, and those that are judged afresh. What
-//! it found stays found, under the version that found it, until a person settles it: neither a
-//! change of the rule nor its end releases an order, or stops one.
+//! A rule judges the orders that come while it is enabled, and those edits that change what it
+//! sees. What it found stays found, under the version that found it, until a person settles it or
+//! an edit puts it right: neither a change of the rule nor its end releases an order, or stops one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub mod context;
 pub mod evaluate;
 pub mod expression;
 
-pub use context::{AddressContext, Count, History, LineContext, OrderContext};
+pub use context::{AddressContext, Count, History, LineContext, OrderContext, Particulars};
 pub use evaluate::Fault;
 pub use expression::{Answer, Expression, Mistake};
 
@@ -47,6 +47,14 @@ impl Rule {
         let expression = Arc::new(Expression::compile(&row.expression));
         let row = Arc::new(row);
         Rule { row, expression }
+    }
+
+    /// Whether it sees something else in an order than before.
+    fn sees_a_change(&self, before: &OrderContext, after: &OrderContext) -> bool {
+        self.expression
+            .as_ref()
+            .as_ref()
+            .is_ok_and(|expression| expression.sees(before) != expression.sees(after))
     }
 
     /// Whether it judges the orders of a channel.
@@ -145,6 +153,23 @@ impl RuleSet {
             .filter(|rule| rule.judges(context.channel_id))
             .filter_map(|rule| rule.judge(context))
             .collect()
+    }
+
+    /// The rules that see something else in an order than before, and what they find wrong with it
+    /// now.
+    pub fn judge_change(
+        &self,
+        before: &OrderContext,
+        after: &OrderContext,
+    ) -> (BTreeSet<ExceptionRuleId>, Vec<Finding>) {
+        let concerned: Vec<&Rule> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.judges(after.channel_id) && rule.sees_a_change(before, after))
+            .collect();
+        let found = concerned.iter().filter_map(|rule| rule.judge(after));
+        let ids = concerned.iter().map(|rule| rule.row.id);
+        (ids.collect(), found.collect())
     }
 }
 

@@ -3,7 +3,6 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
 use entity::{TimeZone, UnknownTimeZone, channel};
-use rust_decimal::Decimal;
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 
 use super::warehouses::Warehouse;
@@ -16,7 +15,7 @@ use crate::graphql::errors::fault;
 use crate::graphql::ids::{from_globals, to_global};
 use crate::graphql::loaders::{WarehousesOf, load, load_all};
 use crate::graphql::pagination::{Rows, Sort, cost, page};
-use crate::graphql::scalars::{CurrencyCode, Money, minor, money};
+use crate::graphql::scalars::{CurrencyCode, Decimal, Money, minor, money};
 use crate::graphql::{Allowed, app};
 
 /// Whether the prices of a channel contain the tax. Values may be added.
@@ -72,7 +71,7 @@ impl From<channel::Model> for Channel {
 #[Object]
 impl Channel {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

@@ -59,7 +59,7 @@ pub(super) fn for_seen_channels(
 }
 
 /// Whether the caller sees what is for one channel, or for all.
-pub(super) fn sees(ctx: &Context<'_>, channel: Option<ChannelId>) -> bool {
+pub fn sees(ctx: &Context<'_>, channel: Option<ChannelId>) -> bool {
     channel.is_none_or(|channel| principal(ctx).is_ok_and(|caller| caller.sees(channel)))
 }
 

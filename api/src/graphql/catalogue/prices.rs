@@ -3,7 +3,6 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 use chrono::{DateTime, Utc};
 use entity::{ChannelId, price, price_list};
-use rust_decimal::Decimal;
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 
 use super::channels::Channel;
@@ -17,7 +16,7 @@ use crate::graphql::filters::{IdFilter, StringFilter, condition, filter};
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::loaders::load;
 use crate::graphql::pagination::{Rows, Sort, cost, page};
-use crate::graphql::scalars::{CurrencyCode, Money, minor, money};
+use crate::graphql::scalars::{CurrencyCode, Decimal, Money, minor, money};
 use crate::graphql::{Allowed, app};
 
 /// A price list. Among those that fit an order, the one of the highest rank that has the variant
@@ -35,7 +34,7 @@ impl From<price_list::Model> for PriceList {
 #[Object]
 impl PriceList {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

@@ -1,6 +1,6 @@
 //! Products, variants and their codes on the wire.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_graphql::{
     Context, Enum, ID, InputObject, Json, MaybeUndefined, Object, OneofObject, Result, SimpleObject,
@@ -61,7 +61,7 @@ pub struct MetadataInput {
     pub value: String,
 }
 
-fn metadata(entries: Vec<MetadataInput>) -> BTreeMap<String, String> {
+fn metadata(entries: Vec<MetadataInput>) -> Vec<(String, String)> {
     entries
         .into_iter()
         .map(|entry| (entry.key, entry.value))
@@ -87,7 +87,7 @@ impl From<products::Created> for Product {
 #[Object]
 impl Product {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -158,7 +158,7 @@ impl From<variant::Model> for Variant {
 #[Object]
 impl Variant {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -319,6 +319,32 @@ fn seen_products(ctx: &Context<'_>) -> Result<Select<product::Entity>> {
         .cond_where(variant::Column::Id.in_subquery(listed(channels)))
         .to_owned();
     Ok(rows.filter(product::Column::Id.in_subquery(sold)))
+}
+
+/// Whether the caller sees a variant: any, or one that its channels sell.
+pub async fn sees_variant(ctx: &Context<'_>, id: VariantId) -> Result<bool> {
+    sees_one_of(ctx, [id]).await
+}
+
+/// Whether the caller sees a product: any, or one with variants that its channels sell.
+pub async fn sees_product(ctx: &Context<'_>, id: ProductId) -> Result<bool> {
+    if confined(ctx)?.is_none() {
+        return Ok(true);
+    }
+    let variants = load(ctx, VariantsOf(id)).await?.unwrap_or_default();
+    sees_one_of(ctx, variants.into_iter().map(|variant| variant.id)).await
+}
+
+async fn sees_one_of(
+    ctx: &Context<'_>,
+    variants: impl IntoIterator<Item = VariantId>,
+) -> Result<bool> {
+    let Some(channels) = confined(ctx)? else {
+        return Ok(true);
+    };
+    let listings = load_all(ctx, variants.into_iter().map(ListingsOf)).await?;
+    let mut listings = listings.into_iter().flatten();
+    Ok(listings.any(|listing| channels.contains(&listing.channel_id)))
 }
 
 enum_filter! {
@@ -694,7 +720,7 @@ pub struct ProductCreateInput {
     pub title: String,
     /// What it is, at most 4,000 characters.
     pub description: Option<String>,
-    /// Key-values that everyone sees, at most 100.
+    /// Key-values that everyone sees, at most 100; of two with the same key, the last.
     #[graphql(default, validator(max_items = 100))]
     pub metadata: Vec<MetadataInput>,
     /// Its variants, at most 100; more can be made later.
@@ -729,7 +755,7 @@ pub struct ProductUpdateInput {
     pub title: Option<String>,
     /// What it is, at most 4,000 characters; null removes it.
     pub description: MaybeUndefined<String>,
-    /// All its key-values, at most 100.
+    /// All its key-values, at most 100; of two with the same key, the last.
     #[graphql(validator(max_items = 100))]
     pub metadata: Option<Vec<MetadataInput>>,
 }

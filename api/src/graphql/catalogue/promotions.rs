@@ -3,7 +3,6 @@
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, OneofObject, Result};
 use chrono::{DateTime, Utc};
 use entity::{ChannelId, Rate, promotion};
-use rust_decimal::Decimal;
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 
 use super::channels::Channel;
@@ -19,7 +18,7 @@ use crate::graphql::filters::{
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::loaders::load;
 use crate::graphql::pagination::{Rows, Sort, cost, page};
-use crate::graphql::scalars::{CurrencyCode, Money, minor, money};
+use crate::graphql::scalars::{CurrencyCode, Decimal, Money, minor, money};
 use crate::graphql::{Allowed, app};
 
 /// What a promotion gives. Values may be added.
@@ -56,7 +55,7 @@ impl Promotion {
 #[Object]
 impl Promotion {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -85,7 +84,7 @@ impl Promotion {
 
     /// The share, of PERCENT: 0.15 is 15 %.
     async fn percent(&self) -> Option<Decimal> {
-        self.0.percent.map(|rate| rate.0)
+        self.0.percent.map(|rate| Decimal(rate.0))
     }
 
     /// The amount, of AMOUNT.
@@ -331,7 +330,7 @@ impl PromotionCreateInput {
             ),
         };
         let benefit = match self.benefit {
-            PromotionBenefitInput::Percent(share) => Benefit::Percent(Rate(share.normalize())),
+            PromotionBenefitInput::Percent(share) => Benefit::Percent(Rate(share.0.normalize())),
             PromotionBenefitInput::Amount(amount) => {
                 Benefit::Amount(in_minor(amount, "input.benefit.amount")?)
             }

@@ -3,7 +3,6 @@
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
 use entity::{Rate, shipping_rate, shipping_zone, tax_rate};
-use rust_decimal::Decimal;
 use sea_orm::{EntityTrait, Order, QueryFilter};
 
 use super::channels::Channel;
@@ -16,7 +15,7 @@ use crate::graphql::filters::{StringFilter, condition, filter};
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::loaders::{RatesOf, load};
 use crate::graphql::pagination::{Rows, Sort, cost, page};
-use crate::graphql::scalars::{Money, MoneyInput, minor, money};
+use crate::graphql::scalars::{Decimal, Money, MoneyInput, minor, money};
 use crate::graphql::{Allowed, app};
 
 /// The tax rate of a category at a destination. The region's own beats the country's.
@@ -32,7 +31,7 @@ impl From<tax_rate::Model> for TaxRate {
 #[Object]
 impl TaxRate {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -53,7 +52,7 @@ impl TaxRate {
 
     /// 0.19 is 19 %.
     async fn rate(&self) -> Decimal {
-        self.0.rate.0
+        Decimal(self.0.rate.0)
     }
 
     /// The first moment that it is valid; null = always was.
@@ -80,7 +79,7 @@ impl From<shipping_zone::Model> for ShippingZone {
 #[Object]
 impl ShippingZone {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -124,7 +123,7 @@ impl From<shipping_rate::Model> for ShippingRate {
 #[Object]
 impl ShippingRate {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -269,7 +268,7 @@ impl TaxRateSetInput {
             country: country("input.country", &self.country)?,
             region: self.region,
             category: self.category,
-            rate: Rate(self.rate.normalize()),
+            rate: Rate(self.rate.0.normalize()),
             valid_from: self.valid_from,
             valid_until: self.valid_until,
         })

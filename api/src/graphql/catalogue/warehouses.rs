@@ -27,7 +27,7 @@ impl From<warehouse::Model> for Warehouse {
 #[Object]
 impl Warehouse {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -88,7 +88,7 @@ impl From<bin::Model> for Bin {
 #[Object]
 impl Bin {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 

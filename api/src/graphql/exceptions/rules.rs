@@ -43,12 +43,12 @@ impl From<exception_rule::Model> for ExceptionRule {
 ///
 /// A rule judges the orders that come while it is enabled. What it found stays found, under the
 /// version that found it, until a person settles it: a change of the rule, its end or its removal
-/// neither releases an order nor stops one. An order that is judged afresh is judged by the rules
-/// of that day. A rule never refuses an order, whatever the channel's `failedCheckPolicy`.
+/// neither releases an order nor stops one. An edit of an order asks the rules of that day that
+/// see something else than before. A rule never refuses an order, whatever the channel's `failedCheckPolicy`.
 #[Object]
 impl ExceptionRule {
     /// Its global identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -253,7 +253,8 @@ impl RuleQuery {
 
     /// Tries a rule, saved or a draft, on the newest orders of the channels that you see, as they
     /// are stored now: with today's catalogue, with what has become of earlier orders, and with
-    /// all that has been found wrong with them since. Nothing is written. Refusals: NOT_FOUND,
+    /// all that has been found wrong with them since. It ends early when it has read 50,000 lines;
+    /// `tested` says how far it came. Nothing is written. Refusals: NOT_FOUND,
     /// RULE_INVALID, INVALID_INPUT. Needs the scope RULES_READ.
     #[graphql(
         guard = "Allowed(Scope::RulesRead)",

@@ -1,27 +1,26 @@
 //! Orders as clients see them: what they are, how they are found, what is done to them, and how
 //! they are followed.
 
-use async_graphql::dataloader::DataLoader;
 use async_graphql::{ComplexObject, Context, ID, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::{
     backorder, event_log, hold, note, order, order_exception, order_line, payment,
     payment_transaction, reservation,
 };
-use rust_decimal::Decimal;
 
 use super::errors::fault;
 use super::ids::to_global;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, Loaders, NotesOf, PaymentsOf, ReservationsOf,
-    TimelineOf, TransactionsOf,
+    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, TimelineOf,
+    TransactionsOf, load,
 };
 use super::principal;
-use super::scalars::{CurrencyCode, Money, money};
+use super::scalars::{CurrencyCode, Decimal, Money, money};
 use crate::access::Scope;
 use crate::exceptions::rules::context::is_history;
 use crate::orders::lifecycle::Action;
 
+pub mod edit;
 pub mod enums;
 pub mod mutations;
 pub mod queries;
@@ -29,33 +28,35 @@ pub mod updates;
 
 use enums::*;
 
+pub use edit::{OrderEditMutation, OrderEditQuery};
 pub use mutations::OrderMutation;
 pub use queries::OrderQuery;
 pub use updates::OrderSubscription;
 
-fn loaders<'a>(ctx: &Context<'a>) -> &'a DataLoader<Loaders> {
-    ctx.data_unchecked::<DataLoader<Loaders>>()
-}
-
-/// Loads what belongs to an order.
-macro_rules! load {
-    ($ctx:expr, $key:expr) => {
-        loaders($ctx)
-            .load_one($key)
-            .await
-            .map_err(|error| fault((*error).clone()))?
-            .unwrap_or_default()
-    };
+/// The order that something is of, if the caller sees it.
+pub async fn order_of(
+    ctx: &Context<'_>,
+    id: entity::OrderId,
+) -> async_graphql::Result<Option<order::Model>> {
+    let caller = principal(ctx)?;
+    let row = load(ctx, id).await?;
+    Ok(row.filter(|order| caller.sees(order.channel_id)))
 }
 
 /// An order.
 pub struct Order(pub order::Model);
 
+impl From<order::Model> for Order {
+    fn from(row: order::Model) -> Self {
+        Order(row)
+    }
+}
+
 /// An order: who bought what, where it stands on every axis, and what may be done with it.
 #[Object]
 impl Order {
     /// Its identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -134,11 +135,7 @@ impl Order {
         if !principal(ctx)?.may(Scope::CustomersRead) {
             return Ok(None);
         }
-        let row = loaders(ctx)
-            .load_one(id)
-            .await
-            .map_err(|error| fault((*error).clone()))?;
-        Ok(row.map(super::customers::Customer))
+        Ok(load(ctx, id).await?.map(super::customers::Customer))
     }
 
     /// Who ordered; null without the scope PERSONAL_DATA_READ.
@@ -291,13 +288,10 @@ impl Order {
 
     /// Its lines, in their order.
     async fn lines(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<OrderLine>> {
-        let rows: Vec<order_line::Model> = load!(ctx, LinesOf(self.0.id));
+        let rows = load(ctx, LinesOf(self.0.id)).await?.unwrap_or_default();
         Ok(rows
             .into_iter()
-            .map(|row| OrderLine {
-                currency: self.0.currency,
-                row,
-            })
+            .map(|row| OrderLine::new(row, self.0.currency))
             .collect())
     }
 
@@ -306,31 +300,37 @@ impl Order {
         if !principal(ctx)?.may(Scope::PaymentsRead) {
             return Ok(None);
         }
-        let rows: Vec<payment::Model> = load!(ctx, PaymentsOf(self.0.id));
+        let rows = load(ctx, PaymentsOf(self.0.id)).await?.unwrap_or_default();
         Ok(rows.into_iter().next().map(Payment))
     }
 
     /// What stops it: the holds that people placed, lifted ones included, oldest first.
     async fn holds(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Hold>> {
-        let rows: Vec<hold::Model> = load!(ctx, HoldsOf(self.0.id));
+        let rows = load(ctx, HoldsOf(self.0.id)).await?.unwrap_or_default();
         Ok(rows.into_iter().map(Hold::from).collect())
     }
 
     /// What is or was wrong with it, oldest first.
     async fn exceptions(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<OrderException>> {
-        let rows: Vec<order_exception::Model> = load!(ctx, ExceptionsOf(self.0.id));
+        let rows = load(ctx, ExceptionsOf(self.0.id))
+            .await?
+            .unwrap_or_default();
         Ok(rows.into_iter().map(OrderException::from).collect())
     }
 
     /// The stock that is or was held for it.
     async fn reservations(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
-        let rows: Vec<reservation::Model> = load!(ctx, ReservationsOf(self.0.id));
+        let rows = load(ctx, ReservationsOf(self.0.id))
+            .await?
+            .unwrap_or_default();
         Ok(rows.into_iter().map(Reservation::from).collect())
     }
 
     /// Its places in the queues for stock.
     async fn backorders(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Backorder>> {
-        let rows: Vec<backorder::Model> = load!(ctx, BackordersOf(self.0.id));
+        let rows = load(ctx, BackordersOf(self.0.id))
+            .await?
+            .unwrap_or_default();
         Ok(rows.into_iter().map(Backorder::from).collect())
     }
 
@@ -339,14 +339,14 @@ impl Order {
         if !principal(ctx)?.may(Scope::OrdersManage) {
             return Ok(None);
         }
-        let rows: Vec<note::Model> = load!(ctx, NotesOf(self.0.id));
+        let rows = load(ctx, NotesOf(self.0.id)).await?.unwrap_or_default();
         Ok(Some(rows.into_iter().map(Note::from).collect()))
     }
 
     /// Everything that happened to it, oldest first: who, when, what. An event appears here a few
     /// milliseconds after its mutation was answered.
     async fn timeline(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TimelineEntry>> {
-        let rows: Vec<event_log::Model> = load!(ctx, TimelineOf(self.0.id));
+        let rows = load(ctx, TimelineOf(self.0.id)).await?.unwrap_or_default();
         Ok(rows.into_iter().map(TimelineEntry::from).collect())
     }
 
@@ -355,10 +355,14 @@ impl Order {
         &self,
         ctx: &Context<'_>,
     ) -> async_graphql::Result<Vec<AvailableAction>> {
-        let holds: Vec<hold::Model> = load!(ctx, HoldsOf(self.0.id));
-        let exceptions: Vec<order_exception::Model> = load!(ctx, ExceptionsOf(self.0.id));
-        let payments: Vec<payment::Model> = load!(ctx, PaymentsOf(self.0.id));
-        let transactions: Vec<payment_transaction::Model> = load!(ctx, TransactionsOf(self.0.id));
+        let holds = load(ctx, HoldsOf(self.0.id)).await?.unwrap_or_default();
+        let exceptions = load(ctx, ExceptionsOf(self.0.id))
+            .await?
+            .unwrap_or_default();
+        let payments = load(ctx, PaymentsOf(self.0.id)).await?.unwrap_or_default();
+        let transactions = load(ctx, TransactionsOf(self.0.id))
+            .await?
+            .unwrap_or_default();
         let reference = super::app(ctx).reference().await.map_err(fault)?;
         let around = crate::orders::Around {
             holds: &holds,
@@ -395,11 +399,7 @@ async fn address(
     let Some(id) = id.filter(|_| personal(ctx).unwrap_or(false)) else {
         return Ok(None);
     };
-    let row = loaders(ctx)
-        .load_one(id)
-        .await
-        .map_err(|error| fault((*error).clone()))?;
-    Ok(row.map(super::customers::Address))
+    Ok(load(ctx, id).await?.map(super::customers::Address))
 }
 
 /// A line of an order.
@@ -408,11 +408,18 @@ pub struct OrderLine {
     currency: entity::Currency,
 }
 
+impl OrderLine {
+    /// From its row, in its order's currency.
+    pub fn new(row: order_line::Model, currency: entity::Currency) -> Self {
+        OrderLine { row, currency }
+    }
+}
+
 /// A line of an order: some units of a SKU, with their price and where they stand.
 #[Object]
 impl OrderLine {
     /// Its identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.row.id)
     }
 
@@ -485,7 +492,7 @@ impl OrderLine {
 
     /// The tax rate: `0.19` is 19 %.
     async fn tax_rate(&self) -> Decimal {
-        self.row.tax_rate.0
+        Decimal(self.row.tax_rate.0)
     }
 
     /// Unit price × quantity.
@@ -521,13 +528,19 @@ impl OrderLine {
 }
 
 /// The payment of an order.
-pub struct Payment(payment::Model);
+pub struct Payment(pub payment::Model);
+
+impl From<payment::Model> for Payment {
+    fn from(row: payment::Model) -> Self {
+        Payment(row)
+    }
+}
 
 /// What an order's money has come to.
 #[Object]
 impl Payment {
     /// Its identifier.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         to_global(self.0.id)
     }
 
@@ -566,20 +579,12 @@ impl Payment {
         &self,
         ctx: &Context<'_>,
     ) -> async_graphql::Result<Vec<PaymentTransaction>> {
-        let rows: Vec<payment_transaction::Model> = load!(ctx, TransactionsOf(self.0.order_id));
+        let rows = load(ctx, TransactionsOf(self.0.order_id))
+            .await?
+            .unwrap_or_default();
         Ok(rows
             .into_iter()
-            .map(|row| PaymentTransaction {
-                id: to_global(row.id),
-                kind: row.kind.into(),
-                state: row.state.into(),
-                amount: money(row.amount_minor, self.0.currency),
-                attempts: row.attempts,
-                decline_code: row.decline_code,
-                gateway_reference: row.gateway_reference,
-                created_at: row.created_at,
-                updated_at: row.updated_at,
-            })
+            .map(|row| PaymentTransaction::new(row, self.0.currency))
             .collect())
     }
 }
@@ -588,7 +593,8 @@ impl Payment {
 #[derive(SimpleObject)]
 pub struct PaymentTransaction {
     /// Its identifier; the idempotency key at the gateway.
-    id: ID,
+    #[graphql(owned)]
+    pub id: ID,
     /// What was asked.
     kind: PaymentTransactionKind,
     /// What is known of the answer.
@@ -607,11 +613,29 @@ pub struct PaymentTransaction {
     updated_at: DateTime<Utc>,
 }
 
+impl PaymentTransaction {
+    /// From its row, in its payment's currency.
+    pub fn new(row: payment_transaction::Model, currency: entity::Currency) -> Self {
+        PaymentTransaction {
+            id: to_global(row.id),
+            kind: row.kind.into(),
+            state: row.state.into(),
+            amount: money(row.amount_minor, currency),
+            attempts: row.attempts,
+            decline_code: row.decline_code,
+            gateway_reference: row.gateway_reference,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
 /// A hold: it stops its order until somebody lifts it.
 #[derive(SimpleObject)]
 pub struct Hold {
     /// Its identifier.
-    id: ID,
+    #[graphql(owned)]
+    pub id: ID,
     /// Why.
     reason: String,
     /// Who placed it: `key:…`, `worker:…`, `cli:…`.
@@ -643,7 +667,8 @@ impl From<hold::Model> for Hold {
 #[graphql(complex)]
 pub struct OrderException {
     /// Its identifier.
-    id: ID,
+    #[graphql(owned)]
+    pub id: ID,
     /// The line that it is about.
     line_id: Option<ID>,
     /// What is wrong: an ErrorCode, such as `PRICE_MISMATCH`.
@@ -707,10 +732,7 @@ impl OrderException {
 
     /// The order that it is on.
     async fn order(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Order>> {
-        let row = loaders(ctx)
-            .load_one(self.order)
-            .await
-            .map_err(|error| fault((*error).clone()))?;
+        let row = load(ctx, self.order).await?;
         Ok(row.map(Order))
     }
 }
@@ -745,7 +767,8 @@ impl From<order_exception::Model> for OrderException {
 #[derive(SimpleObject)]
 pub struct Reservation {
     /// Its identifier.
-    id: ID,
+    #[graphql(owned)]
+    pub id: ID,
     /// The line that it is for.
     line_id: ID,
     /// What is held.
@@ -778,12 +801,14 @@ impl From<reservation::Model> for Reservation {
 #[derive(SimpleObject)]
 pub struct Backorder {
     /// Its identifier.
-    id: ID,
+    #[graphql(owned)]
+    pub id: ID,
     /// The line that waits.
     line_id: ID,
     /// What it waits for.
     variant_id: ID,
-    /// Its place: lower is served first.
+    /// Its place: among those whom the same warehouse serves, lower is served first. Units in a
+    /// warehouse that does not serve the order's channel are no concern of it.
     position: i64,
     /// How many units it waits for.
     quantity: i64,
@@ -791,7 +816,8 @@ pub struct Backorder {
     status: BackorderStatus,
     /// What the customer said.
     answer: BackorderAnswer,
-    /// When stock is expected; null = honestly unknown.
+    /// When stock is expected in a warehouse that serves the order's channel; null = honestly
+    /// unknown.
     expected_at: Option<DateTime<Utc>>,
     /// Since when it waits.
     created_at: DateTime<Utc>,
@@ -817,7 +843,8 @@ impl From<backorder::Model> for Backorder {
 #[derive(SimpleObject)]
 pub struct Note {
     /// Its identifier.
-    id: ID,
+    #[graphql(owned)]
+    pub id: ID,
     /// What it says.
     body: String,
     /// Who wrote it.
@@ -893,6 +920,10 @@ pub enum OrderAction {
     ResolveException,
     /// `orderRetryPayment`.
     RetryPayment,
+    /// `orderEditCommit`.
+    Edit,
+    /// `orderRetryVoid`.
+    RetryVoid,
     /// `orderAddNote`.
     AddNote,
     /// Ended by the system when everything is delivered and settled.

@@ -7,7 +7,6 @@ use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::order::Source;
 use entity::{ExceptionId, HoldId, OrderId, order, order_exception};
-use rust_decimal::Decimal;
 use sea_orm::EntityTrait;
 use serde::Serialize;
 
@@ -22,6 +21,7 @@ use crate::failure::{Code, Failure, Problem};
 use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::once::{mark_replayed, once};
+use crate::graphql::scalars::Decimal;
 use crate::graphql::{Allowed, actor, app, principal};
 use crate::http::IdempotencyKey;
 use crate::orders::{self, Changed};
@@ -53,10 +53,12 @@ pub struct OrderSubmitInput {
     /// The promotion codes that the customer typed, in any case.
     #[graphql(default)]
     pub promotion_codes: Vec<String>,
-    /// The shipping service; `STANDARD` if not given.
+    /// The shipping service, at most 200 characters; `STANDARD` if not given.
     pub service_level: Option<String>,
     /// What the channel charged for shipping, in the order's currency. It is what the order is
-    /// charged; a difference to our rate is an exception.
+    /// charged; a difference to our rate is an exception (SHIPPING_MISMATCH), and so is a charge
+    /// for which we have no rate (SHIPPING_UNAVAILABLE), unless no rates are kept for the channel
+    /// and its currency at all.
     pub shipping_charge: Option<Decimal>,
     /// What the channel says the total is, in the order's currency. A difference to ours is an
     /// exception with both breakdowns.
@@ -146,6 +148,18 @@ impl From<AddressInput> for SubmittedAddress {
     }
 }
 
+impl From<OrderLineInput> for SubmittedLine {
+    fn from(input: OrderLineInput) -> Self {
+        SubmittedLine {
+            sku: input.sku,
+            quantity: input.quantity,
+            unit_price: input.unit_price.map(Into::into),
+            discount: input.discount.map(Into::into),
+            title: input.title,
+        }
+    }
+}
+
 impl From<OrderSubmitInput> for Submission {
     fn from(input: OrderSubmitInput) -> Self {
         Submission {
@@ -161,21 +175,11 @@ impl From<OrderSubmitInput> for Submission {
             },
             shipping_address: input.shipping_address.into(),
             billing_address: input.billing_address.map(Into::into),
-            lines: input
-                .lines
-                .into_iter()
-                .map(|line| SubmittedLine {
-                    sku: line.sku,
-                    quantity: line.quantity,
-                    unit_price: line.unit_price,
-                    discount: line.discount,
-                    title: line.title,
-                })
-                .collect(),
+            lines: input.lines.into_iter().map(Into::into).collect(),
             promotion_codes: input.promotion_codes,
             service_level: input.service_level,
-            shipping_charge: input.shipping_charge,
-            total: input.total,
+            shipping_charge: input.shipping_charge.map(Into::into),
+            total: input.total.map(Into::into),
             payment: SubmittedPayment {
                 method: input.payment.method.into(),
                 token: input.payment.token,
@@ -189,11 +193,11 @@ impl From<OrderSubmitInput> for Submission {
 #[derive(SimpleObject)]
 pub struct OrderPayload {
     /// The order as it is now; null if the command was refused.
-    order: Option<Order>,
+    pub(super) order: Option<Order>,
     /// Why it was refused; empty if it was not.
-    user_errors: Vec<UserError>,
+    pub(super) user_errors: Vec<UserError>,
     /// Whether this is the answer to an earlier request with the same key or reference.
-    replayed: bool,
+    pub(super) replayed: bool,
 }
 
 /// What a batch should do when some of its orders are refused.
@@ -293,6 +297,19 @@ pub struct OrderRetryPaymentInput {
     pub id: ID,
     /// The card's token at the gateway.
     pub token: String,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Asks again for money that the gateway would not give back.
+#[derive(Serialize, InputObject)]
+pub struct OrderRetryVoidInput {
+    /// The order.
+    pub id: ID,
     /// The version that you decided on; STALE_VERSION if it has moved on.
     pub expected_version: Option<i64>,
     /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
@@ -546,9 +563,39 @@ impl OrderMutation {
         .await
     }
 
+    /// Asks the gateway again to give back authorised money, after it refused to (VOID_DECLINED).
+    /// The order may have ended. If the gateway has given it back in another way, settle the
+    /// exception with `exceptionResolve`. Errors: IN_PROGRESS, NOT_FOUND, ORDER_STATE_INVALID,
+    /// STALE_VERSION. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_retry_void(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] input: OrderRetryVoidInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderRetryVoid",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::voids::Retry {
+                    order_id,
+                    expected_version: input.expected_version,
+                };
+                orders::voids::retry(&tx, &cmd).await
+            },
+        )
+        .await
+    }
+
     /// Settles an exception by your word: the order goes on if that was the last thing that
-    /// stopped it. Errors: EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID. Needs
-    /// the scope ORDERS_MANAGE.
+    /// stopped it. For VOID_DECLINED your word is that the money is back. Errors:
+    /// EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID. Needs the scope
+    /// ORDERS_MANAGE.
     #[graphql(guard = "Allowed(Scope::OrdersManage)")]
     async fn exception_resolve(
         &self,
@@ -670,7 +717,7 @@ async fn settle_exception(
 /// Runs a command on an order that the caller may see, once for its key, makes the calls that it
 /// then owes, and shows the order as it is afterwards. Another's order answers as one that is not
 /// there.
-async fn command<Case>(
+pub(super) async fn command<Case>(
     ctx: &Context<'_>,
     operation: &'static str,
     input: &impl Serialize,
@@ -735,7 +782,7 @@ where
     })
 }
 
-fn refused(problem: Problem) -> OrderPayload {
+pub(super) fn refused(problem: Problem) -> OrderPayload {
     OrderPayload {
         order: None,
         user_errors: vec![problem.into()],
@@ -743,7 +790,7 @@ fn refused(problem: Problem) -> OrderPayload {
     }
 }
 
-async fn read(ctx: &Context<'_>, id: OrderId) -> async_graphql::Result<Option<Order>> {
+pub(super) async fn read(ctx: &Context<'_>, id: OrderId) -> async_graphql::Result<Option<Order>> {
     let row = order::Entity::find_by_id(id)
         .one(&app(ctx).db.read)
         .await

@@ -1,7 +1,7 @@
 //! What must be there before the orders: channel, warehouse, products with their stock, customers.
 //! What is there under its code already is left as it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use chrono::Duration;
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
@@ -159,7 +159,7 @@ pub async fn product(
         code: code.clone(),
         title: product.product_name.clone(),
         description: (!unit.is_empty()).then(|| unit.to_owned()),
-        metadata: BTreeMap::new(),
+        metadata: Vec::new(),
         variants: vec![NewVariant {
             sku: code,
             title: product.product_name.clone(),
@@ -224,7 +224,7 @@ pub async fn product(
             supplier: None,
             reference: Some("Northwind: UnitsOnOrder".to_owned()),
         };
-        inbound::expect(tx, cmd).await?;
+        inbound::expect(tx, &cmd).await?;
     }
     Ok(true)
 }

@@ -28,7 +28,7 @@ ALTER TABLE channel ADD COLUMN time_zone TEXT NOT NULL DEFAULT 'UTC';
 
 CREATE INDEX order_guest ON "order"(LOWER(email), received_at) WHERE customer_id IS NULL;
 "#,
-    down: r#"
+    r#"
 DROP INDEX order_guest;
 
 ALTER TABLE channel DROP COLUMN time_zone;

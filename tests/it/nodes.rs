@@ -1,0 +1,306 @@
+//! `node` and `nodes`: anything by its identifier alone, and nothing that a list would not show.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::access::{Scope, scopes};
+use api::graphql::ids::to_global;
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
+use entity::api_key::Role;
+use entity::{AddressId, OrderId, listing};
+use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter};
+use serde_json::{Value, json};
+use support::merchant::basket_with;
+use support::{TestApp, both_backends};
+use uuid::Uuid;
+
+both_backends!(
+    whatever_has_an_identifier_is_read_by_it,
+    x1_what_needs_a_scope_is_null_without_it,
+    x1_what_is_of_another_channel_is_null_as_what_is_not_there,
+    a_request_has_at_most_100_identifiers_and_each_is_one,
+);
+
+/// The types with an identifier that are read only where they stand.
+const NO_NODES: [&str; 2] = ["Address", "TimelineEntry"];
+
+/// The scope that reading a type needs.
+const SCOPES: &[(Scope, &[&str])] = &[
+    (
+        Scope::CatalogueRead,
+        &[
+            "Bin",
+            "Channel",
+            "PriceList",
+            "Product",
+            "Promotion",
+            "ShippingRate",
+            "ShippingZone",
+            "TaxRate",
+            "Variant",
+            "Warehouse",
+        ],
+    ),
+    (Scope::CustomersRead, &["Customer"]),
+    (Scope::KeysManage, &["ApiKey"]),
+    (Scope::OrdersManage, &["Note"]),
+    (
+        Scope::OrdersRead,
+        &[
+            "Backorder",
+            "Hold",
+            "Order",
+            "OrderException",
+            "OrderLine",
+            "Reservation",
+        ],
+    ),
+    (Scope::PaymentsRead, &["Payment", "PaymentTransaction"]),
+    (Scope::RulesRead, &["ExceptionRule"]),
+    (Scope::StockRead, &["InboundSupply", "StockMovement"]),
+];
+
+/// What is the same for every channel.
+const OF_NO_CHANNEL: [&str; 5] = ["Bin", "Customer", "ShippingZone", "TaxRate", "Warehouse"];
+
+const NODES: &str = "query Nodes($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }";
+
+/// One of everything, by type.
+type World = BTreeMap<String, Value>;
+
+/// Makes one of everything in a channel, and nothing of it in any other.
+async fn world(app: &TestApp, channel: &str) -> World {
+    let row = app.channel(channel).await;
+    let sku = format!("NODE-{channel}");
+    let stocked = app.stocked(&sku, 2, true).await;
+    listing::Entity::delete_many()
+        .filter(listing::Column::VariantId.eq(stocked.id))
+        .filter(listing::Column::ChannelId.ne(row.id))
+        .exec(&app.app.db.write)
+        .await
+        .unwrap();
+    let order = app
+        .place(basket_with(json!({
+            "channel": channel,
+            // The code asks for the customer, and the title that differs for an exception.
+            "customer": { "code": "C-1001" },
+            "lines": [{ "sku": sku, "quantity": 5, "title": "Something else" }],
+        })))
+        .await;
+    let zones = "{ shippingZones(first: 1) { nodes { id } } }";
+    let zones = app.gql(zones, json!({})).await;
+    let make = "mutation Make($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!,
+            $zone: ID!, $code: String!) {
+        orderHold(input: { id: $order, reason: \"a look\" }) { userErrors { code } }
+        orderAddNote(input: { id: $order, body: \"a word\" }) { userErrors { code } }
+        inboundSupplyCreate(input: { variantId: $variant, warehouseId: $warehouse, quantity: 1,
+            expectedAt: \"2031-01-01T00:00:00Z\", idempotencyKey: $code }) {
+            inboundSupply { __typename id } userErrors { code } }
+        priceListCreate(input: { code: $code, currency: \"EUR\", channelId: $channel }) {
+            priceList { __typename id } userErrors { code } }
+        promotionCreate(input: { code: $code, name: \"One\", channelId: $channel,
+            benefit: { freeShipping: true } }) {
+            promotion { __typename id } userErrors { code } }
+        exceptionRuleCreate(input: { code: $code, name: \"One\", channelId: $channel,
+            expression: \"false\" }) {
+            exceptionRule { __typename id } userErrors { code } }
+        shippingRateSet(input: { zoneId: $zone, channelId: $channel, serviceLevel: $code,
+            price: { amount: 1, currency: \"EUR\" } }) {
+            shippingRate { __typename id } userErrors { code } } }";
+    let of_it = json!({
+        "order": order["id"], "channel": to_global(row.id), "variant": to_global(stocked.id),
+        "warehouse": to_global(stocked.warehouse), "zone": zones["shippingZones"]["nodes"][0]["id"],
+        "code": sku,
+    });
+    let made = app.gql(make, of_it.clone()).await;
+    for (mutation, payload) in made.as_object().unwrap() {
+        assert_eq!(payload["userErrors"], json!([]), "{mutation}");
+    }
+    let read = "query Read($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!) {
+        apiKeys(first: 1) { nodes { __typename id } }
+        channel(id: $channel) { __typename id }
+        order(by: { id: $order }) { __typename id customer { __typename id }
+            lines { __typename id } holds { __typename id } exceptions { __typename id }
+            reservations { __typename id } backorders { __typename id } notes { __typename id }
+            payment { __typename id transactions { __typename id } } }
+        shippingZones(first: 1) { nodes { __typename id } }
+        stockMovements(variantId: $variant, first: 1) { nodes { __typename id } }
+        taxRates(first: 1) { nodes { __typename id } }
+        variant(by: { id: $variant }) { __typename id product { __typename id } }
+        warehouse(id: $warehouse) { __typename id bins(first: 1) { nodes { __typename id } } } }";
+    let read = app.gql(read, of_it).await;
+    let mut found = World::new();
+    for value in [&made, &read] {
+        gather(value, &mut found);
+    }
+    found
+}
+
+/// The identifiers in an answer, by type.
+fn gather(value: &Value, found: &mut World) {
+    if let (Some(Value::String(kind)), Some(id)) = (value.get("__typename"), value.get("id")) {
+        found.insert(kind.clone(), id.clone());
+    }
+    let fields = value
+        .as_object()
+        .into_iter()
+        .flat_map(|object| object.values());
+    for inner in fields.chain(value.as_array().into_iter().flatten()) {
+        gather(inner, found);
+    }
+}
+
+/// What a caller gets for each of a world's identifiers: its type, or nothing.
+async fn seen(app: &TestApp, key: &str, world: &World) -> BTreeSet<String> {
+    let ids: Vec<&Value> = world.values().collect();
+    let data = app.gql_as(key, NODES, json!({ "ids": ids })).await;
+    let nodes = data["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), world.len());
+    let mut seen = BTreeSet::new();
+    for ((kind, id), node) in world.iter().zip(nodes) {
+        if !node.is_null() {
+            assert_eq!(*node, json!({ "__typename": kind, "id": id }));
+            seen.insert(kind.clone());
+        }
+    }
+    seen
+}
+
+async fn whatever_has_an_identifier_is_read_by_it(app: &TestApp) {
+    let mut nodes = BTreeSet::new();
+    for definition in parse_schema(api::graphql::sdl()).unwrap().definitions {
+        let TypeSystemDefinition::Type(definition) = definition else {
+            continue;
+        };
+        let name = definition.node.name.node.to_string();
+        let TypeKind::Object(object) = definition.node.kind else {
+            continue;
+        };
+        let identified = object
+            .fields
+            .iter()
+            .any(|field| field.node.name.node == "id");
+        let is_node = object.implements.iter().any(|of| of.node == "Node");
+        let expected = identified && !NO_NODES.contains(&name.as_str());
+        assert_eq!(is_node, expected, "{name}");
+        if is_node {
+            nodes.insert(name);
+        }
+    }
+    app.open_shop().await;
+    let world = world(app, "web").await;
+    assert_eq!(world.keys().cloned().collect::<BTreeSet<_>>(), nodes);
+    assert_eq!(seen(app, &app.admin_key, &world).await, nodes);
+
+    // A node is the thing itself, with all that it leads to.
+    let query = "query Node($order: ID!, $line: ID!, $transaction: ID!) {
+        order: node(id: $order) { id ... on Order { status lines { id } } }
+        line: node(id: $line) { ... on OrderLine { sku unitPrice { amount currency } } }
+        transaction: node(id: $transaction) { ... on PaymentTransaction {
+            kind amount { amount currency } } } }";
+    let named = json!({ "order": world["Order"], "line": world["OrderLine"],
+        "transaction": world["PaymentTransaction"] });
+    let read = app.gql(query, named).await;
+    assert_eq!(
+        read["order"],
+        json!({ "id": world["Order"], "status": "RECEIVED", "lines": [{ "id": world["OrderLine"] }] })
+    );
+    assert_eq!(
+        read["line"],
+        json!({ "sku": "NODE-web", "unitPrice": { "amount": "10.00", "currency": "EUR" } })
+    );
+    // Five of them and the shipping.
+    assert_eq!(
+        read["transaction"],
+        json!({ "kind": "AUTHORIZATION", "amount": { "amount": "54.90", "currency": "EUR" } })
+    );
+
+    // What is named twice is there twice, and what is not there leaves its place empty.
+    let absent = to_global(OrderId(Uuid::now_v7()));
+    let ids = json!([world["Order"], absent, world["Bin"], world["Order"]]);
+    let found = app.gql(NODES, json!({ "ids": ids })).await;
+    let order = json!({ "__typename": "Order", "id": world["Order"] });
+    let bin = json!({ "__typename": "Bin", "id": world["Bin"] });
+    assert_eq!(found["nodes"], json!([order, null, bin, order]));
+    let none = app.gql(NODES, json!({ "ids": [] })).await;
+    assert_eq!(none["nodes"], json!([]));
+}
+
+async fn x1_what_needs_a_scope_is_null_without_it(app: &TestApp) {
+    app.open_shop().await;
+    let world = world(app, "web").await;
+    let mut listed: Vec<_> = SCOPES.iter().flat_map(|(_, kinds)| *kinds).collect();
+    listed.sort();
+    assert_eq!(listed, world.keys().collect::<Vec<_>>());
+    for role in Role::iter() {
+        let channels: &[&str] = if role == Role::Partner { &["web"] } else { &[] };
+        let key = app.key_for(role, channels, None).await.key;
+        let may: BTreeSet<String> = SCOPES
+            .iter()
+            .filter(|(scope, _)| scopes(role).contains(scope))
+            .flat_map(|(_, kinds)| kinds.iter().map(|kind| (*kind).to_owned()))
+            .collect();
+        assert_eq!(seen(app, &key, &world).await, may, "{role:?}");
+    }
+}
+
+async fn x1_what_is_of_another_channel_is_null_as_what_is_not_there(app: &TestApp) {
+    app.open_shop().await;
+    let own = world(app, "web").await;
+    let other = world(app, "b2b").await;
+    // It may do everything, so that only the channel can be what stops it.
+    let key = app.key_for(Role::Admin, &["web"], None).await.key;
+    // A key that is confined makes and sees no keys.
+    let mut all: BTreeSet<String> = own.keys().cloned().collect();
+    all.remove("ApiKey");
+    assert_eq!(seen(app, &key, &own).await, all);
+    let shared = OF_NO_CHANNEL.map(str::to_owned);
+    assert_eq!(seen(app, &key, &other).await, BTreeSet::from(shared));
+
+    let query = "query Node($id: ID!) { node(id: $id) { id } }";
+    let absent = json!({ "id": to_global(OrderId(Uuid::now_v7())) });
+    let absent = app.answer_as(Some(&key), query, absent).await;
+    let hidden = json!({ "id": other["Order"] });
+    let hidden = app.answer_as(Some(&key), query, hidden).await;
+    assert_eq!((hidden.status, &hidden.body), (absent.status, &absent.body));
+    assert_eq!(hidden.body, json!({ "data": { "node": null } }));
+}
+
+async fn a_request_has_at_most_100_identifiers_and_each_is_one(app: &TestApp) {
+    app.open_shop().await;
+    let warehouses = app.gql("{ warehouses { nodes { id } } }", json!({})).await;
+    let warehouse = &warehouses["warehouses"]["nodes"][0]["id"];
+    let ask = async |ids: Vec<Value>| {
+        app.answer_as(Some(&app.admin_key), NODES, json!({ "ids": ids }))
+            .await
+    };
+    let most = ask(vec![warehouse.clone(); 100]).await.data();
+    assert_eq!(most["nodes"].as_array().unwrap().len(), 100);
+    let more = ask(vec![warehouse.clone(); 101]).await;
+    assert_eq!(more.code(), "BAD_USER_INPUT", "{:#}", more.body);
+
+    let query = "query Node($id: ID!) { node(id: $id) { id } }";
+    for malformed in [
+        "",
+        "1",
+        "Order",
+        "T3JkZXI6MQ",
+        "%%%",
+        "9".repeat(10_000).as_str(),
+    ] {
+        let refused = ask(vec![warehouse.clone(), json!(malformed)]).await;
+        assert_eq!(refused.code(), "BAD_USER_INPUT", "{:#}", refused.body);
+        let message = refused.body["errors"][0]["message"].as_str();
+        assert_eq!(message, Some("ids.1 is no identifier of ours"));
+        let one = json!({ "id": malformed });
+        let refused = app.answer_as(Some(&app.admin_key), query, one).await;
+        assert_eq!(refused.code(), "BAD_USER_INPUT", "{:#}", refused.body);
+    }
+    // An address has an identifier and is no node; of nothing there is neither.
+    let address = to_global(AddressId(Uuid::now_v7())).0;
+    let nothing = "Tm90aGluZzowMTkzZjZlNy0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDA".to_owned();
+    for id in [address, nothing] {
+        let data = app.gql(query, json!({ "id": id })).await;
+        assert_eq!(data["node"], Value::Null);
+    }
+}
