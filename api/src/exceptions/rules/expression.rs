@@ -89,7 +89,7 @@ pub struct Expression {
 pub struct Answer {
     /// Whether it is true.
     pub holds: bool,
-    /// The values that it asked for, by name; personal data is left out.
+    /// The values that it asked for, by name, if it is true; personal data is left out.
     pub facts: Json,
 }
 
@@ -136,10 +136,11 @@ impl Expression {
     pub fn ask(&self, context: &OrderContext) -> Result<Answer, Fault> {
         let mut run = Run::new(context);
         let holds = run.truth(&self.node)?;
-        Ok(Answer {
-            holds,
-            facts: self.facts(context, &run.matched),
-        })
+        let facts = match holds {
+            true => self.facts(context, &run.matched),
+            false => Json::Null,
+        };
+        Ok(Answer { holds, facts })
     }
 
     /// Everything that its answer can follow from.
