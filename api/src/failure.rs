@@ -56,6 +56,8 @@ codes! {
     InProgress,
     /// Not enough stock, and the SKU may not be backordered; `details` has what is available.
     InsufficientStock,
+    /// A fault of ours; it is in our log.
+    Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
     /// The order has no lines.
@@ -64,6 +66,8 @@ codes! {
     NameInvalid,
     /// No such thing, or none that you may see.
     NotFound,
+    /// The operation has ended already.
+    OperationNotRunning,
     /// The order cannot be cancelled in its present state.
     OrderNotCancellable,
     /// The order cannot be edited in its present state.
@@ -142,6 +146,7 @@ impl Code {
                 | ExternalReferenceTaken
                 | HoldNotActive
                 | InsufficientStock
+                | OperationNotRunning
                 | OrderNotCancellable
                 | OrderNotEditable
                 | OrderNotHoldable

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod bulk;
 mod cancelled_begin;
 mod capture;
 mod catalogue;
@@ -20,6 +21,7 @@ mod postal_codes;
 mod races;
 mod rig;
 mod schema;
+mod stages;
 mod statements;
 mod updates;
 mod verify;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     ChannelId, Currency, PriceListId, Rate, VariantId, WarehouseId, channel, channel_warehouse,
     inbound_supply, postal_code, price_list, promotion, shipping_rate, shipping_zone, tax_rate,
@@ -125,6 +125,15 @@ impl Reference {
     pub fn authorization_required(&self, channel: ChannelId) -> bool {
         self.channel(channel)
             .is_none_or(|channel| channel.row.requires_authorization)
+    }
+
+    /// How long after its release an order of a channel should be dispatched; one that is not
+    /// known promises a day.
+    pub fn dispatch_within(&self, channel: ChannelId) -> TimeDelta {
+        let secs = self
+            .channel(channel)
+            .map(|channel| channel.row.dispatch_within_secs);
+        secs.map_or(TimeDelta::days(1), TimeDelta::seconds)
     }
 
     /// A channel by its code, in any case.

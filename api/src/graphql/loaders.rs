@@ -114,6 +114,7 @@ by_id! {
     api_key by ApiKeyId,
     backorder by BackorderId,
     bin by BinId,
+    bulk_operation by BulkOperationId,
     channel by ChannelId,
     customer by CustomerId,
     hold by HoldId,

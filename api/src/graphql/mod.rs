@@ -23,6 +23,7 @@ pub mod once;
 pub mod orders;
 pub mod pagination;
 pub mod scalars;
+pub mod stages;
 pub mod stock;
 
 /// Everything that can be read.
@@ -30,6 +31,8 @@ pub mod stock;
 pub struct Query(
     orders::OrderQuery,
     orders::OrderEditQuery,
+    orders::BulkQuery,
+    stages::StageQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
     stock::StockQuery,
@@ -42,6 +45,7 @@ pub struct Query(
 pub struct Mutation(
     orders::OrderMutation,
     orders::OrderEditMutation,
+    orders::BulkMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
     stock::StockMutation,
@@ -50,7 +54,11 @@ pub struct Mutation(
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(orders::OrderSubscription);
+pub struct Subscription(
+    orders::OrderSubscription,
+    orders::BulkSubscription,
+    stages::StageSubscription,
+);
 
 /// The schema.
 pub type OmsSchema = Schema<Query, Mutation, Subscription>;

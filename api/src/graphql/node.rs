@@ -21,8 +21,8 @@ use super::ids::{self, parse};
 use super::keys::ApiKey;
 use super::loaders::load;
 use super::orders::{
-    Backorder, Hold, Note, Order, OrderException, OrderLine, Payment, PaymentTransaction,
-    Reservation, order_of,
+    Backorder, BulkOperation, Hold, Note, Order, OrderException, OrderLine, Payment,
+    PaymentTransaction, Reservation, order_of,
 };
 use super::principal;
 use super::stock::{InboundSupply, StockMovement};
@@ -77,6 +77,7 @@ nodes! {
     Backorder by BackorderId with OrdersRead =>
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     Bin by BinId with CatalogueRead => Some(row.into());
+    BulkOperation by BulkOperationId with OrdersManage => BulkOperation::of(ctx, row).await?;
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());
     Hold by HoldId with OrdersRead => order_of(ctx, row.order_id).await?.map(|_| row.into());

@@ -19,6 +19,7 @@ use super::scalars::{CurrencyCode, Decimal, Money, money};
 use crate::access::Scope;
 use crate::orders::lifecycle::Action;
 
+pub mod bulk;
 pub mod edit;
 pub mod enums;
 pub mod mutations;
@@ -27,6 +28,7 @@ pub mod updates;
 
 use enums::*;
 
+pub use bulk::{BulkMutation, BulkOperation, BulkQuery, BulkSubscription};
 pub use edit::{OrderEditMutation, OrderEditQuery};
 pub use mutations::OrderMutation;
 pub use queries::OrderQuery;
@@ -102,6 +104,16 @@ impl Order {
     /// Where it stands on the live board.
     async fn stage(&self) -> OrderStage {
         self.0.stage.into()
+    }
+
+    /// Since when it stands there.
+    async fn stage_since(&self) -> DateTime<Utc> {
+        self.0.stage_since
+    }
+
+    /// Until when it should be dispatched, as promised when it was released to staging; null before.
+    async fn dispatch_by(&self) -> Option<DateTime<Utc>> {
+        self.0.dispatch_by
     }
 
     /// How it is paid.
