@@ -402,7 +402,8 @@ async fn a_selection_is_bounded_and_may_be_empty(app: &TestApp) {
         let refused = start(app, &app.admin_key, "orderBulkConfirm", input).await;
         assert_eq!(codes(&refused), ["TOO_MANY"]);
     }
-    let foreign = json!({ "orders": { "ids": [app.channel("web").await.id].map(to_global) } });
+    let channel = to_global(app.channel("web").await.id);
+    let foreign = json!({ "orders": { "ids": [channel] } });
     let refused = start(app, &app.admin_key, "orderBulkConfirm", foreign).await;
     assert_eq!(codes(&refused), ["NOT_FOUND"]);
     assert_eq!(
