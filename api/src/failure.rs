@@ -98,7 +98,8 @@ codes! {
     QuantityInvalid,
     /// The submitted shipping charge is not ours.
     ShippingMismatch,
-    /// No shipping rate covers the destination, weight and service.
+    /// No shipping rate covers the destination, weight and service. A submitted charge does not
+    /// change that, unless no rates are kept for the channel and its currency at all.
     ShippingUnavailable,
     /// The SKU is no longer sold.
     SkuDiscontinued,
@@ -118,6 +119,8 @@ codes! {
     TotalMismatch,
     /// The database is busy or away; try again.
     Unavailable,
+    /// The gateway refused to give authorised money back; `details` has the amount and its reason.
+    VoidDeclined,
 }
 
 impl Code {
@@ -163,6 +166,7 @@ impl Code {
                 | StaleVersion
                 | StockBelowReserved
                 | TotalMismatch
+                | VoidDeclined
         )
     }
 }

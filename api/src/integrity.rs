@@ -88,6 +88,13 @@ const INVARIANTS: &[Invariant] = &[
             WHERE l.backordered <> COALESCE(b.quantity, 0)",
     },
     Invariant {
+        name: "I3",
+        rule: "a place in the queue is of its order's channel",
+        query: "SELECT o.number || ': position ' || b.position
+            FROM backorder b JOIN \"order\" o ON o.id = b.order_id
+            WHERE b.channel_id <> o.channel_id",
+    },
+    Invariant {
         name: "I4",
         rule: "captured <= authorised, refunded <= captured",
         query: "SELECT 'authorised ' || authorized_minor || ', captured ' || captured_minor
@@ -190,6 +197,32 @@ const INVARIANTS: &[Invariant] = &[
                 WHERE t.order_id = o.id AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
             AND NOT EXISTS (SELECT 1 FROM reservation r
                 WHERE r.order_id = o.id AND r.status = 'ACTIVE')",
+    },
+    Invariant {
+        name: "I9",
+        rule: "the money of an ended order goes back, or a person knows that it does not",
+        query: "SELECT o.number || ': ' || (p.authorized_minor - p.captured_minor)
+            FROM \"order\" o JOIN payment p ON p.order_id = o.id
+            WHERE o.status IN ('CANCELLED', 'REJECTED', 'EXPIRED')
+            AND p.authorized_minor > p.captured_minor + p.capture_pending_minor
+            AND NOT EXISTS (SELECT 1 FROM payment_transaction t WHERE t.payment_id = p.id
+                AND t.kind = 'VOID' AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
+            AND NOT EXISTS (SELECT 1 FROM order_exception x
+                WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED'))",
+    },
+    // Between a change and the next round of the allocation worker this may be seen for a moment.
+    Invariant {
+        name: "I9",
+        rule: "nobody waits for units that are free in a warehouse that serves the order's channel",
+        query: "SELECT o.number || ': ' || b.quantity || ' of ' || l.sku || ' wanted, '
+                || (s.on_hand - s.reserved - s.safety) || ' free'
+            FROM backorder b
+            JOIN \"order\" o ON o.id = b.order_id
+            JOIN order_line l ON l.id = b.line_id
+            JOIN channel_warehouse w ON w.channel_id = o.channel_id
+            JOIN warehouse h ON h.id = w.warehouse_id AND h.active
+            JOIN stock s ON s.variant_id = b.variant_id AND s.warehouse_id = w.warehouse_id
+            WHERE b.status = 'WAITING' AND s.on_hand - s.reserved - s.safety > 0",
     },
     Invariant {
         name: "I10",

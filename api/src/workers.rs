@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::app::{App, Round};
 use crate::failure::Failure;
+use crate::inventory;
 use crate::orders::{self, Changed, bulk};
 use crate::reports::stages;
 use crate::tx::Actor;
@@ -98,7 +99,7 @@ async fn expire_holds(app: &App) -> Result<Round, Failure> {
 /// Gives free stock to those who wait for it. Whoever frees stock does so at once; this goes on
 /// where one transaction had too many to serve.
 async fn serve_waiters(app: &App) -> Result<Round, Failure> {
-    let variants = orders::stock::servable(&app.db.read).await?;
+    let variants = inventory::servable(&app.db.read).await?;
     let reference = &app.reference().await?;
     let mut outcomes = Vec::with_capacity(variants.len());
     for variant in variants {

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{BackorderId, LineId, OrderId, VariantId};
+use crate::{BackorderId, ChannelId, LineId, OrderId, VariantId};
 
 /// Where a place in the queue stands.
 #[derive(
@@ -43,7 +43,9 @@ pub enum Answer {
     Cancel,
 }
 
-/// A line's place in the queue for a variant. Oldest first; nobody overtakes.
+/// A line's place in the queue for a variant: it waits for units in the warehouses that serve its
+/// order's channel. Among those who wait for units of one warehouse the oldest comes first, and
+/// nobody overtakes.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "backorder")]
 pub struct Model {
@@ -54,6 +56,8 @@ pub struct Model {
     pub order_id: OrderId,
     /// Its line.
     pub line_id: LineId,
+    /// The order's channel, which says where it waits.
+    pub channel_id: ChannelId,
     /// What it waits for.
     pub variant_id: VariantId,
     /// Its place: lower is served first; unique among those who wait for the variant.
@@ -72,8 +76,16 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
 }
 
-/// Joins are written where they are read.
+/// The joins that are read often.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The warehouses whose units it waits for.
+    #[sea_orm(
+        belongs_to = "crate::channel_warehouse::Entity",
+        from = "Column::ChannelId",
+        to = "crate::channel_warehouse::Column::ChannelId"
+    )]
+    ServedBy,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

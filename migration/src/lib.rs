@@ -16,8 +16,10 @@ mod m20261123_000005_payments;
 mod m20261123_000006_events;
 mod m20261123_000007_operations;
 mod m20261123_000008_stock_without_incoming;
-mod m20261123_000009_stages;
-mod m20261123_000010_bulk;
+mod m20261123_000009_queues;
+mod m20261123_000010_voids;
+mod m20261123_000012_stages;
+mod m20261123_000013_bulk;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -33,8 +35,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_events::Migration),
             Box::new(m20261123_000007_operations::Migration),
             Box::new(m20261123_000008_stock_without_incoming::Migration),
-            Box::new(m20261123_000009_stages::Migration),
-            Box::new(m20261123_000010_bulk::Migration),
+            Box::new(m20261123_000009_queues::Migration),
+            Box::new(m20261123_000010_voids::Migration),
+            Box::new(m20261123_000012_stages::Migration),
+            Box::new(m20261123_000013_bulk::Migration),
         ]
     }
 }

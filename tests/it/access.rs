@@ -396,6 +396,7 @@ async fn x1_a_confined_key_changes_nothing_of_other_channels(app: &TestApp) {
             "OrderRetryPaymentInput",
             json!({ "token": "tok_approve" }),
         ),
+        ("orderRetryVoid", "OrderRetryVoidInput", json!({})),
         (
             "exceptionResolve",
             "ExceptionSettleInput",

@@ -13,11 +13,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Duration, TimeDelta, Utc};
 use entity::payment_transaction::Kind;
 use entity::{
-    Currency, address, customer, listing, order, price_list, promotion, variant, variant_code,
+    ChannelId, Currency, ShippingRateId, address, customer, listing, order, price_list, promotion,
+    shipping_rate, variant, variant_code,
 };
 use rust_decimal::Decimal;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
 use serde_json::{Value, json};
 use support::merchant::{SUBMIT, basket, basket_with, codes, submission};
 use support::{Place, Setup, TestApp, both_backends};
@@ -64,6 +65,7 @@ both_backends!(
     c4c_shipping_follows_weight_value_zone_and_service,
     c4c_where_no_rate_is_the_policy_decides,
     c4c_a_shipping_charge_that_differs_is_flagged_and_charged,
+    c4c_a_shipping_charge_without_a_rate_of_ours_is_flagged_where_rates_are_kept,
     c5a_a_declined_card_stops_the_order_until_another_one_pays,
     c5a_a_declined_card_that_nobody_replaces_ends_the_order,
     c5a_another_card_needs_a_token_and_an_order_that_waits_for_one,
@@ -662,14 +664,33 @@ async fn c2a_a_name_that_is_wrong_is_told_once_however_many_addresses_take_it_ov
     let order = taken(app, basket).await;
     assert_eq!(found(&order), ["NAME_INVALID"]);
     let query = "query Of($id: ID!) { order(by: { id: $id }) {
-        shippingAddress { verdict reasons { field code } } } }";
-    let data = app.gql(query, json!({ "id": order["id"] })).await;
-    let address = &data["order"]["shippingAddress"];
+        version stage customerName exceptions { code status }
+        shippingAddress { name verdict reasons { field code } }
+        billingAddress { name verdict } } }";
+    let of = json!({ "id": order["id"] });
+    let kept = app.gql(query, of.clone()).await["order"].take();
+    let address = &kept["shippingAddress"];
     assert_eq!(address["verdict"], "INVALID", "{address:#}");
-    assert_eq!(
-        address["reasons"][0],
-        json!({ "field": "NAME", "code": "MISSING" })
-    );
+    let missing = json!({ "field": "NAME", "code": "MISSING" });
+    assert_eq!(address["reasons"][0], missing);
+
+    // Whoever puts the name right puts it right on the addresses that took it over.
+    let edit = "mutation Edit($input: OrderEditInput!) { orderEditCommit(input: $input) {
+        userErrors { code message } } }";
+    let input = json!({ "id": order["id"], "expectedVersion": kept["version"],
+        "contact": { "name": "Anna Leitner" } });
+    let edited = app.gql(edit, json!({ "input": input })).await;
+    assert_eq!(edited["orderEditCommit"]["userErrors"], json!([]));
+    let right = app.gql(query, of).await["order"].take();
+    assert_eq!(right["customerName"], "Anna Leitner");
+    for address in ["shippingAddress", "billingAddress"] {
+        let address = &right[address];
+        assert_eq!(address["name"], "Anna Leitner", "{address:#}");
+        assert_eq!(address["verdict"], "UNVERIFIED", "{address:#}");
+    }
+    let settled = json!([{ "code": "NAME_INVALID", "status": "RESOLVED" }]);
+    assert_eq!(right["exceptions"], settled);
+    assert_eq!(right["stage"], "STAGED", "{right:#}");
 }
 
 async fn c2a_names_and_contacts_of_all_kinds_are_taken_as_they_are(app: &TestApp) {
@@ -1721,6 +1742,68 @@ async fn c4c_a_shipping_charge_that_differs_is_flagged_and_charged(app: &TestApp
         ),
         (Some("3.50"), Some("18.40"))
     );
+}
+
+async fn c4c_a_shipping_charge_without_a_rate_of_ours_is_flagged_where_rates_are_kept(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    let drone = |channel: &str| {
+        basket_with(json!({ "channel": channel, "serviceLevel": "DRONE",
+            "shippingCharge": "7.00", "lines": [{ "sku": "BOWL", "quantity": 1 }] }))
+    };
+    let bowl = app.stocked("BOWL", 10, true).await;
+    let places = [("SHIPPING_UNAVAILABLE", "input.shippingAddress")];
+    let errors = refused(app, drone("web"), &places).await;
+    assert_eq!(
+        errors[0]["details"],
+        json!({ "country": "AT", "weightGrams": 100, "serviceLevel": "DRONE",
+            "theirs": 700, "currency": "EUR" })
+    );
+    let order = taken(app, drone("marketplace")).await;
+    assert_eq!(found(&order), ["SHIPPING_UNAVAILABLE"]);
+    assert_eq!(
+        (&order["shippingCharge"]["amount"], &order["stage"]),
+        (&json!("7.00"), &json!("ON_HOLD"))
+    );
+    let resolve = "mutation R($id: ID!) {
+        exceptionResolve(input: { id: $id, resolution: \"a courier will\" }) {
+        order { stage shippingCharge { amount } } userErrors { code } } }";
+    let done = app
+        .gql(resolve, json!({ "id": order["exceptions"][0]["id"] }))
+        .await;
+    assert_eq!(
+        done["exceptionResolve"]["order"],
+        json!({ "stage": "STAGED", "shippingCharge": { "amount": "7.00" } }),
+        "{done:#}"
+    );
+
+    // Where no rates are kept, there is nothing to compare with; one rate changes that.
+    app.other_channel("us", &bowl, 1_000, |channel| {
+        channel.currency = Set(Currency::USD)
+    })
+    .await;
+    let order = taken(app, drone("us")).await;
+    assert_eq!(
+        (found(&order).len(), &order["stage"]),
+        (0, &json!("STAGED"))
+    );
+    let rate = |channel: Option<ChannelId>| {
+        let rate =
+            shipping_rate::Entity::find().filter(shipping_rate::Column::PriceMinor.eq(3_900));
+        async move {
+            let row = rate.one(&app.app.db.read).await.unwrap().unwrap();
+            let mut row = row.into_active_model();
+            row.id = Set(ShippingRateId(uuid::Uuid::now_v7()));
+            (row.currency, row.channel_id) = (Set(Currency::USD), Set(channel));
+            row.insert(&app.app.db.write).await.unwrap();
+            app.app.invalidate_reference();
+        }
+    };
+    rate(Some(app.channel("web").await.id)).await;
+    assert_eq!(found(&taken(app, drone("us")).await).len(), 0);
+    rate(None).await;
+    refused(app, drone("us"), &places).await;
 }
 
 // --- C5 -------------------------------------------------------------------------------------

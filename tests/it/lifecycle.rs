@@ -1,11 +1,20 @@
 //! An order's life: every step on its timeline, every end with what it gives back, every wait
 //! with its place, and nothing that the present state forbids.
 
-use chrono::Duration;
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use std::sync::{Arc, Mutex};
+
+use api::inventory::inbound::{self, Expect};
+use api::orders::{self, stock::Receive};
+use api::payments::gateway::{Known, Sandbox};
+use api::payments::{Answer, Effect, PaymentGateway};
+use api::tx::Actor;
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, Utc};
+use entity::payment_transaction::Kind;
+use sea_orm::{EntityTrait, IntoActiveModel, QueryOrder, Set};
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket, basket_with, codes};
-use support::{TestApp, both_backends};
+use support::{Place, Setup, TestApp, both_backends};
 
 both_backends!(
     a1_a_life_from_receipt_to_staging_is_on_its_timeline,
@@ -28,15 +37,29 @@ both_backends!(
     q1a_an_order_that_is_partly_there_takes_what_is_and_waits_for_the_rest,
     q1a_a_sku_that_may_not_wait_is_refused_or_waits_for_a_person,
     q1a_the_expected_date_is_that_of_the_next_delivery_or_honestly_unknown,
+    q1a_a_delivery_to_a_warehouse_that_does_not_serve_the_channel_promises_nothing,
     q1b_those_who_wait_are_served_oldest_first_with_each_receipt,
     q1b_the_head_of_the_queue_is_not_overtaken_by_a_smaller_order,
     q1b_who_gives_up_waiting_leaves_the_queue_to_the_others,
+    q1b_who_waits_stops_nobody_whom_other_warehouses_serve,
+    q1b_units_that_become_free_go_to_who_waits_for_them_there,
+    q1b_a_long_queue_hides_nobody_behind_it_and_is_served_to_its_end,
+    q1b_a_channel_that_gains_or_loses_a_warehouse_waits_there_from_then_on,
+    f1_a_warehouse_that_takes_no_work_promises_nothing_until_it_does,
+    q1a_a_cancelled_delivery_that_comes_in_part_promises_no_more,
+    c5a_an_order_that_is_not_paid_for_asks_for_no_stock_in_vain,
     t1_of_two_exceptions_only_the_last_releases_the_order,
     t1_an_exception_is_settled_once,
     t1_exceptions_of_one_moment_stand_in_the_order_of_their_identifiers,
     t1_a_sku_that_is_still_unknown_cannot_be_waved_through,
     t1_a_decline_that_was_waved_through_does_not_strand_a_waiting_order,
     c5a_money_that_comes_after_the_end_goes_back,
+    c5a_an_authorisation_that_ran_out_can_be_replaced_and_the_new_one_given_back,
+    c5a_an_authorisation_that_ran_out_pays_for_nothing_while_the_gateway_is_silent,
+    c5a_an_order_whose_money_is_on_its_way_back_is_cancelled_without_asking_twice,
+    c5a_a_gateway_that_gives_nothing_back_is_asked_again_by_a_person_alone,
+    c5a_a_person_may_say_that_the_money_is_back,
+    c5a_what_ran_out_and_is_not_back_is_settled_before_another_card_pays,
 );
 
 const ACT: &str = "order { id status stage paymentStatus version cancelReason closedAt
@@ -192,7 +215,7 @@ async fn a1_a_life_from_receipt_to_staging_is_on_its_timeline(app: &TestApp) {
         let request = entry["correlationId"].as_str().unwrap();
         assert_eq!(request.is_empty(), who.starts_with("worker"), "{entry:#}");
     }
-    let when: Vec<chrono::DateTime<chrono::Utc>> = entries
+    let when: Vec<DateTime<Utc>> = entries
         .iter()
         .map(|entry| entry["occurredAt"].as_str().unwrap().parse().unwrap())
         .collect();
@@ -501,7 +524,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 .unwrap()
                 .clone()
         };
-        assert_eq!(actions.len(), 7, "{actions:#?}");
+        assert_eq!(actions.len(), 9, "{actions:#?}");
         for action in actions {
             let order = in_state(app, state, &mug, &none).await;
             let id = &order["id"];
@@ -530,6 +553,12 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 "RETRY_PAYMENT" => {
                     let input = json!({ "id": id, "token": "tok_approve" });
                     act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await
+                }
+                "RETRY_VOID" => retry_void(app, id).await,
+                "EDIT" => {
+                    let present = &order["version"];
+                    let input = json!({ "id": id, "expectedVersion": present, "reason": "x" });
+                    act(app, "orderEditCommit", "OrderEditInput", input).await
                 }
                 "ADD_NOTE" => act(app, NOTE.0, NOTE.1, json!({ "id": id, "body": "x" })).await,
                 other => panic!("nothing does {other}"),
@@ -872,13 +901,50 @@ async fn q1a_the_expected_date_is_that_of_the_next_delivery_or_honestly_unknown(
         (&waiting["quantity"], &waiting["status"], &waiting["answer"]),
         (&json!(50), &json!("WAITING"), &json!("NONE"))
     );
-    let expected: chrono::DateTime<chrono::Utc> =
-        waiting["expectedAt"].as_str().unwrap().parse().unwrap();
+    let expected: DateTime<Utc> = waiting["expectedAt"].as_str().unwrap().parse().unwrap();
     assert_eq!(expected, app.app.clock.now() + Duration::days(9));
     let none = app.stocked("NONE", 0, true).await;
     let order = app.place(wants(&none, 1)).await;
     let data = app.gql(query, json!({ "id": order["id"] })).await;
     assert_eq!(data["order"]["backorders"][0]["expectedAt"], Value::Null);
+}
+
+async fn q1a_a_delivery_to_a_warehouse_that_does_not_serve_the_channel_promises_nothing(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("COMING", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    for (to, days) in [(&berlin, 2), (&vienna, 5)] {
+        let cmd = &Expect {
+            variant_id: to.id,
+            warehouse_id: to.warehouse,
+            quantity: 10,
+            expected_at: app.app.clock.now() + Duration::days(days),
+            supplier: None,
+            reference: None,
+        };
+        app.app
+            .write(&Actor::worker("test"), move |tx| async move {
+                inbound::expect(&tx, cmd).await
+            })
+            .await
+            .unwrap();
+    }
+    app.app.invalidate_reference();
+    for (channel, days) in [("web", 5), ("marketplace", 2), ("b2b", 2)] {
+        let order = app.place(buys(channel, &vienna, 1)).await;
+        let query = "query B($id: ID!) { order(by: { id: $id }) { backorders { expectedAt } } }";
+        let data = app.gql(query, json!({ "id": order["id"] })).await;
+        let expected = &data["order"]["backorders"][0]["expectedAt"];
+        let expected: DateTime<Utc> = expected.as_str().unwrap().parse().unwrap();
+        assert_eq!(
+            expected,
+            app.app.clock.now() + Duration::days(days),
+            "{channel}"
+        );
+    }
 }
 
 async fn q1b_those_who_wait_are_served_oldest_first_with_each_receipt(app: &TestApp) {
@@ -934,16 +1000,7 @@ async fn q1b_the_head_of_the_queue_is_not_overtaken_by_a_smaller_order(app: &Tes
     assert_eq!(status(app, &small).await, "CONFIRMED");
     assert_eq!(line(app, &smaller).await, (0, 1));
     // In another warehouse, too, whoever comes late waits.
-    let row = entity::warehouse::Entity::find().filter(entity::warehouse::Column::Code.eq("BER"));
-    let berlin = row.one(&app.app.db.read).await.unwrap().unwrap().id;
-    app.receive(
-        &Stocked {
-            warehouse: berlin,
-            ..mug.clone()
-        },
-        1,
-    )
-    .await;
+    app.receive(&app.elsewhere(&mug, "BER").await, 1).await;
     assert_eq!(status(app, &smaller).await, "CONFIRMED");
 }
 
@@ -961,6 +1018,236 @@ async fn q1b_who_gives_up_waiting_leaves_the_queue_to_the_others(app: &TestApp) 
     app.receive(&mug, 2).await;
     assert_eq!(line(app, &head).await, (0, 0));
     assert_eq!(app.stock_of(&mug).await, (3, 1));
+}
+
+/// The web shop is served from Vienna, the marketplace from Berlin, businesses from both.
+async fn split(app: &TestApp) {
+    app.serve_from("web", &["VIE"]).await;
+    app.serve_from("marketplace", &["BER"]).await;
+    app.serve_from("b2b", &["VIE", "BER"]).await;
+}
+
+/// An order of a channel that wants so many units.
+fn buys(channel: &str, of: &Stocked, quantity: i64) -> Value {
+    basket_with(json!({ "channel": channel, "lines": [{ "sku": of.sku, "quantity": quantity }] }))
+}
+
+async fn q1b_who_waits_stops_nobody_whom_other_warehouses_serve(app: &TestApp) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("SPLIT", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    let a = app.place(buys("web", &vienna, 2)).await["id"].clone();
+    app.receive(&berlin, 3).await;
+    assert_eq!(line(app, &a).await, (0, 2), "Berlin does not serve it");
+    let b = app.place(buys("marketplace", &vienna, 1)).await;
+    assert_eq!(b["status"], "CONFIRMED", "nobody waits in Berlin");
+    assert_eq!(app.stock_of(&berlin).await, (3, 1));
+    // Who is served from both takes what is free in Berlin, and waits behind the first in Vienna.
+    let both = app.place(buys("b2b", &vienna, 4)).await["id"].clone();
+    assert_eq!(line(app, &both).await, (2, 2));
+    let late = app.place(buys("marketplace", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &late).await, (0, 1), "the business is before it");
+    app.receive(&vienna, 3).await;
+    assert_eq!(status(app, &a).await, "CONFIRMED");
+    assert_eq!(line(app, &both).await, (3, 1));
+    assert_eq!(line(app, &late).await, (0, 1));
+    let last = app.place(buys("web", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &last).await, (0, 1));
+    app.receive(&berlin, 1).await;
+    assert_eq!(status(app, &both).await, "CONFIRMED");
+    assert_eq!(line(app, &late).await, (0, 1));
+    app.receive(&berlin, 2).await;
+    assert_eq!(status(app, &late).await, "CONFIRMED");
+    assert_eq!(line(app, &last).await, (0, 1), "it waits for Vienna");
+    assert_eq!(app.stock_of(&vienna).await, (3, 3));
+    assert_eq!(app.stock_of(&berlin).await, (6, 5));
+    // What may not be backordered is promised from where nobody waits, too.
+    let strict = app.stocked("STRICT", 2, false).await;
+    let order = app.place(buys("marketplace", &strict, 1)).await;
+    let exception = &order["exceptions"][0]["id"];
+    assert_eq!(done(resolve(app, exception).await)["stage"], "BACKORDERED");
+    let web = app.place(buys("web", &strict, 2)).await;
+    assert_eq!(web["status"], "CONFIRMED");
+    let refused = app.submit(buys("web", &strict, 1)).await;
+    assert_eq!(codes(&refused), ["INSUFFICIENT_STOCK"]);
+}
+
+async fn q1b_units_that_become_free_go_to_who_waits_for_them_there(app: &TestApp) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("FREED", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    app.receive(&berlin, 1).await;
+    let holder = app.place(buys("marketplace", &vienna, 1)).await["id"].clone();
+    let web = app.place(buys("web", &vienna, 1)).await["id"].clone();
+    let next = app.place(buys("marketplace", &vienna, 2)).await["id"].clone();
+    done(cancel(app, &holder).await);
+    assert_eq!(line(app, &next).await, (1, 1), "in the same breath");
+    assert_eq!(line(app, &web).await, (0, 1));
+    app.adjust(&berlin, 1).await.unwrap();
+    assert_eq!(status(app, &next).await, "CONFIRMED");
+    // A count takes from Berlin's holds; who waits in Vienna is not concerned.
+    app.adjust(&berlin, -1).await.unwrap();
+    app.settle().await;
+    assert_eq!(line(app, &next).await, (1, 1));
+    app.receive(&vienna, 1).await;
+    assert_eq!(status(app, &web).await, "CONFIRMED");
+    assert_eq!(line(app, &next).await, (1, 1), "Vienna does not serve it");
+    app.receive(&berlin, 1).await;
+    assert_eq!(line(app, &next).await, (2, 0));
+}
+
+async fn q1b_a_long_queue_hides_nobody_behind_it_and_is_served_to_its_end(app: &TestApp) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("LONG", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    // Each line has its own place; one transaction serves 200 of them.
+    let lines: Vec<Value> = (0..450)
+        .map(|_| json!({ "sku": vienna.sku, "quantity": 1 }))
+        .collect();
+    let long = app.place(basket_with(json!({ "lines": lines }))).await["id"].clone();
+    let behind = app.place(buys("marketplace", &vienna, 1)).await["id"].clone();
+    app.receive(&berlin, 1).await;
+    assert_eq!(status(app, &behind).await, "CONFIRMED");
+    let waits = async || {
+        let order = app.order(&long).await;
+        let lines = order["lines"].as_array().unwrap().clone();
+        let waits = |line: &Value| line["backordered"].as_i64().unwrap();
+        lines.iter().map(waits).sum::<i64>()
+    };
+    app.receive(&vienna, 449).await;
+    assert_eq!(waits().await, 250);
+    // Whoever comes before the rest is served waits behind it.
+    let late = app.place(buys("web", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &late).await, (0, 1));
+    app.settle().await;
+    assert_eq!(waits().await, 1);
+    app.receive(&vienna, 2).await;
+    assert_eq!(status(app, &long).await, "CONFIRMED");
+    assert_eq!(status(app, &late).await, "CONFIRMED");
+}
+
+async fn q1b_a_channel_that_gains_or_loses_a_warehouse_waits_there_from_then_on(app: &TestApp) {
+    app.open_shop().await;
+    split(app).await;
+    let vienna = app.stocked("MOVED", 0, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    app.receive(&berlin, 2).await;
+    let web = app.place(buys("web", &vienna, 3)).await["id"].clone();
+    app.serve_from("web", &["VIE", "BER"]).await;
+    let late = app.place(buys("marketplace", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &late).await, (0, 1), "the older is before it now");
+    app.settle().await;
+    assert_eq!(line(app, &web).await, (2, 1));
+    assert_eq!(line(app, &late).await, (0, 1));
+    app.serve_from("web", &["VIE"]).await;
+    app.receive(&berlin, 1).await;
+    assert_eq!(status(app, &late).await, "CONFIRMED");
+    assert_eq!(line(app, &web).await, (2, 1), "what it has it keeps");
+    // A channel that no warehouse serves waits, and stands in nobody's way.
+    app.serve_from("web", &[]).await;
+    app.receive(&vienna, 1).await;
+    let b2b = app.place(buys("b2b", &vienna, 1)).await;
+    assert_eq!(b2b["status"], "CONFIRMED", "{b2b:#}");
+    let none = app.place(buys("web", &vienna, 1)).await["id"].clone();
+    assert_eq!(line(app, &none).await, (0, 1));
+}
+
+async fn f1_a_warehouse_that_takes_no_work_promises_nothing_until_it_does(app: &TestApp) {
+    app.open_shop().await;
+    let vienna = app.stocked("CLOSED", 3, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    let held = app.place(wants(&vienna, 1)).await;
+    let takes_work = async |active: bool| {
+        let known = app
+            .gql("{ warehouses { nodes { id code } } }", Value::Null)
+            .await;
+        let nodes = known["warehouses"]["nodes"].as_array().unwrap().iter();
+        let vienna = nodes.clone().find(|node| node["code"] == "VIE").unwrap();
+        let update = "mutation U($input: WarehouseUpdateInput!) {
+            warehouseUpdate(input: $input) { userErrors { code } } }";
+        let input = json!({ "id": vienna["id"], "active": active });
+        let done = app.gql(update, json!({ "input": input })).await;
+        assert_eq!(done["warehouseUpdate"]["userErrors"], json!([]));
+    };
+    takes_work(false).await;
+    let waiter = app.place(wants(&vienna, 2)).await["id"].clone();
+    assert_eq!(line(app, &waiter).await, (0, 2));
+    app.receive(&berlin, 1).await;
+    app.receive(&vienna, 1).await;
+    app.settle().await;
+    assert_eq!(line(app, &waiter).await, (1, 1), "Berlin's alone");
+    assert_eq!(status(app, &held["id"]).await, "CONFIRMED");
+    assert_eq!(
+        app.stock_of(&vienna).await,
+        (4, 1),
+        "what it holds stays held"
+    );
+    takes_work(true).await;
+    app.settle().await;
+    assert_eq!(status(app, &waiter).await, "CONFIRMED");
+}
+
+async fn q1a_a_cancelled_delivery_that_comes_in_part_promises_no_more(app: &TestApp) {
+    app.open_shop().await;
+    let mug = app.stocked("PARTS", 0, true).await;
+    let (mug_id, warehouse_id) = (mug.id, mug.warehouse);
+    let expected_at = app.app.clock.now() + Duration::days(3);
+    let reference = &app.app.reference().await.unwrap();
+    let delivery = app
+        .app
+        .write(&Actor::worker("test"), move |tx| async move {
+            let cmd = Expect {
+                variant_id: mug_id,
+                warehouse_id,
+                quantity: 10,
+                expected_at,
+                supplier: None,
+                reference: None,
+            };
+            let id = inbound::expect(&tx, cmd).await?.id;
+            inbound::cancel(&tx, inbound::Cancel { id }).await?;
+            let cmd = Receive {
+                variant_id: mug_id,
+                warehouse_id,
+                bin_id: None,
+                quantity: 2,
+                inbound_id: Some(id),
+                document: None,
+            };
+            orders::stock::receive(&tx, reference, &cmd).await?;
+            Ok(id)
+        })
+        .await
+        .unwrap();
+    app.app.invalidate_reference();
+    let order = app.place(wants(&mug, 3)).await;
+    let query = "query B($id: ID!) { order(by: { id: $id }) { backorders { expectedAt } }
+        inboundSupplies { nodes { id status received } } }";
+    let data = app.gql(query, json!({ "id": order["id"] })).await;
+    assert_eq!(data["order"]["backorders"][0]["expectedAt"], Value::Null);
+    let all = data["inboundSupplies"]["nodes"].as_array().unwrap();
+    let own = all.iter().find(|node| node["received"] == 2).unwrap();
+    assert_eq!(own["status"], "CANCELLED", "{delivery}");
+}
+
+async fn c5a_an_order_that_is_not_paid_for_asks_for_no_stock_in_vain(app: &TestApp) {
+    app.open_shop().await;
+    let card = json!({ "method": "CARD", "token": "tok_silent" });
+    let order = app.place(basket_with(json!({ "payment": card }))).await;
+    for _ in 0..31 {
+        later(app, 60).await;
+    }
+    assert_eq!(line(app, &order["id"]).await, (0, 0));
+    assert_eq!(app.order(&order["id"]).await["stage"], "VALIDATING");
+    // Else those who are never paid for keep those away who are.
+    assert_eq!(orders::uncovered(&app.app.db.read).await.unwrap(), []);
+    app.change_channel("web", |channel| channel.requires_authorization = Set(false))
+        .await;
+    app.settle().await;
+    assert_eq!(status(app, &order["id"]).await, "CONFIRMED");
 }
 
 // --- Exceptions -----------------------------------------------------------------------------
@@ -1034,7 +1321,7 @@ async fn t1_an_exception_is_settled_once(app: &TestApp) {
     done(cancel(app, &order["id"]).await);
     assert_eq!(
         codes(&resolve(app, &order["exceptions"][0]["id"]).await),
-        ["ORDER_STATE_INVALID"]
+        ["EXCEPTION_NOT_OPEN"]
     );
     assert_eq!(
         codes(&resolve(app, &order["id"]).await),
@@ -1160,4 +1447,361 @@ async fn c5a_money_that_comes_after_the_end_goes_back(app: &TestApp) {
     let there = app.order(&order["id"]).await;
     let transactions = json!([{ "kind": "AUTHORIZATION", "state": "NOT_EXECUTED" }]);
     assert_eq!(there["payment"]["transactions"], transactions, "{there:#}");
+}
+
+// --- Money that goes back -------------------------------------------------------------------
+
+/// The sandbox, except that it gives money back as it is told to.
+struct Reluctant {
+    says: Mutex<Answer>,
+    asked: Mutex<usize>,
+}
+
+impl Reluctant {
+    fn says(&self, answer: Answer) {
+        *self.says.lock().unwrap() = answer;
+    }
+
+    fn gives(&self) {
+        self.says(Answer::Succeeded {
+            reference: "given back".to_owned(),
+            expires_at: None,
+        });
+    }
+
+    /// How often it was asked to give money back, or about it.
+    fn asked(&self) -> usize {
+        *self.asked.lock().unwrap()
+    }
+
+    fn answer(&self) -> Answer {
+        *self.asked.lock().unwrap() += 1;
+        self.says.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for Reluctant {
+    async fn execute(&self, effect: &Effect, now: DateTime<Utc>) -> Answer {
+        match effect.kind {
+            Kind::Void => self.answer(),
+            _ => Sandbox.execute(effect, now).await,
+        }
+    }
+
+    async fn look_up(&self, effect: &Effect, now: DateTime<Utc>) -> Known {
+        match effect.kind {
+            Kind::Void => match self.answer() {
+                Answer::Unknown => Known::Unclear,
+                answer => Known::Answered(answer),
+            },
+            _ => Sandbox.look_up(effect, now).await,
+        }
+    }
+}
+
+/// An app of its own with a gateway that gives nothing back yet. A test settles it at the end.
+async fn reluctant(app: &TestApp, says: Answer) -> (TestApp, Arc<Reluctant>) {
+    let gateway = Arc::new(Reluctant {
+        says: Mutex::new(says),
+        asked: Mutex::new(0),
+    });
+    let place = Place::migrated(app.backend).await.expect("a database");
+    let setup = Setup {
+        gateway: gateway.clone(),
+        ..Setup::default()
+    };
+    let app = TestApp::on(place, setup).await;
+    app.open_shop().await;
+    (app, gateway)
+}
+
+async fn retry(app: &TestApp, id: &Value) -> Value {
+    let input = json!({ "id": id, "token": "tok_approve" });
+    act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await
+}
+
+async fn retry_void(app: &TestApp, id: &Value) -> Value {
+    act(
+        app,
+        "orderRetryVoid",
+        "OrderRetryVoidInput",
+        json!({ "id": id }),
+    )
+    .await
+}
+
+/// The exceptions of an order that are open, by code.
+async fn open(app: &TestApp, id: &Value) -> Vec<(String, Value)> {
+    let order = app.order(id).await;
+    let all = order["exceptions"].as_array().unwrap().iter();
+    all.filter(|one| one["status"] == "OPEN")
+        .map(|one| (one["code"].as_str().unwrap().to_owned(), one["id"].clone()))
+        .collect()
+}
+
+/// The one open exception of a code.
+async fn open_one(app: &TestApp, id: &Value, code: &str) -> Value {
+    let all = open(app, id).await;
+    let found: Vec<_> = all.iter().filter(|(own, _)| own == code).collect();
+    assert_eq!(found.len(), 1, "{code}: {all:?}");
+    found[0].1.clone()
+}
+
+/// What an order's gateway was asked for, and where that stands.
+async fn transactions(app: &TestApp, id: &Value) -> Vec<(String, String)> {
+    let order = app.order(id).await;
+    let all = order["payment"]["transactions"].as_array().unwrap().iter();
+    let text = |one: &Value, field: &str| one[field].as_str().unwrap().to_owned();
+    all.map(|one| (text(one, "kind"), text(one, "state")))
+        .collect()
+}
+
+const A_WEEK: i64 = 7 * 86_400;
+
+async fn c5a_an_authorisation_that_ran_out_can_be_replaced_and_the_new_one_given_back(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    let mug = app.stocked("WEEKS", 5, true).await;
+    let order = app.place(stopped(&mug, 1)).await;
+    let id = &order["id"];
+    for week in 1..=2 {
+        later(app, A_WEEK).await;
+        let there = app.order(id).await;
+        assert_eq!(
+            (&there["status"], &there["paymentStatus"]),
+            (&json!("RECEIVED"), &json!("VOIDED")),
+            "week {week}"
+        );
+        let expired = open_one(app, id, "PAYMENT_EXPIRED").await;
+        assert_eq!(
+            codes(&resolve(app, &expired).await),
+            ["ORDER_STATE_INVALID"]
+        );
+        assert_eq!(done(retry(app, id).await)["paymentStatus"], "AUTHORIZED");
+        assert_eq!(open(app, id).await.len(), 1, "only the price is left");
+    }
+    let ended = done(cancel(app, id).await);
+    assert_eq!(
+        (&ended["status"], &ended["paymentStatus"]),
+        (&json!("CANCELLED"), &json!("VOIDED"))
+    );
+    let voided = transactions(app, id).await;
+    let voided = voided.iter().filter(|(kind, _)| kind == "VOID");
+    assert_eq!(voided.count(), 3);
+}
+
+async fn c5a_an_authorisation_that_ran_out_pays_for_nothing_while_the_gateway_is_silent(
+    app: &TestApp,
+) {
+    let (app, gateway) = &reluctant(app, Answer::Unknown).await;
+    let mug = app.stocked("SILENT", 5, true).await;
+    let order = app.place(stopped(&mug, 1)).await;
+    let id = &order["id"];
+    later(app, A_WEEK).await;
+    let price = open_one(app, id, "PRICE_MISMATCH").await;
+    done(resolve(app, &price).await);
+    let expired = open_one(app, id, "PAYMENT_EXPIRED").await;
+    assert_eq!(
+        codes(&resolve(app, &expired).await),
+        ["ORDER_STATE_INVALID"]
+    );
+    assert_eq!(codes(&retry(app, id).await), ["IN_PROGRESS"]);
+    assert_eq!(app.order(id).await["stage"], "ON_HOLD");
+    gateway.gives();
+    later(app, 3_600).await;
+    assert_eq!(app.order(id).await["paymentStatus"], "VOIDED");
+    done(retry(app, id).await);
+    app.settle().await;
+    assert_eq!(status(app, id).await, "CONFIRMED");
+}
+
+async fn c5a_an_order_whose_money_is_on_its_way_back_is_cancelled_without_asking_twice(
+    app: &TestApp,
+) {
+    let (app, gateway) = &reluctant(app, Answer::Unknown).await;
+    let mug = app.stocked("TWICE", 5, true).await;
+    let order = app.place(stopped(&mug, 1)).await;
+    let id = &order["id"];
+    later(app, A_WEEK).await;
+    done(cancel(app, id).await);
+    assert_eq!(
+        transactions(app, id).await[1..],
+        [("VOID".to_owned(), "UNKNOWN".to_owned())]
+    );
+    gateway.gives();
+    later(app, 3_600).await;
+    let there = app.order(id).await;
+    assert_eq!(there["paymentStatus"], "VOIDED", "{there:#}");
+    assert_eq!(transactions(app, id).await.len(), 2);
+    app.settle().await;
+}
+
+fn refuses() -> Answer {
+    Answer::Declined {
+        code: "no_such_authorization".to_owned(),
+    }
+}
+
+/// What of an order's actions is open.
+async fn offered(app: &TestApp, id: &Value, action: &str) -> bool {
+    let query =
+        "query A($id: ID!) { order(by: { id: $id }) { availableActions { action enabled } } }";
+    let data = app.gql(query, json!({ "id": id })).await;
+    let actions = data["order"]["availableActions"].as_array().unwrap();
+    let found = actions.iter().find(|one| one["action"] == action);
+    found.unwrap()["enabled"].as_bool().unwrap()
+}
+
+async fn c5a_a_gateway_that_gives_nothing_back_is_asked_again_by_a_person_alone(app: &TestApp) {
+    let (app, gateway) = &reluctant(app, refuses()).await;
+    let order = app.place(basket()).await;
+    let id = &order["id"];
+    assert_eq!(codes(&retry_void(app, id).await), ["ORDER_STATE_INVALID"]);
+    let ended = done(cancel(app, id).await);
+    assert_eq!(
+        (&ended["status"], &ended["stage"], &ended["paymentStatus"]),
+        (
+            &json!("CANCELLED"),
+            &json!("CANCELLED"),
+            &json!("AUTHORIZED")
+        )
+    );
+    let queue = "{ exceptions(where: { queue: { eq: \"payments\" } }) {
+        nodes { code severity details suggestedActions order { number } } } }";
+    let found = app.gql(queue, Value::Null).await;
+    assert_eq!(
+        found["exceptions"]["nodes"],
+        json!([{ "code": "VOID_DECLINED", "severity": "HIGH",
+            "details": { "amount": 1_980, "currency": "EUR", "declineCode": "no_such_authorization" },
+            "suggestedActions": ["RETRY_VOID", "OVERRIDE"],
+            "order": { "number": order["number"] } }])
+    );
+    for _ in 0..3 {
+        later(app, 86_400).await;
+    }
+    assert_eq!(gateway.asked(), 1, "nobody told it to ask again");
+
+    // It refuses again, then says nothing, and then gives.
+    assert!(offered(app, id, "RETRY_VOID").await);
+    done(retry_void(app, id).await);
+    assert_eq!((gateway.asked(), open(app, id).await.len()), (2, 1));
+    gateway.says(Answer::Unknown);
+    done(retry_void(app, id).await);
+    assert_eq!(codes(&retry_void(app, id).await), ["IN_PROGRESS"]);
+    let exception = open_one(app, id, "VOID_DECLINED").await;
+    assert_eq!(
+        codes(&resolve(app, &exception).await),
+        ["ORDER_STATE_INVALID"]
+    );
+    for action in ["RETRY_VOID", "RESOLVE_EXCEPTION"] {
+        assert!(!offered(app, id, action).await, "{action}");
+    }
+    gateway.gives();
+    later(app, 5).await;
+    let there = app.order(id).await;
+    assert_eq!(
+        (&there["status"], &there["paymentStatus"]),
+        (&json!("CANCELLED"), &json!("VOIDED"))
+    );
+    assert_eq!(there["payment"]["authorized"]["amount"], "0.00");
+    assert_eq!(open(app, id).await, []);
+    assert_eq!(codes(&retry_void(app, id).await), ["ORDER_STATE_INVALID"]);
+    let entries = timeline(app, id).await;
+    assert_eq!(
+        events(&entries)[3..],
+        [
+            "order.cancelled",
+            "order.void_declined",
+            "order.exception_opened",
+            "order.void_requested",
+            "order.void_declined",
+            "order.void_requested",
+            "order.payment_unknown",
+            "order.payment_voided",
+            "order.exception_resolved"
+        ]
+    );
+    app.settle().await;
+}
+
+async fn c5a_a_person_may_say_that_the_money_is_back(app: &TestApp) {
+    let (app, gateway) = &reluctant(app, refuses()).await;
+    let order = app.place(basket()).await;
+    let id = &order["id"];
+    done(cancel(app, id).await);
+    let exception = open_one(app, id, "VOID_DECLINED").await;
+    let there = done(resolve(app, &exception).await);
+    assert_eq!(
+        (&there["status"], &there["paymentStatus"]),
+        (&json!("CANCELLED"), &json!("VOIDED"))
+    );
+    let text = |kind: &str, state: &str| (kind.to_owned(), state.to_owned());
+    assert_eq!(
+        transactions(app, id).await,
+        [
+            text("AUTHORIZATION", "SUCCEEDED"),
+            text("VOID", "DECLINED"),
+            text("VOID", "SUCCEEDED")
+        ]
+    );
+    assert_eq!(
+        codes(&resolve(app, &exception).await),
+        ["EXCEPTION_NOT_OPEN"]
+    );
+    later(app, 86_400).await;
+    assert_eq!(gateway.asked(), 1);
+    app.settle().await;
+}
+
+async fn c5a_what_ran_out_and_is_not_back_is_settled_before_another_card_pays(app: &TestApp) {
+    let (app, gateway) = &reluctant(app, refuses()).await;
+    let mug = app.stocked("LAPSED", 5, true).await;
+    let first = app.place(stopped(&mug, 1)).await["id"].clone();
+    let second = app.place(stopped(&mug, 1)).await["id"].clone();
+    later(app, A_WEEK).await;
+    assert_eq!(gateway.asked(), 2);
+    for id in [&first, &second] {
+        let codes: Vec<_> = open(app, id)
+            .await
+            .into_iter()
+            .map(|(code, _)| code)
+            .collect();
+        assert_eq!(
+            codes,
+            ["PRICE_MISMATCH", "PAYMENT_EXPIRED", "VOID_DECLINED"]
+        );
+    }
+    let expired = open_one(app, &first, "PAYMENT_EXPIRED").await;
+    assert_eq!(
+        codes(&resolve(app, &expired).await),
+        ["ORDER_STATE_INVALID"]
+    );
+    assert_eq!(codes(&retry(app, &first).await), ["ORDER_STATE_INVALID"]);
+    assert!(!offered(app, &first, "RETRY_PAYMENT").await);
+    // It is known to have lapsed: a word settles that, and another card pays.
+    let lapsed = open_one(app, &first, "VOID_DECLINED").await;
+    assert_eq!(done(resolve(app, &lapsed).await)["paymentStatus"], "VOIDED");
+    assert_eq!(
+        done(retry(app, &first).await)["paymentStatus"],
+        "AUTHORIZED"
+    );
+    let price = open_one(app, &first, "PRICE_MISMATCH").await;
+    assert_eq!(done(resolve(app, &price).await)["status"], "CONFIRMED");
+    // The end of an order asks once more, and a refusal is heard again.
+    done(cancel(app, &second).await);
+    assert_eq!(gateway.asked(), 3);
+    let codes: Vec<_> = open(app, &second)
+        .await
+        .into_iter()
+        .map(|(code, _)| code)
+        .collect();
+    assert_eq!(codes, ["VOID_DECLINED"]);
+    gateway.gives();
+    assert_eq!(
+        done(retry_void(app, &second).await)["paymentStatus"],
+        "VOIDED"
+    );
+    app.settle().await;
 }

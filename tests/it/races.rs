@@ -1,7 +1,11 @@
 //! Many at once: the last unit, one key, one code, one credit limit, carts in opposite order.
 //! `OMS_LONG=1` runs each as often as it is promised for; without it, a tenth of that.
 
+use std::collections::BTreeMap;
+
+use entity::{ChannelId, OrderId, backorder, order, reservation};
 use futures_util::future::join_all;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use support::merchant::{SUBMIT, basket_with, codes};
 use support::{TestApp, both_backends};
@@ -17,6 +21,8 @@ both_backends!(
     c5b_a_credit_limit_that_fits_one_order_takes_one_of_two,
     f1_expiry_and_payment_decide_their_race_once,
     q1b_waiters_are_served_in_order_whoever_receives,
+    q1b_the_queues_of_two_warehouses_cross_where_a_channel_is_served_by_both,
+    f1_a_count_finds_the_holds_that_came_while_it_waited,
 );
 
 /// How often a race is run.
@@ -161,7 +167,7 @@ async fn c1_64_submissions_of_one_reference_give_one_order(app: &TestApp) {
 
 async fn c4b_the_last_use_of_a_code_goes_to_one_of_two(app: &TestApp) {
     use entity::promotion;
-    use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+    use sea_orm::sea_query::Expr;
     app.open_shop().await;
     for round in 0..rounds(100) {
         promotion::Entity::update_many()
@@ -285,4 +291,91 @@ async fn q1b_waiters_are_served_in_order_whoever_receives(app: &TestApp) {
         assert_eq!(order["status"], expected, "place {place}: {order:#}");
     }
     assert_eq!(app.stock_of(&scarce).await, (half / 4 * 4, half / 4 * 4));
+}
+
+async fn q1b_the_queues_of_two_warehouses_cross_where_a_channel_is_served_by_both(app: &TestApp) {
+    app.open_shop().await;
+    app.serve_from("web", &["VIE"]).await;
+    app.serve_from("marketplace", &["BER"]).await;
+    app.serve_from("b2b", &["VIE", "BER"]).await;
+    let served =
+        |channel: ChannelId, web: ChannelId, market: ChannelId| [channel != market, channel != web];
+    let (web, market) = (
+        app.channel("web").await.id,
+        app.channel("marketplace").await.id,
+    );
+    let db = &app.app.db.read;
+    for round in 0..rounds(30) {
+        let vienna = app.stocked(&format!("CROSS-{round}"), 0, true).await;
+        let berlin = app.elsewhere(&vienna, "BER").await;
+        let basket = |channel: &str| {
+            let mut basket = one_of(&vienna.sku);
+            basket["channel"] = json!(channel);
+            basket
+        };
+        let baskets = (0..30).map(|n| basket(["web", "marketplace", "b2b"][n % 3]));
+        all_at_once(app, baskets.clone()).await;
+        let receiving = join_all(
+            [(&vienna, 2), (&berlin, 3)]
+                .into_iter()
+                .cycle()
+                .take(6)
+                .map(|(at, units)| app.receive(at, units)),
+        );
+        tokio::join!(all_at_once(app, baskets), receiving);
+        app.settle().await;
+        // Whoever waits was overtaken at no warehouse that serves them. A queue's numbers begin
+        // again when its end was served; the identifiers of this one process rise.
+        let orders = order::Entity::find().all(db).await.unwrap();
+        let orders: BTreeMap<OrderId, ChannelId> = orders
+            .iter()
+            .map(|order| (order.id, order.channel_id))
+            .collect();
+        let places = backorder::Entity::find()
+            .filter(backorder::Column::VariantId.eq(vienna.id))
+            .all(db)
+            .await
+            .unwrap();
+        let holds = reservation::Entity::find()
+            .filter(reservation::Column::VariantId.eq(vienna.id))
+            .all(db)
+            .await
+            .unwrap();
+        assert_eq!(holds.len(), 15, "every unit found somebody");
+        for (index, warehouse) in [vienna.warehouse, berlin.warehouse].into_iter().enumerate() {
+            let first_waiting = places
+                .iter()
+                .filter(|place| place.status == backorder::Status::Waiting)
+                .filter(|place| served(orders[&place.order_id], web, market)[index])
+                .map(|place| place.id.0)
+                .min();
+            let last_served = places
+                .iter()
+                .filter(|place| {
+                    let mut holds = holds.iter();
+                    holds
+                        .any(|hold| hold.line_id == place.line_id && hold.warehouse_id == warehouse)
+                })
+                .map(|place| place.id.0)
+                .max();
+            assert!(
+                first_waiting.is_none_or(|first| last_served.is_none_or(|last| last < first)),
+                "round {round}: {last_served:?} was served before {first_waiting:?}"
+            );
+        }
+    }
+}
+
+async fn f1_a_count_finds_the_holds_that_came_while_it_waited(app: &TestApp) {
+    app.open_shop().await;
+    for round in 0..rounds(50) {
+        let mug = app.stocked(&format!("COUNT-{round}"), 20, true).await;
+        let buying = all_at_once(app, (0..20).map(|_| one_of(&mug.sku)));
+        let counting = join_all((0..4).map(|_| app.adjust(&mug, -5)));
+        let (_, counted) = tokio::join!(buying, counting);
+        for counted in counted {
+            counted.unwrap_or_else(|failure| panic!("round {round}: {failure}"));
+        }
+        assert_eq!(app.stock_of(&mug).await, (0, 0), "round {round}");
+    }
 }

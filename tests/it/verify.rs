@@ -28,7 +28,8 @@ struct Fault {
 const NONE: &[&str] = &[];
 
 /// Faults on: a confirmed order by card (`web-1`), one on account (`b2b-1`), one that waits for
-/// 2 units of WAITED (`wait-1`), and one of a SKU that nobody knows (`odd-1`).
+/// 2 units of WAITED (`wait-1`), one of a SKU that nobody knows (`odd-1`), and a cancelled one whose
+/// money is back (`gone-1`).
 const FAULTS: &[Fault] = &[
     Fault {
         name: "I1",
@@ -77,6 +78,13 @@ const FAULTS: &[Fault] = &[
         repaired: &["UPDATE backorder SET quantity = quantity - 1 WHERE status = 'WAITING'"],
     },
     Fault {
+        name: "I3",
+        rule: "a place in the queue is of its order's channel",
+        forbidden_by: NONE,
+        made: &["UPDATE backorder SET channel_id = (SELECT id FROM channel WHERE code = 'b2b')"],
+        repaired: &["UPDATE backorder SET channel_id = (SELECT id FROM channel WHERE code = 'web')"],
+    },
+    Fault {
         name: "I4",
         rule: "captured <= authorised, refunded <= captured",
         forbidden_by: &["payment.payment_refunded_is_captured"],
@@ -87,9 +95,9 @@ const FAULTS: &[Fault] = &[
         name: "I4",
         rule: "a card's authorised amount is what the gateway approved and did not take back",
         forbidden_by: NONE,
-        made: &["UPDATE payment SET authorized_minor = authorized_minor - 1 WHERE gateway = 'sandbox'"],
+        made: &["UPDATE payment SET authorized_minor = authorized_minor - 1 WHERE gateway = 'sandbox' AND NOT voided"],
         repaired: &[
-            "UPDATE payment SET authorized_minor = authorized_minor + 1 WHERE gateway = 'sandbox'",
+            "UPDATE payment SET authorized_minor = authorized_minor + 1 WHERE gateway = 'sandbox' AND NOT voided",
         ],
     },
     Fault {
@@ -161,6 +169,29 @@ const FAULTS: &[Fault] = &[
             "UPDATE \"order\" SET stage = 'ON_HOLD' WHERE external_reference = 'odd-1'",
             "UPDATE stage_tally SET stage = 'ON_HOLD' WHERE stage = 'VALIDATING'",
         ],
+    },
+    Fault {
+        name: "I9",
+        rule: "the money of an ended order goes back, or a person knows that it does not",
+        forbidden_by: NONE,
+        made: &[
+            "UPDATE payment_transaction SET state = 'DECLINED' WHERE kind = 'VOID'",
+            "UPDATE payment SET authorized_minor = (SELECT total_minor FROM \"order\" o
+                WHERE o.id = payment.order_id) WHERE voided",
+        ],
+        repaired: &[
+            "UPDATE payment_transaction SET state = 'SUCCEEDED' WHERE kind = 'VOID'",
+            "UPDATE payment SET authorized_minor = 0 WHERE voided",
+        ],
+    },
+    Fault {
+        name: "I9",
+        rule: "nobody waits for units that are free in a warehouse that serves the order's channel",
+        forbidden_by: NONE,
+        made: &["UPDATE channel_warehouse SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'BER')
+            WHERE channel_id = (SELECT id FROM channel WHERE code = 'web')"],
+        repaired: &["UPDATE channel_warehouse SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'VIE')
+            WHERE channel_id = (SELECT id FROM channel WHERE code = 'web')"],
     },
     Fault {
         name: "I10",
@@ -235,6 +266,9 @@ async fn trade(app: &TestApp) {
     .await;
     let lines = json!([{ "sku": waited.sku, "quantity": 2 }]);
     order("wait-1", json!({ "lines": lines })).await;
+    // Units where the channel is not served are no reason not to wait.
+    app.serve_from("web", &["VIE"]).await;
+    app.receive(&app.elsewhere(&waited, "BER").await, 1).await;
     let lines = json!([{ "sku": "NOBODY-KNOWS", "quantity": 1, "unitPrice": "5.00" }]);
     let outside = json!({ "method": "EXTERNAL" });
     order(
@@ -242,6 +276,11 @@ async fn trade(app: &TestApp) {
         json!({ "channel": "marketplace", "lines": lines, "payment": outside }),
     )
     .await;
+    let gone = order("gone-1", json!({})).await;
+    let cancel = "mutation C($id: ID!) {
+        orderCancel(input: { id: $id, reason: \"a fault needs it\" }) { userErrors { code } } }";
+    let done = app.gql(cancel, json!({ "id": gone["id"] })).await;
+    assert_eq!(done["orderCancel"]["userErrors"], json!([]));
     app.settle().await;
 }
 

@@ -300,6 +300,40 @@ impl TestApp {
             .expect("a key")
     }
 
+    /// Says which warehouses serve a channel, all of them by their codes, first asked first.
+    pub async fn serve_from(&self, channel: &str, warehouses: &[&str]) {
+        let query = "{ channels { nodes { id code } } warehouses { nodes { id code } } }";
+        let known = self.gql(query, Value::Null).await;
+        let id = |kind: &str, code: &str| {
+            let nodes = known[kind]["nodes"].as_array().expect("nodes");
+            let node = nodes.iter().find(|node| node["code"] == code);
+            node.unwrap_or_else(|| panic!("no {code} among {kind}"))["id"].clone()
+        };
+        let ids: Vec<Value> = warehouses
+            .iter()
+            .map(|code| id("warehouses", code))
+            .collect();
+        let update = "mutation Serve($input: ChannelUpdateInput!) {
+            channelUpdate(input: $input) { userErrors { code message } } }";
+        let input = json!({ "id": id("channels", channel), "warehouseIds": ids });
+        let done = self.gql(update, json!({ "input": input })).await;
+        assert_eq!(done["channelUpdate"]["userErrors"], json!([]), "{done:#}");
+    }
+
+    /// The same variant in another warehouse.
+    pub async fn elsewhere(&self, of: &Stocked, warehouse: &str) -> Stocked {
+        let row = warehouse::Entity::find()
+            .filter(warehouse::Column::Code.eq(warehouse))
+            .one(&self.app.db.read)
+            .await
+            .expect("warehouses")
+            .unwrap_or_else(|| panic!("no warehouse {warehouse}"));
+        Stocked {
+            warehouse: row.id,
+            ..of.clone()
+        }
+    }
+
     /// Books units in.
     pub async fn receive(&self, of: &Stocked, units: i64) {
         let cmd = &Receive {

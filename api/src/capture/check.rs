@@ -660,7 +660,9 @@ fn service_level(submission: &Submission) -> String {
         .unwrap_or_else(|| "STANDARD".to_owned())
 }
 
-/// What shipping is charged at: what the channel charged if it said, else our rate.
+/// What shipping is charged at: what the channel charged if it said, else our rate. A channel that
+/// we keep no rates for says what it likes; elsewhere what we have no rate for is nothing that we
+/// are known to ship, whatever was charged for it.
 #[allow(
     clippy::too_many_arguments,
     reason = "each is one fact that decides the charge"
@@ -697,11 +699,9 @@ fn shipping_charge(
         .map(|chosen| chosen.price_minor);
     match (ours, submitted) {
         (Some(ours), None) => ours,
-        (ours, Some(theirs)) => {
-            let difference = ours.and_then(|ours| {
-                amount_difference(ours, theirs, channel.row.price_tolerance_minor)
-            });
-            if let Some(difference) = difference {
+        (Some(ours), Some(theirs)) => {
+            let tolerance = channel.row.price_tolerance_minor;
+            if let Some(difference) = amount_difference(ours, theirs, tolerance) {
                 findings.push(Finding {
                     code: Code::ShippingMismatch,
                     line: None,
@@ -717,16 +717,17 @@ fn shipping_charge(
             }
             theirs
         }
-        (None, None) => {
+        (None, Some(theirs)) if !reference.has_shipping_rates(channel.row.id, currency) => theirs,
+        (None, theirs) => {
             findings.push(Finding {
                 code: Code::ShippingUnavailable,
                 line: None,
                 field: "shippingAddress".to_owned(),
                 message: format!("no {service} rate covers {weight_grams} g to {country}"),
                 details: json!({ "country": country, "weightGrams": weight_grams,
-                    "serviceLevel": service }),
+                    "serviceLevel": service, "theirs": theirs, "currency": currency }),
             });
-            0
+            theirs.unwrap_or(0)
         }
     }
 }

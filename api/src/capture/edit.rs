@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::check::{self, Draft};
+use super::contact::PersonName;
 use super::facts::{self, Facts};
 use super::open::{address_row, applied, line_row, refuse_if_blocking};
 use super::submission::{
@@ -195,6 +196,7 @@ pub async fn judge(
         .as_deref()
         .map(|reason| crate::orders::text("reason", reason))
         .transpose()?;
+    let edit = &named(basis, edit);
     let (wanted, removed) = wanted_lines(basis, edit).map_err(Failure::Refused)?;
     let afresh = edit.shipping_afresh
         || edit.service_level.is_some()
@@ -248,6 +250,29 @@ pub async fn judge(
     Ok(revision(
         basis, edit, reason, &wanted, removed, draft, findings, &touched, channel, now,
     ))
+}
+
+/// The same edit, but an address that took a wrong name over from who ordered takes over the new
+/// one: that the name was wrong has been told once, and settling that must not leave an address
+/// behind that names nobody.
+fn named(basis: &Basis, edit: &Edit) -> Edit {
+    let mut edit = edit.clone();
+    let corrects = edit
+        .contact
+        .as_ref()
+        .is_some_and(|contact| contact.name.is_some());
+    let nameless = |address: &address::Model| {
+        let wrong = corrects && PersonName::parse(&address.name).is_err();
+        wrong.then(|| SubmittedAddress {
+            name: None,
+            ..as_submitted(address)
+        })
+    };
+    edit.shipping_address = edit.shipping_address.or_else(|| nameless(&basis.shipping));
+    edit.billing_address = edit
+        .billing_address
+        .or_else(|| basis.billing.as_ref().and_then(nameless));
+    edit
 }
 
 fn is_country(given: &str, code: &str) -> bool {
@@ -504,9 +529,9 @@ impl Touched<'_> {
             return removed.contains(&id) || self.wanted.iter().any(touched);
         }
         let about_billing = open.details["address"] == "billingAddress";
-        is(Code::NameInvalid) && self.contact
-            || is(Code::EmailInvalid) && self.contact
-            || is(Code::PhoneInvalid) && self.contact
+        let about_contact =
+            is(Code::NameInvalid) || is(Code::EmailInvalid) || is(Code::PhoneInvalid);
+        about_contact && self.contact
             || is(Code::AddressInvalid) && about_billing && self.billing_address
             || is(Code::AddressInvalid) && !about_billing && self.shipping_address
             || is(Code::ShippingMismatch) && self.shipping

@@ -359,6 +359,7 @@ fn hold(
         let mut demand = Demand {
             order_id: cmd.id,
             line_id: line.id,
+            channel_id: cmd.channel.row.id,
             variant_id: offered.variant.id,
             quantity: line.quantity,
         };
@@ -366,8 +367,9 @@ fn hold(
         demand.quantity -= line.reserved;
         if demand.quantity > 0 {
             line.backordered = demand.quantity;
-            let expected = cmd.reference.expected(demand.variant_id, tx.now);
-            shelf.wait(tx, demand, expected);
+            let serving = &cmd.channel.warehouses;
+            let expected = cmd.reference.expected(demand.variant_id, serving, tx.now);
+            shelf.wait(tx, demand, serving, expected);
         }
         held += line.reserved;
         waiting += line.backordered;

@@ -11,14 +11,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     ChannelId, Currency, PriceListId, Rate, VariantId, WarehouseId, channel, channel_warehouse,
     inbound_supply, postal_code, price_list, promotion, shipping_rate, shipping_zone, tax_rate,
+    warehouse,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait,
 };
 
 use crate::pricing::ShippingOption;
 
-/// A channel with the warehouses that serve it.
+/// A channel with the warehouses that serve it and take work.
 #[derive(Clone, Debug)]
 pub struct ChannelPolicy {
     /// Its row.
@@ -39,7 +41,7 @@ pub struct Reference {
     promotions: Vec<promotion::Model>,
     limited_promotions: bool,
     covered: BTreeSet<String>,
-    expected: BTreeMap<VariantId, Vec<DateTime<Utc>>>,
+    expected: BTreeMap<VariantId, Vec<(DateTime<Utc>, WarehouseId)>>,
 }
 
 impl Reference {
@@ -47,6 +49,11 @@ impl Reference {
     pub async fn load(db: &impl ConnectionTrait) -> Result<Reference, DbErr> {
         let mut serving: HashMap<ChannelId, Vec<WarehouseId>> = HashMap::new();
         for row in channel_warehouse::Entity::find()
+            .join(
+                JoinType::InnerJoin,
+                channel_warehouse::Relation::Warehouse.def(),
+            )
+            .filter(warehouse::Column::Active.eq(true))
             .order_by_asc(channel_warehouse::Column::Priority)
             .order_by_asc(channel_warehouse::Column::WarehouseId)
             .all(db)
@@ -73,7 +80,7 @@ impl Reference {
             .into_tuple::<String>()
             .all(db)
             .await?;
-        let mut expected: BTreeMap<VariantId, Vec<DateTime<Utc>>> = BTreeMap::new();
+        let mut expected: BTreeMap<VariantId, Vec<(DateTime<Utc>, WarehouseId)>> = BTreeMap::new();
         for row in inbound_supply::Entity::find()
             .filter(inbound_supply::Column::Status.is_in([
                 inbound_supply::Status::Expected,
@@ -86,7 +93,7 @@ impl Reference {
             expected
                 .entry(row.variant_id)
                 .or_default()
-                .push(row.expected_at);
+                .push((row.expected_at, row.warehouse_id));
         }
         Ok(Reference {
             codes: channels
@@ -208,6 +215,13 @@ impl Reference {
             .collect()
     }
 
+    /// Whether any shipping rate in a currency, to wherever, is for a channel.
+    pub fn has_shipping_rates(&self, channel: ChannelId, currency: Currency) -> bool {
+        self.rates.iter().any(|rate| {
+            rate.currency == currency && rate.channel_id.is_none_or(|own| own == channel)
+        })
+    }
+
     /// The price lists that fit an order, each with its rank.
     pub fn price_lists(
         &self,
@@ -247,13 +261,19 @@ impl Reference {
         self.covered.contains(country)
     }
 
-    /// When stock of a variant is expected next; none = honestly unknown.
-    pub fn expected(&self, variant: VariantId, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// When stock of a variant is expected next in one of these warehouses; none = honestly
+    /// unknown.
+    pub fn expected(
+        &self,
+        variant: VariantId,
+        warehouses: &[WarehouseId],
+        after: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
         self.expected
             .get(&variant)?
             .iter()
-            .find(|at| **at >= after)
-            .copied()
+            .find(|(at, warehouse)| *at >= after && warehouses.contains(warehouse))
+            .map(|(at, _)| *at)
     }
 }
 

@@ -102,6 +102,24 @@ pub enum Event {
         /// How much, in minor units.
         amount: i64,
     },
+    /// The gateway refused to give the authorisation back.
+    #[serde(rename = "order.void_declined")]
+    OrderVoidDeclined {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+        /// The gateway's reason.
+        reason: String,
+    },
+    /// The gateway is asked again to give the authorisation back.
+    #[serde(rename = "order.void_requested")]
+    OrderVoidRequested {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+    },
     /// Another authorisation is asked for, after a decline or a void.
     #[serde(rename = "order.payment_requested")]
     OrderPaymentRequested {

@@ -56,6 +56,7 @@ impl Finding {
             Code::PaymentDeclined | Code::PaymentExpired | Code::PaymentInvalid => {
                 policy(High, true, "payments", &["RETRY_PAYMENT", "CANCEL"])
             }
+            Code::VoidDeclined => policy(High, true, "payments", &["RETRY_VOID", "OVERRIDE"]),
             Code::ShippingUnavailable => policy(High, true, "logistics", &["OVERRIDE", "CANCEL"]),
             _ => policy(Medium, true, "customer", &["OVERRIDE", "CANCEL"]),
         }

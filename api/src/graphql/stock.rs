@@ -110,7 +110,8 @@ impl Stock {
     }
 
     /// Units that can be promised: on hand less reserved less safety, and none if that is
-    /// negative. While others wait for the variant, a new order gets none of them.
+    /// negative. While others wait for them, because this warehouse serves their channel, a new
+    /// order gets none.
     async fn available(&self) -> i64 {
         inventory::available(&self.0)
     }
@@ -722,7 +723,8 @@ pub struct StockMutation;
 /// Changes of stock.
 #[Object]
 impl StockMutation {
-    /// Books goods in, and gives them to the orders that wait for them, oldest first. Refusals:
+    /// Books goods in, and gives them to the orders that wait for them, oldest first: those of the
+    /// channels that the warehouse serves. Refusals:
     /// NOT_FOUND, QUANTITY_INVALID, INVALID_INPUT (no idempotency key; a warehouse without bins),
     /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS. Needs the scope STOCK_MANAGE.
     #[graphql(guard = "Allowed(Scope::StockManage)")]

@@ -4,34 +4,40 @@
 //! changed in memory by the rules, and written back whole. The database's checks hold whatever
 //! the rules say: `0 <= reserved <= on_hand`.
 //!
-//! A line that finds waiters before it waits too, even if there is stock: nobody overtakes.
+//! Who waits for a variant waits for its units in the warehouses that serve the order's channel.
+//! A line gets none of a warehouse's units while others wait for them, even if there are some:
+//! nobody overtakes. Waiters whose channel the warehouse does not serve are not before it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use entity::{
-    BackorderId, BinId, LineId, OrderId, ReservationId, VariantId, WarehouseId, backorder, bin,
-    bin_stock, reservation, stock, stock_movement, variant,
+    BackorderId, BinId, ChannelId, LineId, OrderId, ReservationId, VariantId, WarehouseId,
+    backorder, bin, bin_stock, reservation, stock, stock_movement, variant,
 };
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Set,
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
 };
 
 use crate::events::{Entry, Event};
 use crate::tx::Tx;
 
 pub mod inbound;
+mod queue;
 mod rows;
 
+pub use queue::{held_by, servable, waiters};
 pub use rows::{SetSafety, open_for_variants, open_for_warehouse, require, set_safety};
 
 /// The stock rows of some variants, locked until the transaction ends.
 pub struct Shelf {
     rows: BTreeMap<(VariantId, WarehouseId), stock::Model>,
     touched: BTreeSet<(VariantId, WarehouseId)>,
+    /// Where each queue ends.
     queues: HashMap<VariantId, i64>,
+    /// What somebody waits for.
+    awaited: BTreeSet<(VariantId, WarehouseId)>,
     movements: Vec<stock_movement::ActiveModel>,
     reservations: Vec<reservation::ActiveModel>,
     backorders: Vec<backorder::ActiveModel>,
@@ -44,6 +50,8 @@ pub struct Demand {
     pub order_id: OrderId,
     /// Its line.
     pub line_id: LineId,
+    /// Its channel.
+    pub channel_id: ChannelId,
     /// What it wants.
     pub variant_id: VariantId,
     /// How many units.
@@ -59,16 +67,11 @@ pub enum Strength {
     Firm,
 }
 
-#[derive(FromQueryResult)]
-struct QueueEnd {
-    variant_id: VariantId,
-    last: i64,
-}
-
 impl Shelf {
     /// Locks the stock rows of variants, in the order that everyone uses, and learns where their
-    /// queues end. The queues are read by a statement of their own, after the lock is won: a
-    /// sub-query of the locking statement would still see the queue as it was before the wait.
+    /// queues end and which rows they are for. The queues are read by statements of their own,
+    /// after the lock is won: a sub-query of the locking statement would still see the queue as it
+    /// was before the wait.
     pub async fn lock(
         tx: &Tx,
         variants: impl IntoIterator<Item = VariantId>,
@@ -78,6 +81,7 @@ impl Shelf {
             rows: BTreeMap::new(),
             touched: BTreeSet::new(),
             queues: HashMap::new(),
+            awaited: BTreeSet::new(),
             movements: Vec::new(),
             reservations: Vec::new(),
             backorders: Vec::new(),
@@ -108,20 +112,12 @@ impl Shelf {
         for row in rows {
             shelf.rows.insert((row.variant_id, row.warehouse_id), row);
         }
-        let ends = backorder::Entity::find()
-            .select_only()
-            .column(backorder::Column::VariantId)
-            .column_as(backorder::Column::Position.max(), "last")
-            .filter(backorder::Column::VariantId.is_in(variants))
-            .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
-            .group_by(backorder::Column::VariantId)
-            .into_model::<QueueEnd>()
-            .all(tx.db())
-            .await?;
-        shelf.queues = ends
-            .into_iter()
-            .map(|end| (end.variant_id, end.last))
-            .collect();
+        let ends = queue::ends(tx, &variants).await?;
+        for end in &ends {
+            let last = shelf.queues.entry(end.variant_id).or_insert(end.last);
+            *last = end.last.max(*last);
+        }
+        shelf.awaited = queue::awaited(tx, &ends).await?;
         Ok(shelf)
     }
 
@@ -130,21 +126,16 @@ impl Shelf {
         self.rows.values()
     }
 
-    /// The variants that somebody waits for.
-    pub fn queued(&self) -> Vec<VariantId> {
-        let mut variants: Vec<VariantId> = self.queues.keys().copied().collect();
-        variants.sort();
-        variants
+    /// The rows that somebody waits for.
+    pub fn awaited(&self) -> impl Iterator<Item = &stock::Model> {
+        self.awaited.iter().filter_map(|key| self.rows.get(key))
     }
 
-    /// How many units of a variant can be promised from these warehouses: none while others wait.
+    /// How many units of a variant can be promised from these warehouses: none of those that
+    /// others wait for.
     pub fn available(&self, variant: VariantId, warehouses: &[WarehouseId]) -> i64 {
-        if self.queues.contains_key(&variant) {
-            return 0;
-        }
-        warehouses
-            .iter()
-            .filter_map(|warehouse| self.rows.get(&(variant, *warehouse)))
+        self.unawaited(variant, warehouses)
+            .filter_map(|warehouse| self.rows.get(&(variant, warehouse)))
             .map(available)
             .sum()
     }
@@ -160,10 +151,20 @@ impl Shelf {
         warehouses: &[WarehouseId],
         strength: Strength,
     ) -> i64 {
-        if self.queues.contains_key(&demand.variant_id) {
-            return 0;
-        }
-        self.take(tx, demand, warehouses, strength)
+        let warehouses: Vec<WarehouseId> = self.unawaited(demand.variant_id, warehouses).collect();
+        self.take(tx, demand, &warehouses, strength)
+    }
+
+    /// The warehouses among these whose units of a variant nobody waits for.
+    fn unawaited(
+        &self,
+        variant: VariantId,
+        warehouses: &[WarehouseId],
+    ) -> impl Iterator<Item = WarehouseId> {
+        warehouses
+            .iter()
+            .copied()
+            .filter(move |warehouse| !self.awaited.contains(&(variant, *warehouse)))
     }
 
     fn take(
@@ -235,8 +236,16 @@ impl Shelf {
         demand.quantity - missing
     }
 
-    /// Puts a line at the end of its variant's queue.
-    pub fn wait(&mut self, tx: &Tx, demand: Demand, expected_at: Option<DateTime<Utc>>) {
+    /// Puts a line at the end of its variant's queue, to wait for units in these warehouses.
+    pub fn wait(
+        &mut self,
+        tx: &Tx,
+        demand: Demand,
+        warehouses: &[WarehouseId],
+        expected_at: Option<DateTime<Utc>>,
+    ) {
+        let rows = warehouses.iter().map(|id| (demand.variant_id, *id));
+        self.awaited.extend(rows);
         let position = self
             .queues
             .get(&demand.variant_id)
@@ -247,6 +256,7 @@ impl Shelf {
             id: Set(id),
             order_id: Set(demand.order_id),
             line_id: Set(demand.line_id),
+            channel_id: Set(demand.channel_id),
             variant_id: Set(demand.variant_id),
             position: Set(position),
             quantity: Set(demand.quantity),
@@ -269,6 +279,7 @@ impl Shelf {
         let demand = Demand {
             order_id: waiter.order_id,
             line_id: waiter.line_id,
+            channel_id: waiter.channel_id,
             variant_id: waiter.variant_id,
             quantity: waiter.quantity,
         };
@@ -432,21 +443,6 @@ fn whole(row: stock::Model) -> stock::ActiveModel {
         version: Set(row.version),
         updated_at: Set(row.updated_at),
     }
-}
-
-/// Those who wait for a variant, first come first, so many of them.
-pub async fn waiters(
-    tx: &Tx,
-    variant: VariantId,
-    most: u64,
-) -> Result<Vec<backorder::Model>, DbErr> {
-    backorder::Entity::find()
-        .filter(backorder::Column::VariantId.eq(variant))
-        .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
-        .order_by_asc(backorder::Column::Position)
-        .limit(most)
-        .all(tx.db())
-        .await
 }
 
 /// The units that lie in the bins of a warehouse, fullest bin first, each with its bin.

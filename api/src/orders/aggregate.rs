@@ -12,6 +12,7 @@ use super::lifecycle::{self, Action};
 use crate::events::{Entry, Event, Moved};
 use crate::exceptions;
 use crate::failure::{Code, Failure, Problem};
+use crate::payments;
 use crate::tx::Tx;
 
 /// An order, locked.
@@ -148,17 +149,39 @@ impl Aggregate {
         !self.holds.is_empty() || self.exceptions.iter().any(|exception| exception.blocking)
     }
 
+    /// Whether an exception of this kind is not settled.
+    pub fn has_open(&self, code: Code) -> bool {
+        let code = code.as_str();
+        self.exceptions
+            .iter()
+            .any(|exception| exception.code == code)
+    }
+
     /// Whether the money is there: authorised ≥ due and not run out, or the channel does not ask
-    /// for it.
+    /// for it. What has run out counts no more, even before the gateway has given it back.
     pub fn is_paid_for(&self, tx: &Tx, required: bool) -> bool {
         !required
             || self.order.total_minor == 0
-            || self.payment.as_ref().is_some_and(|payment| {
-                payment.authorized_minor >= self.order.total_minor
-                    && payment
-                        .authorization_expires_at
-                        .is_none_or(|until| tx.now < until)
-            })
+            || !self.has_open(Code::PaymentExpired)
+                && self.payment.as_ref().is_some_and(|payment| {
+                    payment.authorized_minor >= self.order.total_minor
+                        && payment
+                            .authorization_expires_at
+                            .is_none_or(|until| tx.now < until)
+                })
+    }
+
+    /// How much is set aside and not due, in minor units: all of it once the order has ended or
+    /// the authorisation has run out.
+    pub fn excess_minor(&self) -> i64 {
+        let Some(payment) = &self.payment else {
+            return 0;
+        };
+        let open = payments::open_minor(payment);
+        if lifecycle::is_terminal(self.order.status) || self.has_open(Code::PaymentExpired) {
+            return open;
+        }
+        (payment.authorized_minor - self.order.total_minor).clamp(0, std::cmp::max(open, 0))
     }
 
     /// Whether every unit that is still wanted is held.

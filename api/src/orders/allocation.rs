@@ -50,10 +50,33 @@ impl<'a> Allocation<'a> {
         variants: BTreeSet<VariantId>,
         orders: &[OrderId],
     ) -> Result<Allocation<'a>, Failure> {
-        let shelf = Shelf::lock(tx, variants.iter().copied()).await?;
+        let shelf = Shelf::lock(tx, variants).await?;
+        Allocation::around(tx, reference, shelf, orders).await
+    }
+
+    /// Locks the orders around stock that is locked: those asked for, and those that wait for what
+    /// is free there, or for what may become free because the orders asked for hold it.
+    pub async fn around(
+        tx: &Tx,
+        reference: &'a Reference,
+        shelf: Shelf,
+        orders: &[OrderId],
+    ) -> Result<Allocation<'a>, Failure> {
+        let held = if shelf.awaited().next().is_some() && !orders.is_empty() {
+            inventory::held_by(tx, orders).await?
+        } else {
+            BTreeSet::new()
+        };
+        let mut wanted: BTreeMap<VariantId, Vec<WarehouseId>> = BTreeMap::new();
+        for row in shelf.awaited() {
+            let key = (row.variant_id, row.warehouse_id);
+            if inventory::available(row) > 0 || held.contains(&key) {
+                wanted.entry(key.0).or_default().push(key.1);
+            }
+        }
         let mut waiters = Vec::new();
-        for variant in shelf.queued() {
-            waiters.extend(inventory::waiters(tx, variant, WAITERS).await?);
+        for (variant, warehouses) in wanted {
+            waiters.extend(inventory::waiters(tx, variant, &warehouses, WAITERS).await?);
         }
         let concerned = orders
             .iter()
@@ -86,8 +109,8 @@ impl<'a> Allocation<'a> {
     }
 
     /// Gives what is available to those who wait, oldest first. The head of a queue takes what
-    /// there is, even if it wants more; nobody overtakes it. Returns
-    /// how many got some.
+    /// there is where its channel is served, even if it wants more; nobody overtakes it there.
+    /// Returns how many got some.
     pub fn serve_waiters(&mut self, tx: &Tx) -> usize {
         let mut served = 0;
         for mut waiter in std::mem::take(&mut self.waiters) {
@@ -255,6 +278,7 @@ impl<'a> Allocation<'a> {
                 let demand = Demand {
                     order_id: order,
                     line_id: line.id,
+                    channel_id: aggregate.order.channel_id,
                     variant_id: line.variant_id?,
                     quantity: missing(line),
                 };
@@ -276,8 +300,10 @@ impl<'a> Allocation<'a> {
             if demand.quantity > 0 && is_waiting {
                 wait_for_more(tx, &demand);
             } else if demand.quantity > 0 {
-                let expected = self.reference.expected(demand.variant_id, tx.now);
-                self.shelf.wait(tx, demand, expected);
+                let expected = self
+                    .reference
+                    .expected(demand.variant_id, warehouses, tx.now);
+                self.shelf.wait(tx, demand, warehouses, expected);
             }
         }
         if held > 0 || waits > 0 {

@@ -23,6 +23,8 @@ pub enum Action {
     RetryPayment,
     /// Somebody changes what was ordered, where it goes or what it costs.
     Edit,
+    /// The gateway is asked again for money that it would not give back.
+    RetryVoid,
     /// Somebody writes a note.
     AddNote,
     /// It is delivered, captured, invoiced and settled.
@@ -31,13 +33,14 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of a life.
-    pub const ALL: [Action; 11] = [
+    pub const ALL: [Action; 12] = [
         Action::Confirm,
         Action::Hold,
         Action::ReleaseHold,
         Action::ResolveException,
         Action::RetryPayment,
         Action::Edit,
+        Action::RetryVoid,
         Action::AddNote,
         Action::Cancel,
         Action::Reject,
@@ -65,17 +68,18 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         (Received, Reject) => Rejected,
         (Received, Expire) => Expired,
         (Draft | Received | Confirmed, Cancel) => Cancelled,
-        (Received | Confirmed, Hold | ReleaseHold | ResolveException) => from,
+        (Received | Confirmed, Hold | ReleaseHold) => from,
         (Received | Confirmed, RetryPayment) => from,
         // An edited order goes through its gates again; if all are green it is released at once.
         (Received | Confirmed, Edit) => Received,
         (Confirmed, Complete) => Completed,
-        (_, AddNote) => from,
+        // The money of an order that has ended may not be back yet.
+        (_, AddNote | ResolveException | RetryVoid) => from,
         _ => return Err(IllegalTransition { from, action }),
     })
 }
 
-/// Whether nothing more can happen to an order but notes.
+/// Whether nothing more can happen to an order but notes, and to its money.
 pub fn is_terminal(status: Status) -> bool {
     matches!(
         status,
@@ -115,10 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_order_takes_notes_and_nothing_else() {
+    fn a_terminal_order_takes_notes_and_what_settles_its_money() {
+        use Action::{AddNote, ResolveException, RetryVoid};
         for status in Status::iter().filter(|status| is_terminal(*status)) {
             for action in Action::ALL {
-                assert_eq!(next(status, action).is_ok(), action == Action::AddNote);
+                let taken = matches!(action, AddNote | ResolveException | RetryVoid);
+                assert_eq!(next(status, action).is_ok(), taken, "{action:?}");
             }
         }
     }

@@ -9,14 +9,15 @@ use std::collections::BTreeSet;
 
 use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
+use entity::payment_transaction::{Kind, State};
 use entity::{
-    ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
+    ExceptionId, HoldId, Money, NoteId, OrderId, channel, customer, note, order, order_exception,
     order_line, payment, payment_transaction, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait, Set,
+    ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, RelationTrait, Set,
 };
 
 use crate::catalogue::Reference;
@@ -32,6 +33,7 @@ pub mod bulk;
 pub mod lifecycle;
 pub mod revise;
 pub mod stock;
+pub mod voids;
 
 pub use aggregate::expect_version;
 
@@ -209,17 +211,7 @@ async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effec
     let Some(payment) = aggregate.payment.as_mut() else {
         return Ok(Vec::new());
     };
-    // What is on its way back already is not asked for twice.
-    let going_back: i64 = payments::open_effects(tx.db(), order.id)
-        .await?
-        .iter()
-        .filter(|effect| effect.kind == payment_transaction::Kind::Void)
-        .map(|effect| effect.amount_minor)
-        .sum();
-    let open = payment.authorized_minor
-        - payment.captured_minor
-        - payment.capture_pending_minor
-        - going_back;
+    let open = payments::open_minor(payment);
     if open <= 0 {
         return Ok(Vec::new());
     }
@@ -239,11 +231,14 @@ async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effec
         payments::void_settled(tx, payment);
         return Ok(Vec::new());
     }
+    if payments::in_flight(tx.db(), order.id, Kind::Void).await? {
+        return Ok(Vec::new());
+    }
     Ok(vec![payments::intend(
         tx,
         payment.id,
         order.id,
-        payment_transaction::Kind::Void,
+        Kind::Void,
         Money::new(open, order.currency),
         None,
     )])
@@ -417,8 +412,8 @@ pub struct ResolveException {
 }
 
 /// Settles an exception by a person's word. The order goes on if that was the last thing that
-/// stopped it; a line that may not be backordered may now wait, since a person said so, and an
-/// order beyond its credit is taken on account.
+/// stopped it; a line that may not be backordered may now wait, since a person said so, an order
+/// beyond its credit is taken on account, and money that a gateway would not give back is back.
 pub async fn resolve_exception(
     tx: &Tx,
     reference: &Reference,
@@ -444,7 +439,13 @@ pub async fn resolve_exception(
             );
         };
         let required = reference.authorization_required(aggregate.order.channel_id);
-        needs_more_than_a_word(tx, aggregate, &aggregate.exceptions[place], required)?;
+        let paid = aggregate.is_paid_for(tx, required);
+        let voiding = payments::in_flight(tx.db(), row.order_id, Kind::Void).await?;
+        if let Some(message) = beyond_words(&row.code, paid, voiding) {
+            return Err(Problem::new(Code::OrderStateInvalid, message)
+                .at("input.id")
+                .into());
+        }
         let exception = aggregate.exceptions.remove(place);
         let status = if cmd.dismiss {
             ExceptionStatus::Dismissed
@@ -464,30 +465,18 @@ pub async fn resolve_exception(
         if exception.code == Code::CreditLimitExceeded.as_str() {
             take_credit(tx, aggregate).await?;
         }
+        if exception.code == Code::VoidDeclined.as_str() {
+            voids::take_word(tx, aggregate);
+        }
     }
     allocation.hold_missing(tx, row.order_id);
     allocation.put_back(tx);
     Ok(Changed::only(row.order_id))
 }
 
-/// Some faults no word of a person can settle: the order would pass its checks and then never
-/// find stock or money.
-fn needs_more_than_a_word(
-    tx: &Tx,
-    aggregate: &Aggregate,
-    exception: &order_exception::Model,
-    authorization_required: bool,
-) -> Result<(), Problem> {
-    let refuse = |message: &str| Err(Problem::new(Code::OrderStateInvalid, message).at("input.id"));
-    let paid = aggregate.is_paid_for(tx, authorization_required);
-    match beyond_words(&exception.code, paid) {
-        Some(message) => refuse(message),
-        None => Ok(()),
-    }
-}
-
-/// Why an exception cannot be settled by a person's word alone.
-fn beyond_words(code: &str, paid: bool) -> Option<&'static str> {
+/// Why an exception cannot be settled by a person's word alone: the order would pass its checks
+/// and then never find stock or money, or the gateway may still say otherwise.
+fn beyond_words(code: &str, paid: bool, voiding: bool) -> Option<&'static str> {
     let is = |one: Code| code == one.as_str();
     if is(Code::SkuUnknown) {
         return Some("there is nothing to send for an unknown SKU: cancel the order");
@@ -497,6 +486,9 @@ fn beyond_words(code: &str, paid: bool) -> Option<&'static str> {
     }
     if (is(Code::PaymentDeclined) || is(Code::PaymentExpired)) && !paid {
         return Some("the order is not paid for: retry the payment or cancel the order");
+    }
+    if is(Code::VoidDeclined) && voiding {
+        return Some(voids::ASKED_ALREADY);
     }
     None
 }
@@ -574,7 +566,8 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
                 .into(),
         );
     }
-    let in_flight = payments::in_flight(tx.db(), cmd.order_id).await?;
+    let in_flight = payments::in_flight(tx.db(), cmd.order_id, Kind::Authorization).await?
+        || payments::in_flight(tx.db(), cmd.order_id, Kind::Void).await?;
     let due = aggregate.order.total_minor;
     let Some(payment) = &aggregate.payment else {
         return Err(Problem::new(Code::PaymentInvalid, "the order is not paid by card").into());
@@ -586,13 +579,18 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
         return Err(Problem::new(Code::InProgress, "the last payment has no answer yet").into());
     }
     if payment.authorized_minor >= due {
-        return Err(Problem::new(Code::OrderStateInvalid, "the order is paid for already").into());
+        let reason = if aggregate.has_open(Code::VoidDeclined) {
+            voids::NOT_BACK
+        } else {
+            "the order is paid for already"
+        };
+        return Err(Problem::new(Code::OrderStateInvalid, reason).into());
     }
     let effect = payments::intend(
         tx,
         payment.id,
         cmd.order_id,
-        payment_transaction::Kind::Authorization,
+        Kind::Authorization,
         Money::new(due - payment.authorized_minor, aggregate.order.currency),
         Some(cmd.instrument.clone()),
     );
@@ -630,7 +628,7 @@ pub async fn settle_payment(
         (Settled::Nothing, _) | (Settled::Unknown { first: false }, _) => {
             return Ok(Changed::only(effect.order_id));
         }
-        (Settled::Succeeded, payment_transaction::Kind::Authorization) => {
+        (Settled::Succeeded, Kind::Authorization) => {
             aggregate.record(
                 tx,
                 Event::OrderPaymentAuthorized {
@@ -638,6 +636,7 @@ pub async fn settle_payment(
                     amount: effect.amount.minor,
                 },
             );
+            settle_payment_exceptions(tx, &mut aggregate);
             effects = if lifecycle::is_terminal(aggregate.order.status) {
                 give_back(tx, &mut aggregate).await?
             } else {
@@ -645,14 +644,8 @@ pub async fn settle_payment(
                 square(tx, &mut aggregate, None).await?
             };
         }
-        (Settled::Succeeded, payment_transaction::Kind::Void) => {
-            aggregate.record(
-                tx,
-                Event::OrderPaymentVoided {
-                    transaction_id: effect.id.0,
-                    amount: effect.amount.minor,
-                },
-            );
+        (Settled::Succeeded, Kind::Void) => {
+            voids::succeeded(tx, &mut aggregate, effect);
             effects = if lifecycle::is_terminal(aggregate.order.status) {
                 give_back(tx, &mut aggregate).await?
             } else {
@@ -660,10 +653,15 @@ pub async fn settle_payment(
             };
         }
         (Settled::Succeeded, _) => {}
-        (Settled::Declined, _) => {
+        (Settled::Declined, kind) => {
             let Answer::Declined { code } = answer else {
                 return Err(Failure::Internal("declined by no decline".to_owned()));
             };
+            if kind == Kind::Void {
+                voids::declined(tx, &mut aggregate, effect, code);
+                aggregate.save(tx);
+                return Ok(Changed::only(effect.order_id));
+            }
             aggregate.order.payment_status = PaymentStatus::Pending;
             aggregate.record(
                 tx,
@@ -672,11 +670,9 @@ pub async fn settle_payment(
                     reason: code.clone(),
                 },
             );
-            let known = aggregate
-                .exceptions
-                .iter()
-                .any(|exception| exception.code == Code::PaymentDeclined.as_str());
-            if !known && !lifecycle::is_terminal(aggregate.order.status) {
+            if !aggregate.has_open(Code::PaymentDeclined)
+                && !lifecycle::is_terminal(aggregate.order.status)
+            {
                 let finding = Finding {
                     code: Code::PaymentDeclined,
                     line: None,
@@ -701,7 +697,7 @@ pub async fn settle_payment(
                 .payment
                 .as_ref()
                 .is_some_and(|payment| payment.authorized_minor > 0);
-            if kind == payment_transaction::Kind::Authorization
+            if kind == Kind::Authorization
                 && has_money
                 && !lifecycle::is_terminal(aggregate.order.status)
             {
@@ -744,8 +740,18 @@ pub async fn square(
     aggregate: &mut Aggregate,
     instrument: Option<&str>,
 ) -> Result<Vec<Effect>, Failure> {
+    if aggregate.has_open(Code::PaymentExpired) && !aggregate.is_paid_for(tx, true) {
+        // What ran out pays for nothing, whatever is due: it has to come back first.
+        return Ok(Vec::new());
+    }
     if aggregate.is_paid_for(tx, true) {
         settle_payment_exceptions(tx, aggregate);
+    }
+    if aggregate.excess_minor() == 0 {
+        let refused = Code::VoidDeclined.as_str();
+        settle_found(tx, aggregate, "the money is due again", |open| {
+            open.code == refused
+        });
     }
     let order = &aggregate.order;
     let Some(payment) = aggregate.payment.as_mut() else {
@@ -838,7 +844,7 @@ async fn square_card(
         if free < amount.minor {
             return Ok(Vec::new());
         }
-        let kind = payment_transaction::Kind::Void;
+        let kind = Kind::Void;
         let effect = payments::intend(tx, payment.id, order.id, kind, amount, None);
         return Ok(vec![effect]);
     }
@@ -875,7 +881,7 @@ async fn square_card(
         }
         return Ok(Vec::new());
     };
-    let kind = payment_transaction::Kind::Authorization;
+    let kind = Kind::Authorization;
     let effect = payments::intend(tx, payment.id, order.id, kind, amount, Some(instrument));
     aggregate.record(
         tx,
@@ -981,7 +987,7 @@ pub async fn with_expired_holds(
 /// that is under way keeps the hold alive, for half an hour at most.
 pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result<Changed, Failure> {
     let mut allocation = lock_with_stock(tx, reference, id).await?;
-    let in_flight = payments::in_flight(tx.db(), id).await?;
+    let in_flight = payments::in_flight(tx.db(), id, Kind::Authorization).await?;
     if in_flight {
         use reservation::Column;
         let young = tx.now - chrono::Duration::minutes(OLDEST_HOLD_MINUTES);
@@ -1047,8 +1053,8 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     })
 }
 
-/// The orders that nothing stops and that want units which are neither held nor waited for: their
-/// holds ran out while their payment had no answer.
+/// The orders that nothing stops, that are paid for and that want units which are neither held nor
+/// waited for: their holds ran out while their payment had no answer.
 pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId>, sea_orm::DbErr> {
     use order_line::Column;
     let held = Expr::col((order_line::Entity, Column::Cancelled))
@@ -1061,11 +1067,25 @@ pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId
         .filter(Column::VariantId.is_not_null())
         .filter(Expr::col((order_line::Entity, Column::Quantity)).gt(held))
         .into_query();
+    let staging_unpaid = channel::Entity::find()
+        .select_only()
+        .column(channel::Column::Id)
+        .filter(channel::Column::RequiresAuthorization.eq(false))
+        .into_query();
     order::Entity::find()
         .select_only()
         .column(order::Column::Id)
         .filter(order::Column::Stage.is_in([Stage::Validating, Stage::Backordered]))
         .filter(order::Column::Id.in_subquery(short))
+        .join(JoinType::InnerJoin, order::Relation::Payment.def())
+        .filter(
+            Condition::any()
+                .add(
+                    Expr::col((payment::Entity, payment::Column::AuthorizedMinor))
+                        .gte(Expr::col((order::Entity, order::Column::TotalMinor))),
+                )
+                .add(order::Column::ChannelId.in_subquery(staging_unpaid)),
+        )
         .order_by_asc(order::Column::ReceivedAt)
         .limit(200)
         .into_tuple()
@@ -1157,12 +1177,31 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
+    fn open_exceptions(&self) -> impl Iterator<Item = &order_exception::Model> {
+        use ExceptionStatus::{Assigned, Open};
+        self.exceptions
+            .iter()
+            .filter(|exception| matches!(exception.status, Open | Assigned))
+    }
+
+    fn has_open(&self, code: Code) -> bool {
+        let code = code.as_str();
+        self.open_exceptions()
+            .any(|exception| exception.code == code)
+    }
+
+    fn in_flight(&self, kind: Kind) -> bool {
+        self.transactions.iter().any(|one| {
+            one.kind == kind && matches!(one.state, State::Ready | State::Sent | State::Unknown)
+        })
+    }
+
     /// Why an action that the order's status allows would find nothing to act on.
     fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
-        use payment_transaction::{Kind, State};
         let paid = self
             .payment
             .is_some_and(|payment| payment.authorized_minor >= order.total_minor);
+        let voiding = self.in_flight(Kind::Void);
         match action {
             Action::ReleaseHold => self
                 .holds
@@ -1170,30 +1209,34 @@ impl Around<'_> {
                 .all(|hold| hold.released_at.is_some())
                 .then_some("no hold stands"),
             Action::ResolveException => {
-                let paid = paid || !self.authorization_required;
+                let paid =
+                    !self.authorization_required || paid && !self.has_open(Code::PaymentExpired);
                 let mut reason = Some("no exception is open");
-                for exception in self.exceptions {
-                    use ExceptionStatus::{Assigned, Open};
-                    if matches!(exception.status, Open | Assigned) {
-                        reason = beyond_words(&exception.code, paid);
-                        if reason.is_none() {
-                            break;
-                        }
+                for exception in self.open_exceptions() {
+                    reason = beyond_words(&exception.code, paid, voiding);
+                    if reason.is_none() {
+                        break;
                     }
                 }
                 reason
             }
             Action::RetryPayment => {
-                let in_flight = self.transactions.iter().any(|one| {
-                    one.kind == Kind::Authorization
-                        && matches!(one.state, State::Ready | State::Sent | State::Unknown)
-                });
                 if order.payment_method != PaymentMethod::Card || self.payment.is_none() {
                     Some("the order is not paid by card")
-                } else if in_flight {
+                } else if voiding || self.in_flight(Kind::Authorization) {
                     Some("the last payment has no answer yet")
                 } else {
-                    paid.then_some("the order is paid for already")
+                    match self.has_open(Code::VoidDeclined) {
+                        true => paid.then_some(voids::NOT_BACK),
+                        false => paid.then_some("the order is paid for already"),
+                    }
+                }
+            }
+            Action::RetryVoid => {
+                if self.has_open(Code::VoidDeclined) {
+                    voiding.then_some(voids::ASKED_ALREADY)
+                } else {
+                    Some(voids::NONE_DECLINED)
                 }
             }
             _ => None,

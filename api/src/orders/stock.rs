@@ -4,20 +4,17 @@
 use std::collections::BTreeSet;
 
 use entity::{
-    BinId, InboundId, VariantId, WarehouseId, backorder, bin, bin_stock, inbound_supply,
-    reservation, stock, stock_movement,
+    BinId, ChannelId, InboundId, VariantId, WarehouseId, backorder, bin, bin_stock, reservation,
+    stock_movement,
 };
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Set,
-};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
 
 use super::allocation::Allocation;
 use crate::catalogue::Reference;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure, Problem};
-use crate::inventory::{self, Movement};
+use crate::inventory::{self, Movement, Shelf, inbound};
 use crate::tx::Tx;
 
 /// The most units that one receipt or count may have.
@@ -44,11 +41,10 @@ pub async fn receive(tx: &Tx, reference: &Reference, cmd: &Receive) -> Result<()
     if !(1..=MOST_UNITS).contains(&cmd.quantity) {
         return Err(quantity_invalid("input.quantity").into());
     }
-    let mut allocation =
-        Allocation::lock(tx, reference, BTreeSet::from([cmd.variant_id]), &[]).await?;
+    let mut shelf = Shelf::lock(tx, [cmd.variant_id]).await?;
     let mut bin = find_bin(tx, cmd.variant_id, cmd.warehouse_id, cmd.bin_id).await?;
     bin.quantity += cmd.quantity;
-    allocation.shelf.change(
+    shelf.change(
         tx,
         Movement {
             variant_id: cmd.variant_id,
@@ -64,34 +60,12 @@ pub async fn receive(tx: &Tx, reference: &Reference, cmd: &Receive) -> Result<()
         },
     );
     inventory::set_bin(tx, bin);
-    if let Some(inbound) = cmd.inbound_id {
-        arrive(tx, inbound, cmd.variant_id, cmd.quantity).await?;
+    if let Some(id) = cmd.inbound_id {
+        inbound::arrive(tx, id, cmd.variant_id, cmd.quantity).await?;
     }
+    let mut allocation = Allocation::around(tx, reference, shelf, &[]).await?;
     allocation.serve_waiters(tx);
     allocation.put_back(tx);
-    Ok(())
-}
-
-async fn arrive(tx: &Tx, id: InboundId, variant: VariantId, quantity: i64) -> Result<(), Failure> {
-    let row = inbound_supply::Entity::find_by_id(id)
-        .one(tx.db())
-        .await?
-        .filter(|row| row.variant_id == variant)
-        .ok_or_else(|| Problem::not_found("inbound supply").at("input.inboundSupplyId"))?;
-    let received = row.received + quantity;
-    let status = if received >= row.quantity {
-        inbound_supply::Status::Received
-    } else {
-        inbound_supply::Status::PartlyReceived
-    };
-    use inbound_supply::Column;
-    tx.defer(
-        inbound_supply::Entity::update_many()
-            .col_expr(Column::Received, Expr::value(received))
-            .col_expr(Column::Status, Expr::value(status))
-            .filter(Column::Id.eq(id))
-            .into_query(),
-    );
     Ok(())
 }
 
@@ -119,29 +93,7 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
     if cmd.delta == 0 || cmd.delta.unsigned_abs() > MOST_UNITS.unsigned_abs() {
         return Err(quantity_invalid("input.delta").into());
     }
-    let held = reservation::Entity::find()
-        .filter(reservation::Column::VariantId.eq(cmd.variant_id))
-        .filter(reservation::Column::WarehouseId.eq(cmd.warehouse_id))
-        .filter(
-            reservation::Column::Status
-                .is_in([reservation::Status::Active, reservation::Status::Allocated]),
-        )
-        .order_by_desc(reservation::Column::CreatedAt)
-        .order_by_desc(reservation::Column::Id);
-    // Which orders hold it is read before the lock to know whom to lock, and again under it.
-    let concerned: BTreeSet<_> = if cmd.delta < 0 {
-        held.clone()
-            .all(tx.db())
-            .await?
-            .into_iter()
-            .map(|row| row.order_id)
-            .collect()
-    } else {
-        BTreeSet::new()
-    };
-    let concerned: Vec<_> = concerned.into_iter().collect();
-    let mut allocation =
-        Allocation::lock(tx, reference, BTreeSet::from([cmd.variant_id]), &concerned).await?;
+    let mut shelf = Shelf::lock(tx, [cmd.variant_id]).await?;
     let mut bin = find_bin(tx, cmd.variant_id, cmd.warehouse_id, cmd.bin_id).await?;
     if bin.quantity + cmd.delta < 0 {
         return Err(Problem::new(
@@ -152,23 +104,8 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
         .with(serde_json::json!({ "onHand": bin.quantity }))
         .into());
     }
-    let (on_hand, reserved) = allocation
-        .shelf
-        .rows()
-        .find(|row| row.warehouse_id == cmd.warehouse_id)
-        .map_or((0, 0), |row| (row.on_hand, row.reserved));
-    let mut short = reserved - (on_hand + cmd.delta);
-    let taken_back = short > 0;
-    if taken_back {
-        for row in held.all(tx.db()).await? {
-            if short <= 0 {
-                break;
-            }
-            short -= allocation.take_back(tx, &row).await?;
-        }
-    }
     bin.quantity += cmd.delta;
-    allocation.shelf.change(
+    shelf.change(
         tx,
         Movement {
             variant_id: cmd.variant_id,
@@ -184,20 +121,63 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
         },
     );
     inventory::set_bin(tx, bin);
-    // The queue as it was read no longer has its head; the allocation worker serves the new one.
-    if !taken_back {
+    let short = shelf
+        .rows()
+        .find(|row| row.warehouse_id == cmd.warehouse_id)
+        .map_or(0, |row| row.reserved - row.on_hand);
+    let youngest = youngest_holds(tx, cmd, short).await?;
+    let holders: Vec<_> = youngest.iter().map(|held| held.order_id).collect();
+    let mut allocation = Allocation::around(tx, reference, shelf, &holders).await?;
+    if short > 0 {
+        // With the orders locked, no hold of theirs becomes firm any more.
+        for held in youngest_holds(tx, cmd, short).await? {
+            allocation.take_back(tx, &held).await?;
+        }
+    } else {
         allocation.serve_waiters(tx);
     }
+    // Where holds were taken back, the queue as it was read no longer has its head; the allocation
+    // worker serves the new one.
     allocation.put_back(tx);
     Ok(())
 }
 
+/// The youngest holds of what was counted that come to so many units. The stock row is locked, so
+/// they stay the same; only firm they may become.
+async fn youngest_holds(
+    tx: &Tx,
+    cmd: &Adjust,
+    units: i64,
+) -> Result<Vec<reservation::Model>, DbErr> {
+    let mut missing = units;
+    if missing <= 0 {
+        return Ok(Vec::new());
+    }
+    let mut held = reservation::Entity::find()
+        .filter(reservation::Column::VariantId.eq(cmd.variant_id))
+        .filter(reservation::Column::WarehouseId.eq(cmd.warehouse_id))
+        .filter(
+            reservation::Column::Status
+                .is_in([reservation::Status::Active, reservation::Status::Allocated]),
+        )
+        .order_by_desc(reservation::Column::CreatedAt)
+        .order_by_desc(reservation::Column::Id)
+        .all(tx.db())
+        .await?;
+    let enough = held.iter().position(|row| {
+        missing -= row.quantity;
+        missing <= 0
+    });
+    held.truncate(enough.map_or(held.len(), |last| last + 1));
+    Ok(held)
+}
+
 impl Allocation<'_> {
     /// Takes a hold back because the units are not there: its line goes to the head of the queue
-    /// and its order waits for a person. Returns how many units that freed.
-    async fn take_back(&mut self, tx: &Tx, held: &reservation::Model) -> Result<i64, Failure> {
+    /// and its order waits for a person.
+    async fn take_back(&mut self, tx: &Tx, held: &reservation::Model) -> Result<(), Failure> {
         let Some(aggregate) = self.orders.get_mut(&held.order_id) else {
-            return Ok(0);
+            return Ok(());
         };
         let was_soft = held.status == reservation::Status::Active;
         let changed = reservation::Entity::update_many()
@@ -212,7 +192,7 @@ impl Allocation<'_> {
             .await?
             .rows_affected;
         if changed == 0 {
-            return Ok(0);
+            return Ok(());
         }
         let sku = aggregate.line_mut(held.line_id).map(|line| {
             if was_soft {
@@ -242,14 +222,17 @@ impl Allocation<'_> {
         let name = format!("free:{}", held.id);
         self.shelf
             .let_go(tx, held, stock_movement::Kind::Release, name);
-        put_at_head(tx, held).await?;
-        Ok(held.quantity)
+        put_at_head(tx, held, aggregate.order.channel_id).await
     }
 }
 
 /// Puts a line at the head of its variant's queue, before everybody who waits there. A line that
 /// waits already gets the units added to its place.
-async fn put_at_head(tx: &Tx, held: &reservation::Model) -> Result<(), Failure> {
+async fn put_at_head(
+    tx: &Tx,
+    held: &reservation::Model,
+    channel_id: ChannelId,
+) -> Result<(), Failure> {
     use backorder::{Column, Entity, Status};
     let waiting = Entity::find()
         .filter(Column::VariantId.eq(held.variant_id))
@@ -273,6 +256,7 @@ async fn put_at_head(tx: &Tx, held: &reservation::Model) -> Result<(), Failure> 
         id: Set(tx.id()),
         order_id: Set(held.order_id),
         line_id: Set(held.line_id),
+        channel_id: Set(channel_id),
         variant_id: Set(held.variant_id),
         position: Set(head),
         quantity: Set(held.quantity),
@@ -292,35 +276,6 @@ pub async fn serve(tx: &Tx, reference: &Reference, variant: VariantId) -> Result
     let served = allocation.serve_waiters(tx);
     allocation.put_back(tx);
     Ok(served)
-}
-
-#[derive(FromQueryResult)]
-struct Servable {
-    variant_id: VariantId,
-}
-
-/// The variants that somebody waits for while there is stock of them.
-pub async fn servable(db: &impl ConnectionTrait) -> Result<Vec<VariantId>, DbErr> {
-    let free = stock::Entity::find()
-        .select_only()
-        .column(stock::Column::VariantId)
-        .filter(
-            Expr::col(stock::Column::OnHand)
-                .sub(Expr::col(stock::Column::Reserved))
-                .sub(Expr::col(stock::Column::Safety))
-                .gt(0),
-        )
-        .into_query();
-    let rows = backorder::Entity::find()
-        .select_only()
-        .column(backorder::Column::VariantId)
-        .distinct()
-        .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
-        .filter(backorder::Column::VariantId.in_subquery(free))
-        .into_model::<Servable>()
-        .all(db)
-        .await?;
-    Ok(rows.into_iter().map(|row| row.variant_id).collect())
 }
 
 /// The bin to book into, as it is now.

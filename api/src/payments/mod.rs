@@ -200,11 +200,7 @@ pub async fn settle(
                     payment.authorization_expires_at = Some(first);
                 }
                 Kind::Void => {
-                    payment.authorized_minor -= effect.amount.minor;
-                    if payment.authorized_minor <= payment.captured_minor {
-                        payment.voided = true;
-                        payment.authorization_expires_at = None;
-                    }
+                    lower(payment, effect.amount.minor);
                 }
                 // Captures and refunds are not sent yet.
                 Kind::Capture | Kind::Refund => {}
@@ -212,7 +208,7 @@ pub async fn settle(
             write(tx, payment);
             Settled::Succeeded
         }
-        Answer::Declined { code } if effect.kind != Kind::Void => {
+        Answer::Declined { code } => {
             let changed = update
                 .col_expr(Column::State, Expr::value(State::Declined))
                 .col_expr(Column::DeclineCode, Expr::value(code.clone()))
@@ -239,8 +235,7 @@ pub async fn settle(
                 Settled::NotExecuted
             }
         }
-        // A gateway that refuses to give money back is asked again: the money must not stay aside.
-        Answer::Declined { .. } | Answer::Unknown => {
+        Answer::Unknown => {
             let wait = CHECKS_SECS[usize::try_from(effect.attempts - 1)
                 .unwrap_or(0)
                 .min(CHECKS_SECS.len() - 1)];
@@ -275,6 +270,15 @@ pub async fn settle(
     Ok(settled)
 }
 
+/// Takes what was given back off what is authorised.
+fn lower(payment: &mut payment::Model, amount: i64) {
+    payment.authorized_minor -= amount;
+    if payment.authorized_minor <= payment.captured_minor {
+        payment.voided = true;
+        payment.authorization_expires_at = None;
+    }
+}
+
 /// Writes a payment's amounts at the end of the transaction.
 fn write(tx: &Tx, payment: &mut payment::Model) {
     use payment::{Column, Entity};
@@ -296,10 +300,44 @@ fn write(tx: &Tx, payment: &mut payment::Model) {
     );
 }
 
+/// What of an authorisation is neither captured nor about to be, in minor units.
+pub fn open_minor(payment: &payment::Model) -> i64 {
+    payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor
+}
+
+/// Gives back so much of an authorisation, of which a person says that the gateway has given it
+/// back: an effect that succeeded without a call.
+pub fn void_by_word(tx: &Tx, payment: &mut payment::Model, amount: i64) -> TransactionId {
+    let id = tx.id::<TransactionId>();
+    tx.defer_rows(
+        vec![payment_transaction::ActiveModel {
+            id: Set(id),
+            payment_id: Set(payment.id),
+            order_id: Set(payment.order_id),
+            kind: Set(payment_transaction::Kind::Void),
+            amount_minor: Set(amount),
+            state: Set(payment_transaction::State::Succeeded),
+            instrument: Set(None),
+            attempts: Set(0),
+            first_sent_at: Set(None),
+            next_check_at: Set(None),
+            gateway_reference: Set(None),
+            decline_code: Set(None),
+            created_at: Set(tx.now),
+            updated_at: Set(tx.now),
+        }],
+        |insert| insert,
+    );
+    lower(payment, amount);
+    write(tx, payment);
+    id
+}
+
 /// Gives back an authorisation that no gateway holds: on account, or settled elsewhere.
 pub fn void_settled(tx: &Tx, payment: &mut payment::Model) {
     payment.authorized_minor = payment.captured_minor;
     payment.voided = true;
+    payment.authorization_expires_at = None;
     write(tx, payment);
 }
 
@@ -353,13 +391,14 @@ pub fn authorize_settled(tx: &Tx, payment: &mut payment::Model, authorized_minor
     write(tx, payment);
 }
 
-/// Whether an order's authorisation is under way.
-pub async fn in_flight(db: &impl sea_orm::ConnectionTrait, order: OrderId) -> Result<bool, DbErr> {
-    use payment_transaction::Kind;
-    Ok(open_effects(db, order)
-        .await?
-        .iter()
-        .any(|effect| effect.kind == Kind::Authorization))
+/// Whether an order's gateway has been asked for something of this kind and has not answered.
+pub async fn in_flight(
+    db: &impl sea_orm::ConnectionTrait,
+    order: OrderId,
+    kind: payment_transaction::Kind,
+) -> Result<bool, DbErr> {
+    let open = open_effects(db, order).await?;
+    Ok(open.iter().any(|effect| effect.kind == kind))
 }
 
 /// The effects of an order that have no definite answer yet.

@@ -76,7 +76,8 @@ pub struct OrderEditLineInput {
 /// Who ordered, and how they are reached; what is not given stays.
 #[derive(Clone, Debug, InputObject)]
 pub struct OrderContactInput {
-    /// The name, at most 300 characters.
+    /// The name, at most 300 characters. An address that took a wrong name over takes this one
+    /// over.
     pub name: Option<String>,
     /// Where notices go.
     pub email: Option<String>,
@@ -151,10 +152,7 @@ impl OrderEditPreview {
         self.0
             .lines
             .iter()
-            .map(|row| OrderLine {
-                row: row.clone(),
-                currency: self.0.order.currency,
-            })
+            .map(|row| OrderLine::new(row.clone(), self.0.order.currency))
             .collect()
     }
 

@@ -791,7 +791,8 @@ pub struct Backorder {
     line_id: ID,
     /// What it waits for.
     variant_id: ID,
-    /// Its place: lower is served first.
+    /// Its place: among those whom the same warehouse serves, lower is served first. Units in a
+    /// warehouse that does not serve the order's channel are no concern of it.
     position: i64,
     /// How many units it waits for.
     quantity: i64,
@@ -799,7 +800,8 @@ pub struct Backorder {
     status: BackorderStatus,
     /// What the customer said.
     answer: BackorderAnswer,
-    /// When stock is expected; null = honestly unknown.
+    /// When stock is expected in a warehouse that serves the order's channel; null = honestly
+    /// unknown.
     expected_at: Option<DateTime<Utc>>,
     /// Since when it waits.
     created_at: DateTime<Utc>,
@@ -904,6 +906,8 @@ pub enum OrderAction {
     RetryPayment,
     /// `orderEditCommit`.
     Edit,
+    /// `orderRetryVoid`.
+    RetryVoid,
     /// `orderAddNote`.
     AddNote,
     /// Ended by the system when everything is delivered and settled.

@@ -56,7 +56,9 @@ pub struct OrderSubmitInput {
     /// The shipping service, at most 200 characters; `STANDARD` if not given.
     pub service_level: Option<String>,
     /// What the channel charged for shipping, in the order's currency. It is what the order is
-    /// charged; a difference to our rate is an exception.
+    /// charged; a difference to our rate is an exception (SHIPPING_MISMATCH), and so is a charge
+    /// for which we have no rate (SHIPPING_UNAVAILABLE), unless no rates are kept for the channel
+    /// and its currency at all.
     pub shipping_charge: Option<Decimal>,
     /// What the channel says the total is, in the order's currency. A difference to ours is an
     /// exception with both breakdowns.
@@ -295,6 +297,19 @@ pub struct OrderRetryPaymentInput {
     pub id: ID,
     /// The card's token at the gateway.
     pub token: String,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Asks again for money that the gateway would not give back.
+#[derive(Serialize, InputObject)]
+pub struct OrderRetryVoidInput {
+    /// The order.
+    pub id: ID,
     /// The version that you decided on; STALE_VERSION if it has moved on.
     pub expected_version: Option<i64>,
     /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
@@ -548,9 +563,39 @@ impl OrderMutation {
         .await
     }
 
+    /// Asks the gateway again to give back authorised money, after it refused to (VOID_DECLINED).
+    /// The order may have ended. If the gateway has given it back in another way, settle the
+    /// exception with `exceptionResolve`. Errors: IN_PROGRESS, NOT_FOUND, ORDER_STATE_INVALID,
+    /// STALE_VERSION. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_retry_void(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] input: OrderRetryVoidInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderRetryVoid",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::voids::Retry {
+                    order_id,
+                    expected_version: input.expected_version,
+                };
+                orders::voids::retry(&tx, &cmd).await
+            },
+        )
+        .await
+    }
+
     /// Settles an exception by your word: the order goes on if that was the last thing that
-    /// stopped it. Errors: EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID. Needs
-    /// the scope ORDERS_MANAGE.
+    /// stopped it. For VOID_DECLINED your word is that the money is back. Errors:
+    /// EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID. Needs the scope
+    /// ORDERS_MANAGE.
     #[graphql(guard = "Allowed(Scope::OrdersManage)")]
     async fn exception_resolve(
         &self,
