@@ -46,6 +46,10 @@ codes! {
     EmailInvalid,
     /// The exception is settled already.
     ExceptionNotOpen,
+    /// The exception is not settled, or was opened again already.
+    ExceptionNotSettled,
+    /// Somebody else has taken the exception; `details` has who, and since when.
+    ExceptionTaken,
     /// The channel's reference belongs to an order with other contents.
     ExternalReferenceTaken,
     /// The hold is lifted already.
@@ -146,6 +150,8 @@ impl Code {
             CreditLimitExceeded
                 | CreditNotGranted
                 | ExceptionNotOpen
+                | ExceptionNotSettled
+                | ExceptionTaken
                 | ExternalReferenceTaken
                 | HoldNotActive
                 | InsufficientStock

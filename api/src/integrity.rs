@@ -200,6 +200,18 @@ const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "I9",
+        rule: "money beyond what a live order comes to goes back, or a person knows that it does not",
+        query: "SELECT o.number || ': authorised ' || p.authorized_minor || ' of ' || o.total_minor
+            FROM \"order\" o JOIN payment p ON p.order_id = o.id
+            WHERE o.status IN ('RECEIVED', 'CONFIRMED') AND p.authorized_minor > o.total_minor
+            AND NOT EXISTS (SELECT 1 FROM payment_transaction t
+                WHERE t.order_id = o.id AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
+            AND NOT EXISTS (SELECT 1 FROM order_exception x
+                WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED')
+                    AND x.code IN ('VOID_DECLINED', 'PAYMENT_EXPIRED'))",
+    },
+    Invariant {
+        name: "I9",
         rule: "the money of an ended order goes back, or a person knows that it does not",
         query: "SELECT o.number || ': ' || (p.authorized_minor - p.captured_minor)
             FROM \"order\" o JOIN payment p ON p.order_id = o.id

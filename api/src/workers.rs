@@ -11,6 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 use tokio::sync::watch;
 
 use crate::app::{App, Round};
+use crate::exceptions;
 use crate::failure::Failure;
 use crate::inventory;
 use crate::orders::{self, Changed, bulk};
@@ -37,6 +38,7 @@ pub async fn round(app: &App) -> Round {
         expire_holds(app).await,
         serve_waiters(app).await,
         cover_orders(app).await,
+        wake_exceptions(app).await,
         work_off_bulk(app).await,
         project(app).await,
     ] {
@@ -134,6 +136,22 @@ async fn work_off_bulk(app: &App) -> Result<Round, Failure> {
     let mut outcomes = Vec::new();
     for operation in orders::bulk::running(&app.db.read).await? {
         outcomes.push(app.work_off(operation, bulk::BATCH).await);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Brings exceptions back into sight whose time has come.
+async fn wake_exceptions(app: &App) -> Result<Round, Failure> {
+    let due = exceptions::awake(&app.db.read, app.clock.now()).await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for exception in due {
+        let id = exception.id;
+        let woken = app
+            .write(&Actor::worker("queue"), move |tx| async move {
+                orders::queue::wake(&tx, id).await
+            })
+            .await;
+        outcomes.push(woken.map(usize::from));
     }
     Ok(outcomes.into_iter().collect())
 }

@@ -283,6 +283,8 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
     /// +1 with every change; the version of its newest event.
     pub version: i64,
+    /// The order that it was split off.
+    pub split_from_order_id: Option<OrderId>,
 }
 
 /// The joins that are read often.

@@ -18,6 +18,7 @@ mod m20261123_000007_operations;
 mod m20261123_000008_stock_without_incoming;
 mod m20261123_000009_queues;
 mod m20261123_000010_voids;
+mod m20261123_000011_exception_queue;
 mod m20261123_000012_stages;
 mod m20261123_000013_bulk;
 
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000008_stock_without_incoming::Migration),
             Box::new(m20261123_000009_queues::Migration),
             Box::new(m20261123_000010_voids::Migration),
+            Box::new(m20261123_000011_exception_queue::Migration),
             Box::new(m20261123_000012_stages::Migration),
             Box::new(m20261123_000013_bulk::Migration),
         ]

@@ -524,7 +524,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 .unwrap()
                 .clone()
         };
-        assert_eq!(actions.len(), 9, "{actions:#?}");
+        assert_eq!(actions.len(), 10, "{actions:#?}");
         for action in actions {
             let order = in_state(app, state, &mug, &none).await;
             let id = &order["id"];
@@ -548,6 +548,16 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 },
                 "RESOLVE_EXCEPTION" => match first("exceptions") {
                     Some(exception) => resolve(app, &exception).await,
+                    None => json!({ "userErrors": [{ "code": "there is none" }] }),
+                },
+                "REOPEN_EXCEPTION" => match first("exceptions") {
+                    Some(exception) => {
+                        let document = "mutation R($id: ID!) {
+                            exceptionReopen(input: { id: $id, reason: \"x\" }) {
+                                userErrors { code } } }";
+                        let mut data = app.gql(document, json!({ "id": exception })).await;
+                        data["exceptionReopen"].take()
+                    }
                     None => json!({ "userErrors": [{ "code": "there is none" }] }),
                 },
                 "RETRY_PAYMENT" => {
@@ -1207,7 +1217,7 @@ async fn q1a_a_cancelled_delivery_that_comes_in_part_promises_no_more(app: &Test
                 supplier: None,
                 reference: None,
             };
-            let id = inbound::expect(&tx, cmd).await?.id;
+            let id = inbound::expect(&tx, &cmd).await?.id;
             inbound::cancel(&tx, inbound::Cancel { id }).await?;
             let cmd = Receive {
                 variant_id: mug_id,
@@ -1669,13 +1679,14 @@ async fn c5a_a_gateway_that_gives_nothing_back_is_asked_again_by_a_person_alone(
         )
     );
     let queue = "{ exceptions(where: { queue: { eq: \"payments\" } }) {
-        nodes { code severity details suggestedActions order { number } } } }";
+        nodes { code severity details suggestedActions { action enabled } order { number } } } }";
     let found = app.gql(queue, Value::Null).await;
     assert_eq!(
         found["exceptions"]["nodes"],
         json!([{ "code": "VOID_DECLINED", "severity": "HIGH",
             "details": { "amount": 1_980, "currency": "EUR", "declineCode": "no_such_authorization" },
-            "suggestedActions": ["RETRY_VOID", "OVERRIDE"],
+            "suggestedActions": [{ "action": "RETRY_VOID", "enabled": true },
+                { "action": "OVERRIDE", "enabled": true }],
             "order": { "number": order["number"] } }])
     );
     for _ in 0..3 {

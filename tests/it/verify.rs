@@ -172,6 +172,23 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "I9",
+        rule: "money beyond what a live order comes to goes back, or a person knows that it does not",
+        forbidden_by: NONE,
+        made: &[
+            "UPDATE payment SET authorized_minor = authorized_minor + 1
+                WHERE order_id = (SELECT id FROM \"order\" WHERE external_reference = 'web-1')",
+            "UPDATE payment_transaction SET amount_minor = amount_minor + 1
+                WHERE kind = 'AUTHORIZATION' AND order_id = (SELECT id FROM \"order\" WHERE external_reference = 'web-1')",
+        ],
+        repaired: &[
+            "UPDATE payment SET authorized_minor = authorized_minor - 1
+                WHERE order_id = (SELECT id FROM \"order\" WHERE external_reference = 'web-1')",
+            "UPDATE payment_transaction SET amount_minor = amount_minor - 1
+                WHERE kind = 'AUTHORIZATION' AND order_id = (SELECT id FROM \"order\" WHERE external_reference = 'web-1')",
+        ],
+    },
+    Fault {
+        name: "I9",
         rule: "the money of an ended order goes back, or a person knows that it does not",
         forbidden_by: NONE,
         made: &[

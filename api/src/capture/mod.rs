@@ -13,6 +13,7 @@ pub mod submission;
 pub mod facts;
 pub mod check;
 pub mod open;
+pub mod correct;
 pub mod edit;
 pub mod import;
 

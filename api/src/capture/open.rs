@@ -510,6 +510,7 @@ fn order_row(
         closed_at: None,
         updated_at: tx.now,
         version: 0,
+        split_from_order_id: None,
     }
 }
 

@@ -66,6 +66,56 @@ pub enum Event {
         /// Whether it was found to be no exception.
         dismissed: bool,
     },
+    /// An exception was given to somebody or to a team, or was given back.
+    #[serde(rename = "order.exception_assigned")]
+    OrderExceptionAssigned {
+        /// The exception.
+        exception_id: Uuid,
+        /// The team whose it is now.
+        queue: String,
+        /// Who has it now; none = nobody.
+        owner: Option<String>,
+        /// Who had it before.
+        before: Option<String>,
+    },
+    /// An exception was put out of sight, or came back.
+    #[serde(rename = "order.exception_snoozed")]
+    OrderExceptionSnoozed {
+        /// The exception.
+        exception_id: Uuid,
+        /// Until when; none = it is back.
+        until: Option<DateTime<Utc>>,
+    },
+    /// A settled exception was opened again, as a new one.
+    #[serde(rename = "order.exception_reopened")]
+    OrderExceptionReopened {
+        /// The new exception.
+        exception_id: Uuid,
+        /// The settled one.
+        reopens: Uuid,
+        /// What is wrong.
+        code: String,
+        /// Whether it stops the order.
+        blocking: bool,
+        /// Why it was opened again.
+        reason: String,
+    },
+    /// Units of it became an order of their own.
+    #[serde(rename = "order.split")]
+    OrderSplit {
+        /// The other order.
+        into: OrderId,
+        /// What went: `[{sku, quantity}]`.
+        lines: Json,
+        /// How much less is due for it, in minor units.
+        amount: i64,
+    },
+    /// It was made of units of another order.
+    #[serde(rename = "order.split_off")]
+    OrderSplitOff {
+        /// The other order.
+        from: OrderId,
+    },
     /// The amount due was set aside.
     #[serde(rename = "order.payment_authorized")]
     OrderPaymentAuthorized {
@@ -257,6 +307,18 @@ impl Event {
         let value = serde_json::to_value(self).unwrap_or_default();
         let name = value["type"].as_str().unwrap_or_default().to_owned();
         (name, value["data"].clone())
+    }
+
+    /// The exception that it is about.
+    pub fn exception(&self) -> Option<Uuid> {
+        match self {
+            Event::OrderExceptionOpened { exception_id, .. }
+            | Event::OrderExceptionResolved { exception_id, .. }
+            | Event::OrderExceptionAssigned { exception_id, .. }
+            | Event::OrderExceptionSnoozed { exception_id, .. }
+            | Event::OrderExceptionReopened { exception_id, .. } => Some(*exception_id),
+            _ => None,
+        }
     }
 
     /// Reads an event back from the log; none if a newer version of the program wrote it.

@@ -14,6 +14,7 @@ pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
+pub mod feed;
 pub mod filters;
 pub mod ids;
 pub mod keys;
@@ -33,6 +34,7 @@ pub struct Query(
     orders::OrderEditQuery,
     orders::BulkQuery,
     stages::StageQuery,
+    orders::QueueQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
     stock::StockQuery,
@@ -46,6 +48,7 @@ pub struct Mutation(
     orders::OrderMutation,
     orders::OrderEditMutation,
     orders::BulkMutation,
+    orders::QueueMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
     stock::StockMutation,

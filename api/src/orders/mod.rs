@@ -31,7 +31,10 @@ pub mod aggregate;
 pub mod allocation;
 pub mod bulk;
 pub mod lifecycle;
+pub mod queue;
+pub mod remedies;
 pub mod revise;
+pub mod split;
 pub mod stock;
 pub mod voids;
 
@@ -184,7 +187,7 @@ async fn wind_up(
         aggregate::status_name(aggregate.order.status)
     );
     for exception in std::mem::take(&mut aggregate.exceptions) {
-        exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, &resolution);
+        close_exception(tx, aggregate, exception, &resolution);
     }
     aggregate.order.closed_at = Some(tx.now);
     let effects = give_back(tx, aggregate).await?;
@@ -405,6 +408,8 @@ pub async fn confirm(tx: &Tx, reference: &Reference, cmd: &Confirm) -> Result<Ch
 pub struct ResolveException {
     /// Which exception.
     pub exception_id: ExceptionId,
+    /// The version of its order that the caller decided on.
+    pub expected_version: Option<i64>,
     /// How it was settled, in words.
     pub resolution: String,
     /// Whether it was found to be no exception.
@@ -426,6 +431,7 @@ pub async fn resolve_exception(
         .ok_or_else(|| Problem::not_found("exception").at("input.id"))?;
     let mut allocation = lock_with_stock(tx, reference, row.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&row.order_id) {
+        aggregate.expect_version(cmd.expected_version)?;
         aggregate.transition(Action::ResolveException, Code::OrderStateInvalid)?;
         let Some(place) = aggregate
             .exceptions
@@ -452,7 +458,7 @@ pub async fn resolve_exception(
         } else {
             ExceptionStatus::Resolved
         };
-        exceptions::settle(tx, exception.id, status, &resolution);
+        exceptions::settle(tx, &exception, status, &resolution);
         aggregate.record(
             tx,
             Event::OrderExceptionResolved {
@@ -927,7 +933,7 @@ fn close_exception(
     exception: order_exception::Model,
     resolution: &str,
 ) {
-    exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, resolution);
+    exceptions::settle(tx, &exception, ExceptionStatus::Resolved, resolution);
     aggregate.record(
         tx,
         Event::OrderExceptionResolved {
@@ -1177,6 +1183,17 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
+    fn is_authorized(&self, order: &order::Model) -> bool {
+        self.payment
+            .is_some_and(|payment| payment.authorized_minor >= order.total_minor)
+    }
+
+    /// Whether the money is there, or is not asked for before staging.
+    fn is_paid(&self, order: &order::Model) -> bool {
+        !self.authorization_required
+            || self.is_authorized(order) && !self.has_open(Code::PaymentExpired)
+    }
+
     fn open_exceptions(&self) -> impl Iterator<Item = &order_exception::Model> {
         use ExceptionStatus::{Assigned, Open};
         self.exceptions
@@ -1196,11 +1213,18 @@ impl Around<'_> {
         })
     }
 
+    /// Why an exception cannot be settled by a person's word alone.
+    fn beyond_words(
+        &self,
+        order: &order::Model,
+        exception: &order_exception::Model,
+    ) -> Option<&'static str> {
+        let voiding = self.in_flight(Kind::Void);
+        beyond_words(&exception.code, self.is_paid(order), voiding)
+    }
+
     /// Why an action that the order's status allows would find nothing to act on.
     fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
-        let paid = self
-            .payment
-            .is_some_and(|payment| payment.authorized_minor >= order.total_minor);
         let voiding = self.in_flight(Kind::Void);
         match action {
             Action::ReleaseHold => self
@@ -1209,17 +1233,24 @@ impl Around<'_> {
                 .all(|hold| hold.released_at.is_some())
                 .then_some("no hold stands"),
             Action::ResolveException => {
-                let paid =
-                    !self.authorization_required || paid && !self.has_open(Code::PaymentExpired);
                 let mut reason = Some("no exception is open");
                 for exception in self.open_exceptions() {
-                    reason = beyond_words(&exception.code, paid, voiding);
+                    reason = self.beyond_words(order, exception);
                     if reason.is_none() {
                         break;
                     }
                 }
                 reason
             }
+            Action::ReopenException => self
+                .exceptions
+                .iter()
+                .all(|exception| {
+                    let again =
+                        |other: &order_exception::Model| other.reopens_id == Some(exception.id);
+                    exception.resolved_at.is_none() || self.exceptions.iter().any(again)
+                })
+                .then_some("no exception was settled"),
             Action::RetryPayment => {
                 if order.payment_method != PaymentMethod::Card || self.payment.is_none() {
                     Some("the order is not paid by card")
@@ -1227,8 +1258,10 @@ impl Around<'_> {
                     Some("the last payment has no answer yet")
                 } else {
                     match self.has_open(Code::VoidDeclined) {
-                        true => paid.then_some(voids::NOT_BACK),
-                        false => paid.then_some("the order is paid for already"),
+                        true => self.is_authorized(order).then_some(voids::NOT_BACK),
+                        false => self
+                            .is_authorized(order)
+                            .then_some("the order is paid for already"),
                     }
                 }
             }
