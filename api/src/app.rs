@@ -15,10 +15,12 @@ use tokio::sync::Mutex;
 
 use entity::{counter, idempotency};
 
+mod bulk;
 mod edit;
 mod import;
 mod intake;
 
+pub use bulk::Started;
 pub use edit::Rehearsed;
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;

@@ -60,13 +60,7 @@ impl Db {
                 outcome
             }
             _ => {
-                let path = sqlite_path(&self.url);
-                let fence = std::fs::File::create(format!("{path}.migrate"))
-                    .map_err(|error| DbErr::Custom(format!("{path}.migrate: {error}")))?;
-                let fence = tokio::task::spawn_blocking(move || fence.lock().map(|()| fence))
-                    .await
-                    .map_err(|error| DbErr::Custom(error.to_string()))?
-                    .map_err(|error| DbErr::Custom(format!("{path}.migrate: {error}")))?;
+                let fence = fence(&self.url).await?;
                 let outcome = Migrator::up(&self.write, None).await;
                 drop(fence);
                 outcome
@@ -86,7 +80,20 @@ fn sqlite_path(url: &str) -> &str {
     path.split('?').next().unwrap_or(path)
 }
 
+/// Waits until no other process opens or migrates the SQLite file.
+async fn fence(url: &str) -> Result<std::fs::File, DbErr> {
+    let path = format!("{}.migrate", sqlite_path(url));
+    let failed = |error: &dyn std::fmt::Display| DbErr::Custom(format!("{path}: {error}"));
+    let file = std::fs::File::create(&path).map_err(|error| failed(&error))?;
+    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+        .await
+        .map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))
+}
+
 async fn connect_sqlite(config: &DatabaseConfig) -> Result<Db, DbErr> {
+    // Who changes the journal of a new file does not wait for another who does: it fails.
+    let fence = fence(&config.url).await?;
     let synchronous =
         SqliteSynchronous::from_str(&config.sqlite_synchronous).map_err(connection)?;
     let options = SqliteConnectOptions::new()
@@ -114,6 +121,7 @@ async fn connect_sqlite(config: &DatabaseConfig) -> Result<Db, DbErr> {
         .connect_with(options.pragma("query_only", "ON"))
         .await
         .map_err(connection)?;
+    drop(fence);
     Ok(Db {
         write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write),
         read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read),

@@ -265,6 +265,7 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             failed_check_policy: Set(policy),
             requires_authorization: Set(true),
             reservation_ttl_secs: Set(900),
+            dispatch_within_secs: Set(86_400),
             active: Set(true),
             version: Set(1),
             created_at: Set(tx.now),

@@ -46,6 +46,10 @@ codes! {
     EmailInvalid,
     /// The exception is settled already.
     ExceptionNotOpen,
+    /// The exception is not settled, or was opened again already.
+    ExceptionNotSettled,
+    /// Somebody else has taken the exception; `details` has who, and since when.
+    ExceptionTaken,
     /// The channel's reference belongs to an order with other contents.
     ExternalReferenceTaken,
     /// The hold is lifted already.
@@ -56,6 +60,8 @@ codes! {
     InProgress,
     /// Not enough stock, and the SKU may not be backordered; `details` has what is available.
     InsufficientStock,
+    /// A fault of ours; it is in our log.
+    Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
     /// The order has no lines.
@@ -64,6 +70,8 @@ codes! {
     NameInvalid,
     /// No such thing, or none that you may see.
     NotFound,
+    /// The operation has ended already.
+    OperationNotRunning,
     /// The order cannot be cancelled in its present state.
     OrderNotCancellable,
     /// The order cannot be edited in its present state.
@@ -148,9 +156,12 @@ impl Code {
             CreditLimitExceeded
                 | CreditNotGranted
                 | ExceptionNotOpen
+                | ExceptionNotSettled
+                | ExceptionTaken
                 | ExternalReferenceTaken
                 | HoldNotActive
                 | InsufficientStock
+                | OperationNotRunning
                 | OrderNotCancellable
                 | OrderNotEditable
                 | OrderNotHoldable

@@ -200,6 +200,18 @@ const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "I9",
+        rule: "money beyond what a live order comes to goes back, or a person knows that it does not",
+        query: "SELECT o.number || ': authorised ' || p.authorized_minor || ' of ' || o.total_minor
+            FROM \"order\" o JOIN payment p ON p.order_id = o.id
+            WHERE o.status IN ('RECEIVED', 'CONFIRMED') AND p.authorized_minor > o.total_minor
+            AND NOT EXISTS (SELECT 1 FROM payment_transaction t
+                WHERE t.order_id = o.id AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
+            AND NOT EXISTS (SELECT 1 FROM order_exception x
+                WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED')
+                    AND x.code IN ('VOID_DECLINED', 'PAYMENT_EXPIRED'))",
+    },
+    Invariant {
+        name: "I9",
         rule: "the money of an ended order goes back, or a person knows that it does not",
         query: "SELECT o.number || ': ' || (p.authorized_minor - p.captured_minor)
             FROM \"order\" o JOIN payment p ON p.order_id = o.id
@@ -220,6 +232,7 @@ const INVARIANTS: &[Invariant] = &[
             JOIN \"order\" o ON o.id = b.order_id
             JOIN order_line l ON l.id = b.line_id
             JOIN channel_warehouse w ON w.channel_id = o.channel_id
+            JOIN warehouse h ON h.id = w.warehouse_id AND h.active
             JOIN stock s ON s.variant_id = b.variant_id AND s.warehouse_id = w.warehouse_id
             WHERE b.status = 'WAITING' AND s.on_hand - s.reserved - s.safety > 0",
     },
@@ -239,6 +252,21 @@ const INVARIANTS: &[Invariant] = &[
                 WHEN o.status = 'CONFIRMED' THEN 'STAGED'
                 ELSE 'VALIDATING' END AS afresh
             FROM \"order\" o) derived WHERE stage <> afresh",
+    },
+    Invariant {
+        name: "I10",
+        rule: "the tally of stages, and what the log has behind it, is a count of the orders",
+        query: "SELECT stage || ' of ' || (SELECT code FROM channel c WHERE c.id = channel_id) || ': tallied '
+                || tallied || ' but counted ' || counted
+            FROM (SELECT channel_id, stage, SUM(tallied) AS tallied, SUM(counted) AS counted
+                FROM (SELECT channel_id, stage, 0 AS tallied, 1 AS counted FROM \"order\"
+                    UNION ALL SELECT channel_id, stage, orders, 0 FROM stage_tally
+                    UNION ALL SELECT channel_id, stage_to, 1, 0 FROM {moves} t
+                        WHERE stage_to IS NOT NULL
+                    UNION ALL SELECT channel_id, stage_from, -1, 0 FROM {moves} f
+                        WHERE stage_from IS NOT NULL) each_one
+                GROUP BY channel_id, stage) both_ways
+            WHERE tallied <> counted",
     },
 ];
 
@@ -260,6 +288,14 @@ const DIALECT: &[(&str, &str, &str)] = &[
         "event_log",
         "(SELECT order_id, aggregate_type, aggregate_version FROM event_log UNION ALL
             SELECT order_id, aggregate_type, aggregate_version FROM outbox)",
+    ),
+    (
+        "{moves}",
+        "(SELECT channel_id, stage_from, stage_to FROM event_log
+            WHERE seq > (SELECT seq FROM projection WHERE name = 'stage_tally'))",
+        "(SELECT channel_id, stage_from, stage_to FROM event_log
+            WHERE seq > (SELECT seq FROM projection WHERE name = 'stage_tally')
+            UNION ALL SELECT channel_id, stage_from, stage_to FROM outbox)",
     ),
 ];
 

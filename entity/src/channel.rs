@@ -96,6 +96,8 @@ pub struct Model {
     pub requires_authorization: bool,
     /// How long a soft hold lives before confirmation, in seconds.
     pub reservation_ttl_secs: i64,
+    /// How long after its release an order should be dispatched, in seconds.
+    pub dispatch_within_secs: i64,
     /// Whether it takes orders at present.
     pub active: bool,
     /// +1 with every change.

@@ -18,8 +18,16 @@ pub struct Model {
     pub priority: i32,
 }
 
-/// Joins are written where they are read.
+/// The joins that are read often.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The warehouse, which may take no work at present.
+    #[sea_orm(
+        belongs_to = "crate::warehouse::Entity",
+        from = "Column::WarehouseId",
+        to = "crate::warehouse::Column::Id"
+    )]
+    Warehouse,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -44,6 +44,8 @@ ids! {
     BackorderId,
     /// Identifies a bin of a warehouse.
     BinId,
+    /// Identifies an action on many orders.
+    BulkOperationId,
     /// Identifies a channel.
     ChannelId,
     /// Identifies a customer.

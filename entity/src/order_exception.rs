@@ -86,12 +86,20 @@ pub struct Model {
     pub opened_at: DateTimeUtc,
     /// When it should be settled.
     pub due_at: DateTimeUtc,
+    /// Since when its owner has it.
+    pub assigned_at: Option<DateTimeUtc>,
+    /// Until when it is out of sight; woken then. Its due time stays.
+    pub snoozed_until: Option<DateTimeUtc>,
     /// When it was settled.
     pub resolved_at: Option<DateTimeUtc>,
     /// Who settled it.
     pub resolved_by: Option<String>,
     /// How.
     pub resolution: Option<String>,
+    /// How many seconds it took to settle it.
+    pub settled_secs: Option<i64>,
+    /// The settled exception that it opens again.
+    pub reopens_id: Option<ExceptionId>,
 }
 
 /// Joins are written where they are read.

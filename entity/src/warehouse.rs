@@ -18,7 +18,7 @@ pub struct Model {
     pub name: String,
     /// ISO 3166-1 alpha-2.
     pub country: String,
-    /// Whether it takes work.
+    /// Whether it takes work. One that does not serves no channel; what it holds stays held.
     pub active: bool,
     /// When it was made.
     pub created_at: DateTimeUtc,

@@ -4,13 +4,14 @@
 use std::sync::{Arc, Mutex};
 
 use api::inventory::inbound::{self, Expect};
+use api::orders::{self, stock::Receive};
 use api::payments::gateway::{Known, Sandbox};
 use api::payments::{Answer, Effect, PaymentGateway};
 use api::tx::Actor;
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use entity::payment_transaction::Kind;
-use sea_orm::{EntityTrait, IntoActiveModel, QueryOrder};
+use sea_orm::{EntityTrait, IntoActiveModel, QueryOrder, Set};
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket, basket_with, codes};
 use support::{Place, Setup, TestApp, both_backends};
@@ -44,6 +45,9 @@ both_backends!(
     q1b_units_that_become_free_go_to_who_waits_for_them_there,
     q1b_a_long_queue_hides_nobody_behind_it_and_is_served_to_its_end,
     q1b_a_channel_that_gains_or_loses_a_warehouse_waits_there_from_then_on,
+    f1_a_warehouse_that_takes_no_work_promises_nothing_until_it_does,
+    q1a_a_cancelled_delivery_that_comes_in_part_promises_no_more,
+    c5a_an_order_that_is_not_paid_for_asks_for_no_stock_in_vain,
     t1_of_two_exceptions_only_the_last_releases_the_order,
     t1_an_exception_is_settled_once,
     t1_exceptions_of_one_moment_stand_in_the_order_of_their_identifiers,
@@ -520,7 +524,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 .unwrap()
                 .clone()
         };
-        assert_eq!(actions.len(), 9, "{actions:#?}");
+        assert_eq!(actions.len(), 10, "{actions:#?}");
         for action in actions {
             let order = in_state(app, state, &mug, &none).await;
             let id = &order["id"];
@@ -544,6 +548,16 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 },
                 "RESOLVE_EXCEPTION" => match first("exceptions") {
                     Some(exception) => resolve(app, &exception).await,
+                    None => json!({ "userErrors": [{ "code": "there is none" }] }),
+                },
+                "REOPEN_EXCEPTION" => match first("exceptions") {
+                    Some(exception) => {
+                        let document = "mutation R($id: ID!) {
+                            exceptionReopen(input: { id: $id, reason: \"x\" }) {
+                                userErrors { code } } }";
+                        let mut data = app.gql(document, json!({ "id": exception })).await;
+                        data["exceptionReopen"].take()
+                    }
                     None => json!({ "userErrors": [{ "code": "there is none" }] }),
                 },
                 "RETRY_PAYMENT" => {
@@ -1151,6 +1165,101 @@ async fn q1b_a_channel_that_gains_or_loses_a_warehouse_waits_there_from_then_on(
     assert_eq!(line(app, &none).await, (0, 1));
 }
 
+async fn f1_a_warehouse_that_takes_no_work_promises_nothing_until_it_does(app: &TestApp) {
+    app.open_shop().await;
+    let vienna = app.stocked("CLOSED", 3, true).await;
+    let berlin = app.elsewhere(&vienna, "BER").await;
+    let held = app.place(wants(&vienna, 1)).await;
+    let takes_work = async |active: bool| {
+        let known = app
+            .gql("{ warehouses { nodes { id code } } }", Value::Null)
+            .await;
+        let nodes = known["warehouses"]["nodes"].as_array().unwrap().iter();
+        let vienna = nodes.clone().find(|node| node["code"] == "VIE").unwrap();
+        let update = "mutation U($input: WarehouseUpdateInput!) {
+            warehouseUpdate(input: $input) { userErrors { code } } }";
+        let input = json!({ "id": vienna["id"], "active": active });
+        let done = app.gql(update, json!({ "input": input })).await;
+        assert_eq!(done["warehouseUpdate"]["userErrors"], json!([]));
+    };
+    takes_work(false).await;
+    let waiter = app.place(wants(&vienna, 2)).await["id"].clone();
+    assert_eq!(line(app, &waiter).await, (0, 2));
+    app.receive(&berlin, 1).await;
+    app.receive(&vienna, 1).await;
+    app.settle().await;
+    assert_eq!(line(app, &waiter).await, (1, 1), "Berlin's alone");
+    assert_eq!(status(app, &held["id"]).await, "CONFIRMED");
+    assert_eq!(
+        app.stock_of(&vienna).await,
+        (4, 1),
+        "what it holds stays held"
+    );
+    takes_work(true).await;
+    app.settle().await;
+    assert_eq!(status(app, &waiter).await, "CONFIRMED");
+}
+
+async fn q1a_a_cancelled_delivery_that_comes_in_part_promises_no_more(app: &TestApp) {
+    app.open_shop().await;
+    let mug = app.stocked("PARTS", 0, true).await;
+    let (mug_id, warehouse_id) = (mug.id, mug.warehouse);
+    let expected_at = app.app.clock.now() + Duration::days(3);
+    let reference = &app.app.reference().await.unwrap();
+    let delivery = app
+        .app
+        .write(&Actor::worker("test"), move |tx| async move {
+            let cmd = Expect {
+                variant_id: mug_id,
+                warehouse_id,
+                quantity: 10,
+                expected_at,
+                supplier: None,
+                reference: None,
+            };
+            let id = inbound::expect(&tx, &cmd).await?.id;
+            inbound::cancel(&tx, inbound::Cancel { id }).await?;
+            let cmd = Receive {
+                variant_id: mug_id,
+                warehouse_id,
+                bin_id: None,
+                quantity: 2,
+                inbound_id: Some(id),
+                document: None,
+            };
+            orders::stock::receive(&tx, reference, &cmd).await?;
+            Ok(id)
+        })
+        .await
+        .unwrap();
+    app.app.invalidate_reference();
+    let order = app.place(wants(&mug, 3)).await;
+    let query = "query B($id: ID!) { order(by: { id: $id }) { backorders { expectedAt } }
+        inboundSupplies { nodes { id status received } } }";
+    let data = app.gql(query, json!({ "id": order["id"] })).await;
+    assert_eq!(data["order"]["backorders"][0]["expectedAt"], Value::Null);
+    let all = data["inboundSupplies"]["nodes"].as_array().unwrap();
+    let own = all.iter().find(|node| node["received"] == 2).unwrap();
+    assert_eq!(own["status"], "CANCELLED", "{delivery}");
+}
+
+async fn c5a_an_order_that_is_not_paid_for_asks_for_no_stock_in_vain(app: &TestApp) {
+    app.open_shop().await;
+    let card = json!({ "method": "CARD", "token": "tok_silent" });
+    let order = app.place(basket_with(json!({ "payment": card }))).await;
+    for _ in 0..31 {
+        later(app, 60).await;
+    }
+    assert_eq!(line(app, &order["id"]).await, (0, 0));
+    assert_eq!(app.order(&order["id"]).await["stage"], "VALIDATING");
+    // Else those who are never paid for keep those away who are.
+    assert_eq!(orders::uncovered(&app.app.db.read).await.unwrap(), []);
+    app.change_channel("web", |channel| channel.requires_authorization = Set(false))
+        .await;
+    app.settle().await;
+    assert_eq!(status(app, &order["id"]).await, "CONFIRMED");
+}
+
 // --- Exceptions -----------------------------------------------------------------------------
 
 async fn t1_of_two_exceptions_only_the_last_releases_the_order(app: &TestApp) {
@@ -1570,13 +1679,14 @@ async fn c5a_a_gateway_that_gives_nothing_back_is_asked_again_by_a_person_alone(
         )
     );
     let queue = "{ exceptions(where: { queue: { eq: \"payments\" } }) {
-        nodes { code severity details suggestedActions order { number } } } }";
+        nodes { code severity details suggestedActions { action enabled } order { number } } } }";
     let found = app.gql(queue, Value::Null).await;
     assert_eq!(
         found["exceptions"]["nodes"],
         json!([{ "code": "VOID_DECLINED", "severity": "HIGH",
             "details": { "amount": 1_980, "currency": "EUR", "declineCode": "no_such_authorization" },
-            "suggestedActions": ["RETRY_VOID", "OVERRIDE"],
+            "suggestedActions": [{ "action": "RETRY_VOID", "enabled": true },
+                { "action": "OVERRIDE", "enabled": true }],
             "order": { "number": order["number"] } }])
     );
     for _ in 0..3 {

@@ -7,10 +7,12 @@
 )]
 
 mod access;
+mod bulk;
 mod cancelled_begin;
 mod capture;
 mod catalogue;
 mod dependencies;
+mod edit_laws;
 mod edits;
 mod imports;
 mod lifecycle;
@@ -21,7 +23,9 @@ mod races;
 mod rig;
 mod rules;
 mod schema;
+mod stages;
 mod statements;
 mod updates;
 mod verify;
+mod workbench;
 mod workers;

@@ -4,6 +4,7 @@ use entity::{OrderId, order, order_exception, order_line};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::App;
+use crate::capture::correct::{self, Correction};
 use crate::capture::edit::{self, Basis, Edit};
 use crate::exceptions;
 use crate::failure::{Code, Failure, Problem};
@@ -30,7 +31,31 @@ impl App {
         expected_version: Option<i64>,
         edit: &Edit,
     ) -> Result<(Basis, Revision), Failure> {
-        let reference = self.reference().await?;
+        let basis = self.basis(id, expected_version).await?;
+        let revision = self.judge(&basis, edit).await?;
+        Ok((basis, revision))
+    }
+
+    /// Judges the edit that puts an exception right, which it then settles.
+    pub async fn judge_correction(
+        &self,
+        exception: &order_exception::Model,
+        expected_version: Option<i64>,
+        correction: Correction,
+    ) -> Result<Revision, Failure> {
+        let basis = self.basis(exception.order_id, expected_version).await?;
+        if basis.exceptions.iter().all(|open| open.id != exception.id) {
+            return Err(crate::orders::queue::not_open().into());
+        }
+        let edit = correct::edit(&basis, exception, correction)?;
+        let mut revision = self.judge(&basis, &edit).await?;
+        if !correct::is_checked(exception) {
+            revision.settles.insert(exception.id);
+        }
+        Ok(revision)
+    }
+
+    async fn basis(&self, id: OrderId, expected_version: Option<i64>) -> Result<Basis, Failure> {
         let basis = Basis::read(&self.db.read, id)
             .await?
             .ok_or_else(|| Problem::not_found("Order").at("input.id"))?;
@@ -41,14 +66,18 @@ impl App {
                 Problem::new(Code::OrderNotEditable, format!("the order is {from}"))
                     .with(serde_json::json!({ "status": illegal.from }))
             })?;
+        Ok(basis)
+    }
+
+    async fn judge(&self, basis: &Basis, edit: &Edit) -> Result<Revision, Failure> {
+        let reference = self.reference().await?;
         let channel = reference
             .channel(basis.order.channel_id)
             .ok_or_else(|| Failure::Internal("an order without its channel".to_owned()))?;
         let now = self.clock.now();
         let rules = self.rules(&reference).await?;
         let db = &self.db.read;
-        let revision = edit::judge(db, &reference, &rules, channel, &basis, edit, now).await?;
-        Ok((basis, revision))
+        edit::judge(db, &reference, &rules, channel, basis, edit, now).await
     }
 
     /// What an edit would come to. Nothing is changed; whoever commits the same edit against the

@@ -97,8 +97,21 @@ pub struct Basis {
 }
 
 impl Basis {
-    /// Reads an order; none if it is not there.
+    /// Reads an order; none if it is not there. Should it move on meanwhile, it is read again: its
+    /// parts are all of one version.
     pub async fn read(db: &impl ConnectionTrait, id: OrderId) -> Result<Option<Basis>, DbErr> {
+        loop {
+            let Some(basis) = Basis::read_parts(db, id).await? else {
+                return Ok(None);
+            };
+            let now = order::Entity::find_by_id(id).one(db).await?;
+            if now.is_some_and(|now| now.version == basis.order.version) {
+                return Ok(Some(basis));
+            }
+        }
+    }
+
+    async fn read_parts(db: &impl ConnectionTrait, id: OrderId) -> Result<Option<Basis>, DbErr> {
         let Some((order, payment)) = order::Entity::find_by_id(id)
             .find_also_related(payment::Entity)
             .one(db)
@@ -161,6 +174,14 @@ impl Basis {
             billing,
             promotions,
         }))
+    }
+
+    /// The address that an exception is about.
+    pub fn address_of(&self, exception: &order_exception::Model) -> &address::Model {
+        let billing = self.billing.as_ref();
+        billing
+            .filter(|_| super::correct::is_about_billing(exception))
+            .unwrap_or(&self.shipping)
     }
 
     /// What is authorised for it, in minor units.

@@ -16,6 +16,7 @@ pub mod check;
 pub mod history;
 pub mod rules;
 pub mod open;
+pub mod correct;
 pub mod edit;
 pub mod import;
 

@@ -101,11 +101,15 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
         exceptions.push(exception);
     }
     aggregate.payment = settled_payment(tx, cmd, credit.is_none());
-    aggregate.confirm_if_green(tx, cmd.channel.row.requires_authorization);
+    aggregate.confirm_if_green(
+        tx,
+        cmd.channel.row.requires_authorization,
+        cmd.reference.dispatch_within(cmd.channel.row.id),
+    );
     if aggregate.became_firm() {
         shelf.firm_up(cmd.id);
     }
-    aggregate.derive();
+    aggregate.derive(tx);
 
     // Parents before their children: on SQLite each statement is checked on its own.
     let mut addresses = vec![address_row(shipping_id, &draft.shipping, tx.now)];
@@ -483,6 +487,8 @@ fn order_row(
         fulfillment_status: FulfillmentStatus::Unfulfilled,
         return_status: ReturnStatus::None,
         stage: Stage::Validating,
+        stage_since: tx.now,
+        dispatch_by: None,
         payment_method: submission.payment.method,
         service_level: draft.service_level.clone(),
         currency: draft.currency,
@@ -507,6 +513,7 @@ fn order_row(
         closed_at: None,
         updated_at: tx.now,
         version: 0,
+        split_from_order_id: None,
     }
 }
 

@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     ChannelId, Currency, PriceListId, Rate, VariantId, WarehouseId, channel, channel_warehouse,
     exception_rule, inbound_supply, postal_code, price_list, promotion, shipping_rate,
-    shipping_zone, tax_rate,
+    shipping_zone, tax_rate, warehouse,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait,
 };
 
 use crate::pricing::ShippingOption;
 
-/// A channel with the warehouses that serve it.
+/// A channel with the warehouses that serve it and take work.
 #[derive(Clone, Debug)]
 pub struct ChannelPolicy {
     /// Its row.
@@ -49,6 +50,11 @@ impl Reference {
     pub async fn load(db: &impl ConnectionTrait) -> Result<Reference, DbErr> {
         let mut serving: HashMap<ChannelId, Vec<WarehouseId>> = HashMap::new();
         for row in channel_warehouse::Entity::find()
+            .join(
+                JoinType::InnerJoin,
+                channel_warehouse::Relation::Warehouse.def(),
+            )
+            .filter(warehouse::Column::Active.eq(true))
             .order_by_asc(channel_warehouse::Column::Priority)
             .order_by_asc(channel_warehouse::Column::WarehouseId)
             .all(db)
@@ -132,6 +138,15 @@ impl Reference {
     pub fn authorization_required(&self, channel: ChannelId) -> bool {
         self.channel(channel)
             .is_none_or(|channel| channel.row.requires_authorization)
+    }
+
+    /// How long after its release an order of a channel should be dispatched; one that is not
+    /// known promises a day.
+    pub fn dispatch_within(&self, channel: ChannelId) -> TimeDelta {
+        let secs = self
+            .channel(channel)
+            .map(|channel| channel.row.dispatch_within_secs);
+        secs.map_or(TimeDelta::days(1), TimeDelta::seconds)
     }
 
     /// A channel by its code, in any case.

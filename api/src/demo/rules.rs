@@ -2,6 +2,7 @@
 
 use entity::order_exception::Severity;
 
+use crate::exceptions::Remedy;
 use crate::exceptions::rules::{Create, create};
 use crate::failure::Failure;
 use crate::tx::Tx;
@@ -87,7 +88,7 @@ pub(super) async fn rules(tx: &Tx) -> Result<(), Failure> {
             severity: *severity,
             blocking: *blocking,
             queue: (*queue).to_owned(),
-            suggested_actions: vec!["OVERRIDE".to_owned(), "CANCEL".to_owned()],
+            suggested_actions: vec![Remedy::Override, Remedy::Edit, Remedy::Cancel],
             channel_id: None,
             enabled: true,
         };

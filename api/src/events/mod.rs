@@ -6,7 +6,10 @@
 //! the transaction commits. Payloads carry ids and figures, never personal data.
 
 use chrono::{DateTime, Utc};
-use entity::{ChannelId, EventId, OrderId, VariantId, WarehouseId, event_log, outbox};
+use entity::order::Stage;
+use entity::{
+    ChannelId, EventId, OrderId, VariantId, WarehouseId, bulk_operation, event_log, outbox,
+};
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
 use serde::{Deserialize, Serialize};
@@ -62,6 +65,56 @@ pub enum Event {
         resolution: String,
         /// Whether it was found to be no exception.
         dismissed: bool,
+    },
+    /// An exception was given to somebody or to a team, or was given back.
+    #[serde(rename = "order.exception_assigned")]
+    OrderExceptionAssigned {
+        /// The exception.
+        exception_id: Uuid,
+        /// The team whose it is now.
+        queue: String,
+        /// Who has it now; none = nobody.
+        owner: Option<String>,
+        /// Who had it before.
+        before: Option<String>,
+    },
+    /// An exception was put out of sight, or came back.
+    #[serde(rename = "order.exception_snoozed")]
+    OrderExceptionSnoozed {
+        /// The exception.
+        exception_id: Uuid,
+        /// Until when; none = it is back.
+        until: Option<DateTime<Utc>>,
+    },
+    /// A settled exception was opened again, as a new one.
+    #[serde(rename = "order.exception_reopened")]
+    OrderExceptionReopened {
+        /// The new exception.
+        exception_id: Uuid,
+        /// The settled one.
+        reopens: Uuid,
+        /// What is wrong.
+        code: String,
+        /// Whether it stops the order.
+        blocking: bool,
+        /// Why it was opened again.
+        reason: String,
+    },
+    /// Units of it became an order of their own.
+    #[serde(rename = "order.split")]
+    OrderSplit {
+        /// The other order.
+        into: OrderId,
+        /// What went: `[{sku, quantity}]`.
+        lines: Json,
+        /// How much less is due for it, in minor units.
+        amount: i64,
+    },
+    /// It was made of units of another order.
+    #[serde(rename = "order.split_off")]
+    OrderSplitOff {
+        /// The other order.
+        from: OrderId,
     },
     /// The amount due was set aside.
     #[serde(rename = "order.payment_authorized")]
@@ -197,6 +250,33 @@ pub enum Event {
         /// The note.
         note_id: Uuid,
     },
+    /// An action on many orders began. What it does to each stands on that order's own timeline,
+    /// under the operation's identifier as correlation id.
+    #[serde(rename = "bulk.started")]
+    BulkStarted {
+        /// What is done to each order.
+        action: bulk_operation::Action,
+        /// How many were selected.
+        orders: i64,
+        /// Whether it only says what it would come to.
+        dry_run: bool,
+    },
+    /// Every order of an operation has its outcome.
+    #[serde(rename = "bulk.finished")]
+    BulkFinished {
+        /// How many were changed, or would be.
+        changed: i64,
+        /// How many were refused.
+        refused: i64,
+        /// How many failed by a fault of ours.
+        failed: i64,
+    },
+    /// Somebody stopped an operation.
+    #[serde(rename = "bulk.cancelled")]
+    BulkCancelled {
+        /// How many orders were left as they are.
+        skipped: i64,
+    },
     /// A stock row changed; the figures are those after it.
     #[serde(rename = "stock.changed")]
     StockChanged {
@@ -249,10 +329,32 @@ impl Event {
         (name, value["data"].clone())
     }
 
+    /// The exception that it is about.
+    pub fn exception(&self) -> Option<Uuid> {
+        match self {
+            Event::OrderExceptionOpened { exception_id, .. }
+            | Event::OrderExceptionResolved { exception_id, .. }
+            | Event::OrderExceptionAssigned { exception_id, .. }
+            | Event::OrderExceptionSnoozed { exception_id, .. }
+            | Event::OrderExceptionReopened { exception_id, .. } => Some(*exception_id),
+            _ => None,
+        }
+    }
+
     /// Reads an event back from the log; none if a newer version of the program wrote it.
     pub fn read(event_type: &str, payload: &Json) -> Option<Event> {
         serde_json::from_value(json!({ "type": event_type, "data": payload })).ok()
     }
+}
+
+/// An order's way from one stage to another. Each change of a stage stands on exactly one event of
+/// its order, so whoever counts stages adds these up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Where it stood; none if it is new.
+    pub from: Option<Stage>,
+    /// Where it stands now.
+    pub to: Stage,
 }
 
 /// An event with the aggregate that it happened to.
@@ -268,6 +370,8 @@ pub struct Entry {
     pub channel_id: Option<ChannelId>,
     /// The order on whose timeline it stands.
     pub order_id: Option<OrderId>,
+    /// Where that order went on the live board with it; none if it stays where it is.
+    pub moved: Option<Moved>,
     /// What happened.
     pub event: Event,
 }
@@ -294,6 +398,8 @@ pub(crate) async fn append(
                 event_type: Set(event_type),
                 channel_id: Set(entry.channel_id),
                 order_id: Set(entry.order_id),
+                stage_from: Set(entry.moved.and_then(|moved| moved.from)),
+                stage_to: Set(entry.moved.map(|moved| moved.to)),
                 actor: Set(actor.name.clone()),
                 correlation_id: Set(actor.correlation_id.clone()),
                 payload: Set(payload),
@@ -313,6 +419,8 @@ pub(crate) async fn append(
             event_type: Set(event_type),
             channel_id: Set(entry.channel_id),
             order_id: Set(entry.order_id),
+            stage_from: Set(entry.moved.and_then(|moved| moved.from)),
+            stage_to: Set(entry.moved.map(|moved| moved.to)),
             actor: Set(actor.name.clone()),
             correlation_id: Set(actor.correlation_id.clone()),
             payload: Set(payload),

@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use entity::order_exception::{Severity, Status};
 use entity::{
     ExceptionId, HoldId, LineId, OrderId, exception_rule, hold, order_exception, order_line,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+};
 use serde_json::{Value as Json, json};
 
 use crate::failure::{Code, Problem};
@@ -58,26 +61,44 @@ impl Finding {
             };
         }
         match self.code {
-            Code::SkuUnknown => policy(High, true, "catalogue", &["CANCEL"]),
+            Code::SkuUnknown => policy(High, true, "catalogue", &["EDIT", "CANCEL"]),
             Code::CreditNotGranted => policy(High, true, "credit", &["CANCEL"]),
             Code::SkuNotListed | Code::SkuDiscontinued | Code::PriceMissing => {
-                policy(High, true, "catalogue", &["OVERRIDE", "CANCEL"])
+                policy(High, true, "catalogue", &["OVERRIDE", "EDIT", "CANCEL"])
             }
-            Code::InsufficientStock => policy(High, true, "stock", &["OVERRIDE", "CANCEL"]),
-            Code::PriceMismatch | Code::TotalMismatch | Code::ShippingMismatch => {
-                policy(Medium, true, "pricing", &["OVERRIDE", "CANCEL"])
+            Code::InsufficientStock => policy(
+                High,
+                true,
+                "stock",
+                &["SPLIT_OFF", "OVERRIDE", "EDIT", "CANCEL"],
+            ),
+            Code::PriceMismatch | Code::ShippingMismatch => policy(
+                Medium,
+                true,
+                "pricing",
+                &["REPRICE", "ACCEPT_THEIRS", "OVERRIDE", "EDIT", "CANCEL"],
+            ),
+            Code::TotalMismatch | Code::PromotionRejected | Code::PromotionLimitReached => {
+                policy(Medium, true, "pricing", &["OVERRIDE", "EDIT", "CANCEL"])
             }
             Code::TitleMismatch => policy(Low, false, "catalogue", &["OVERRIDE"]),
-            Code::PromotionRejected | Code::PromotionLimitReached => {
-                policy(Medium, true, "pricing", &["OVERRIDE", "CANCEL"])
+            Code::CreditLimitExceeded => {
+                policy(High, true, "credit", &["OVERRIDE", "EDIT", "CANCEL"])
             }
-            Code::CreditLimitExceeded => policy(High, true, "credit", &["OVERRIDE", "CANCEL"]),
             Code::PaymentDeclined | Code::PaymentExpired | Code::PaymentInvalid => {
-                policy(High, true, "payments", &["RETRY_PAYMENT", "CANCEL"])
+                policy(High, true, "payments", &["RETRY_PAYMENT", "EDIT", "CANCEL"])
             }
             Code::VoidDeclined => policy(High, true, "payments", &["RETRY_VOID", "OVERRIDE"]),
-            Code::ShippingUnavailable => policy(High, true, "logistics", &["OVERRIDE", "CANCEL"]),
-            _ => policy(Medium, true, "customer", &["OVERRIDE", "CANCEL"]),
+            Code::ShippingUnavailable => {
+                policy(High, true, "logistics", &["OVERRIDE", "EDIT", "CANCEL"])
+            }
+            Code::AddressInvalid => policy(
+                Medium,
+                true,
+                "customer",
+                &["ACCEPT_ADDRESS", "EDIT", "OVERRIDE", "CANCEL"],
+            ),
+            _ => policy(Medium, true, "customer", &["OVERRIDE", "EDIT", "CANCEL"]),
         }
     }
 }
@@ -117,6 +138,70 @@ pub struct Policy<'a> {
     pub actions: Json,
 }
 
+/// What may be done about an exception where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Settle it by a person's word.
+    Override,
+    /// Take the address that the verification suggests.
+    AcceptAddress,
+    /// Charge what we ask.
+    Reprice,
+    /// Charge what the channel said.
+    AcceptTheirs,
+    /// Change the order.
+    Edit,
+    /// Make what is missing an order of its own.
+    SplitOff,
+    /// Try another card.
+    RetryPayment,
+    /// Ask the gateway for the money again.
+    RetryVoid,
+    /// Call the order off.
+    Cancel,
+}
+
+impl Remedy {
+    /// Every remedy, with its name as it is stored and suggested.
+    const NAMES: [(Remedy, &'static str); 9] = [
+        (Remedy::Override, "OVERRIDE"),
+        (Remedy::AcceptAddress, "ACCEPT_ADDRESS"),
+        (Remedy::Reprice, "REPRICE"),
+        (Remedy::AcceptTheirs, "ACCEPT_THEIRS"),
+        (Remedy::Edit, "EDIT"),
+        (Remedy::SplitOff, "SPLIT_OFF"),
+        (Remedy::RetryPayment, "RETRY_PAYMENT"),
+        (Remedy::RetryVoid, "RETRY_VOID"),
+        (Remedy::Cancel, "CANCEL"),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let named = |(remedy, _): &&(Remedy, _)| *remedy == self;
+        Remedy::NAMES
+            .iter()
+            .find(named)
+            .map_or("", |(_, name)| name)
+    }
+
+    /// The remedies that an array of names suggests, the best first. Names that are none of ours
+    /// are somebody's own and cannot be run.
+    pub fn suggested(names: &Json) -> Vec<Remedy> {
+        let known = |name: &Json| {
+            Remedy::NAMES
+                .iter()
+                .find(|(_, known)| name == known)
+                .map(|(remedy, _)| *remedy)
+        };
+        names
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(known)
+            .collect()
+    }
+}
+
 /// How long a team has for an exception, by severity.
 fn time_to_settle(severity: Severity) -> Duration {
     match severity {
@@ -152,10 +237,81 @@ pub fn row(
         suggested_actions: policy.actions,
         opened_at: tx.now,
         due_at: tx.now + time_to_settle(policy.severity),
+        assigned_at: None,
+        snoozed_until: None,
         resolved_at: None,
         resolved_by: None,
         resolution: None,
+        settled_secs: None,
+        reopens_id: None,
     }
+}
+
+/// A new exception that says what another one says, of an order or a part of it; the caller emits
+/// its event and writes it.
+pub fn alike(
+    tx: &Tx,
+    other: &order_exception::Model,
+    order_id: OrderId,
+    line_id: Option<LineId>,
+) -> order_exception::Model {
+    order_exception::Model {
+        id: tx.id::<ExceptionId>(),
+        order_id,
+        line_id,
+        status: Status::Open,
+        owner: None,
+        opened_at: tx.now,
+        due_at: tx.now + time_to_settle(other.severity),
+        assigned_at: None,
+        snoozed_until: None,
+        resolved_at: None,
+        resolved_by: None,
+        resolution: None,
+        settled_secs: None,
+        reopens_id: None,
+        ..other.clone()
+    }
+}
+
+/// Writes whose an exception is.
+pub fn hand_over(tx: &Tx, exception: &order_exception::Model) {
+    use order_exception::Column;
+    tx.defer(
+        order_exception::Entity::update_many()
+            .col_expr(Column::Status, Expr::value(exception.status))
+            .col_expr(Column::Queue, Expr::value(exception.queue.clone()))
+            .col_expr(Column::Owner, Expr::value(exception.owner.clone()))
+            .col_expr(Column::AssignedAt, Expr::value(exception.assigned_at))
+            .filter(Column::Id.eq(exception.id))
+            .into_query(),
+    );
+}
+
+/// Writes until when an exception is out of sight.
+pub fn snooze(tx: &Tx, id: ExceptionId, until: Option<DateTime<Utc>>) {
+    use order_exception::Column;
+    tx.defer(
+        order_exception::Entity::update_many()
+            .col_expr(Column::SnoozedUntil, Expr::value(until))
+            .filter(Column::Id.eq(id))
+            .into_query(),
+    );
+}
+
+/// The exceptions whose sleep is over, with their orders.
+pub async fn awake(
+    db: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+) -> Result<Vec<order_exception::Model>, DbErr> {
+    use order_exception::Column;
+    order_exception::Entity::find()
+        .filter(Column::Status.is_in([Status::Open, Status::Assigned]))
+        .filter(Column::SnoozedUntil.lte(now))
+        .order_by_asc(Column::SnoozedUntil)
+        .limit(200)
+        .all(db)
+        .await
 }
 
 /// Writes new exceptions.
@@ -174,15 +330,17 @@ pub async fn open_ones(tx: &Tx, orders: &[OrderId]) -> Result<Vec<order_exceptio
 }
 
 /// Marks an exception as settled. The order is locked, so nobody else does.
-pub fn settle(tx: &Tx, id: ExceptionId, status: Status, resolution: &str) {
+pub fn settle(tx: &Tx, exception: &order_exception::Model, status: Status, resolution: &str) {
     use order_exception::Column;
+    let took = std::cmp::max(0, (tx.now - exception.opened_at).num_seconds());
     tx.defer(
         order_exception::Entity::update_many()
             .col_expr(Column::Status, Expr::value(status))
             .col_expr(Column::ResolvedAt, Expr::value(Some(tx.now)))
             .col_expr(Column::ResolvedBy, Expr::value(Some(tx.actor.name.clone())))
             .col_expr(Column::Resolution, Expr::value(Some(resolution.to_owned())))
-            .filter(Column::Id.eq(id))
+            .col_expr(Column::SettledSecs, Expr::value(Some(took)))
+            .filter(Column::Id.eq(exception.id))
             .into_query(),
     );
 }

@@ -31,6 +31,7 @@ nodes! {
     ApiKeyId => "ApiKey",
     BackorderId => "Backorder",
     BinId => "Bin",
+    BulkOperationId => "BulkOperation",
     ChannelId => "Channel",
     CustomerId => "Customer",
     EventId => "Event",

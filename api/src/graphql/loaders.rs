@@ -114,6 +114,7 @@ by_id! {
     api_key by ApiKeyId,
     backorder by BackorderId,
     bin by BinId,
+    bulk_operation by BulkOperationId,
     channel by ChannelId,
     customer by CustomerId,
     exception_rule by ExceptionRuleId,
@@ -141,6 +142,9 @@ by_id! {
 macro_rules! owner_of {
     (event_log, $row:ident) => {
         $row.order_id
+    };
+    (order, $row:ident) => {
+        $row.split_from_order_id
     };
     (variant, $row:ident) => {
         Some($row.product_id)
@@ -225,6 +229,8 @@ belonging! {
     ReservationsOf(OrderId) => reservation by OrderId ordered CreatedAt then Id,
     /// The places of an order in queues for stock.
     BackordersOf(OrderId) => backorder by OrderId ordered Position then Id,
+    /// The orders that were split off an order.
+    SplitOffsOf(OrderId) => order by SplitFromOrderId ordered ReceivedAt then Id,
     /// The events of an order.
     TimelineOf(OrderId) => event_log by OrderId ordered Seq,
     /// The variants of a product.

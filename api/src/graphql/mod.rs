@@ -14,7 +14,7 @@ pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
-pub mod exceptions;
+pub mod feed;
 pub mod filters;
 pub mod ids;
 pub mod keys;
@@ -23,7 +23,9 @@ pub mod node;
 pub mod once;
 pub mod orders;
 pub mod pagination;
+pub mod rules;
 pub mod scalars;
+pub mod stages;
 pub mod stock;
 
 /// Everything that can be read.
@@ -31,9 +33,12 @@ pub mod stock;
 pub struct Query(
     orders::OrderQuery,
     orders::OrderEditQuery,
+    orders::BulkQuery,
+    stages::StageQuery,
+    orders::QueueQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
-    exceptions::ExceptionQuery,
+    rules::RuleQuery,
     stock::StockQuery,
     keys::KeyQuery,
     node::NodeQuery,
@@ -44,16 +49,22 @@ pub struct Query(
 pub struct Mutation(
     orders::OrderMutation,
     orders::OrderEditMutation,
+    orders::BulkMutation,
+    orders::QueueMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
-    exceptions::ExceptionMutation,
+    rules::RuleMutation,
     stock::StockMutation,
     keys::KeyMutation,
 );
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(orders::OrderSubscription);
+pub struct Subscription(
+    orders::OrderSubscription,
+    orders::BulkSubscription,
+    stages::StageSubscription,
+);
 
 /// The schema.
 pub type OmsSchema = Schema<Query, Mutation, Subscription>;

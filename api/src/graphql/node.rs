@@ -17,15 +17,15 @@ use super::catalogue::warehouses::{Bin, Warehouse};
 use super::catalogue::{confined, sees};
 use super::customers::Customer;
 use super::errors::bad_input;
-use super::exceptions::rules::ExceptionRule;
 use super::ids::{self, parse};
 use super::keys::ApiKey;
 use super::loaders::load;
 use super::orders::{
-    Backorder, Hold, Note, Order, OrderException, OrderLine, Payment, PaymentTransaction,
-    Reservation, order_of,
+    Backorder, BulkOperation, Hold, Note, Order, OrderException, OrderLine, Payment,
+    PaymentTransaction, Reservation, order_of,
 };
 use super::principal;
+use super::rules::ExceptionRule;
 use super::stock::{InboundSupply, StockMovement};
 use crate::access::Scope;
 
@@ -78,6 +78,7 @@ nodes! {
     Backorder by BackorderId with OrdersRead =>
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     Bin by BinId with CatalogueRead => Some(row.into());
+    BulkOperation by BulkOperationId with OrdersManage => BulkOperation::of(ctx, row).await?;
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());
     ExceptionRule by ExceptionRuleId with RulesRead =>

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::inbound_supply::Status;
 use entity::{InboundId, VariantId, WarehouseId, inbound_supply};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::rows;
@@ -59,6 +59,34 @@ pub async fn expect(tx: &Tx, cmd: &Expect) -> Result<inbound_supply::Model, Fail
     Ok(row)
 }
 
+/// Counts what has arrived of a delivery. What was cancelled and comes after all is counted, too,
+/// and the rest of it is expected no more than before.
+pub async fn arrive(
+    tx: &Tx,
+    id: InboundId,
+    variant: VariantId,
+    quantity: i64,
+) -> Result<(), Failure> {
+    let mut row = lock(tx, id)
+        .await?
+        .filter(|row| row.variant_id == variant)
+        .ok_or_else(|| Problem::not_found("inbound supply").at("input.inboundSupplyId"))?;
+    row.received += quantity;
+    row.status = match row.status {
+        _ if row.received >= row.quantity => Status::Received,
+        Status::Cancelled => Status::Cancelled,
+        _ => Status::PartlyReceived,
+    };
+    inbound_supply::Entity::update_many()
+        .col_expr(inbound_supply::Column::Received, Expr::value(row.received))
+        .col_expr(inbound_supply::Column::Status, Expr::value(row.status))
+        .filter(inbound_supply::Column::Id.eq(row.id))
+        .exec(tx.db())
+        .await?;
+    changed(tx, &row);
+    Ok(())
+}
+
 /// What [`cancel`] needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Cancel {
@@ -68,12 +96,7 @@ pub struct Cancel {
 
 /// Says that (the rest of) a delivery will not come. Doing it twice changes nothing.
 pub async fn cancel(tx: &Tx, cmd: Cancel) -> Result<inbound_supply::Model, Failure> {
-    let mut found = inbound_supply::Entity::find_by_id(cmd.id);
-    if tx.locks_rows() {
-        found = found.lock_exclusive();
-    }
-    let mut row = found
-        .one(tx.db())
+    let mut row = lock(tx, cmd.id)
         .await?
         .ok_or_else(|| Problem::not_found("inbound supply").at("input.id"))?;
     match row.status {
@@ -97,6 +120,14 @@ pub async fn cancel(tx: &Tx, cmd: Cancel) -> Result<inbound_supply::Model, Failu
     Ok(row)
 }
 
+async fn lock(tx: &Tx, id: InboundId) -> Result<Option<inbound_supply::Model>, DbErr> {
+    let mut found = inbound_supply::Entity::find_by_id(id);
+    if tx.locks_rows() {
+        found = found.lock_exclusive();
+    }
+    found.one(tx.db()).await
+}
+
 /// Rows have no version, so each change is an aggregate of its own in the log.
 fn changed(tx: &Tx, row: &inbound_supply::Model) {
     let change: Uuid = tx.id();
@@ -106,6 +137,7 @@ fn changed(tx: &Tx, row: &inbound_supply::Model) {
         version: 1,
         channel_id: None,
         order_id: None,
+        moved: None,
         event: Event::CatalogueChanged {
             kind: "inbound_supply".to_owned(),
             code: row.id.to_string(),

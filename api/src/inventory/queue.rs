@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use entity::{
     ChannelId, OrderId, VariantId, WarehouseId, backorder, channel_warehouse, reservation, stock,
+    warehouse,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -18,6 +19,11 @@ use crate::tx::Tx;
 fn queues() -> Select<backorder::Entity> {
     backorder::Entity::find()
         .join(JoinType::InnerJoin, backorder::Relation::ServedBy.def())
+        .join(
+            JoinType::InnerJoin,
+            channel_warehouse::Relation::Warehouse.def(),
+        )
+        .filter(warehouse::Column::Active.eq(true))
         .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
 }
 
@@ -55,6 +61,11 @@ pub(super) async fn awaited(
     }
     let channels: BTreeSet<ChannelId> = ends.iter().map(|end| end.channel_id).collect();
     let serving = channel_warehouse::Entity::find()
+        .join(
+            JoinType::InnerJoin,
+            channel_warehouse::Relation::Warehouse.def(),
+        )
+        .filter(warehouse::Column::Active.eq(true))
         .filter(channel_warehouse::Column::ChannelId.is_in(channels))
         .all(tx.db())
         .await?;

@@ -3,10 +3,9 @@
 
 use entity::{VariantId, WarehouseId, stock, variant, warehouse};
 use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
+use super::Shelf;
 use crate::checks::Checks;
 use crate::events::{Entry, Event};
 use crate::failure::{Failure, Problem};
@@ -110,13 +109,12 @@ pub async fn set_safety(tx: &Tx, cmd: SetSafety) -> Result<stock::Model, Failure
     let mut checks = Checks::new();
     checks.count("input.safety", cmd.safety, 0, MOST_SAFETY);
     checks.done()?;
-    let mut row = stock::Entity::find_by_id((cmd.variant_id, cmd.warehouse_id));
-    if tx.locks_rows() {
-        row = row.lock_exclusive();
-    }
-    let mut row = row
-        .one(tx.db())
+    // What becomes free is given away next, so the variant's rows are locked as for that.
+    let mut row = Shelf::lock(tx, [cmd.variant_id])
         .await?
+        .rows()
+        .find(|row| row.warehouse_id == cmd.warehouse_id)
+        .cloned()
         .ok_or_else(|| Problem::not_found("stock"))?;
     crate::checks::expect_version("stock", row.version, cmd.expected_version)?;
     row.safety = cmd.safety;
@@ -136,6 +134,7 @@ pub async fn set_safety(tx: &Tx, cmd: SetSafety) -> Result<stock::Model, Failure
         version: row.version,
         channel_id: None,
         order_id: None,
+        moved: None,
         event: Event::StockChanged {
             variant_id: row.variant_id,
             warehouse_id: row.warehouse_id,

@@ -180,6 +180,33 @@ impl<'a> Allocation<'a> {
         );
     }
 
+    /// Gives a line's place in a queue to a line of another order, which was written already.
+    pub async fn move_place(
+        &mut self,
+        tx: &Tx,
+        from: LineId,
+        order: OrderId,
+        line: LineId,
+    ) -> Result<(), Failure> {
+        use backorder::{Column, Status};
+        backorder::Entity::update_many()
+            .col_expr(Column::OrderId, Expr::value(order))
+            .col_expr(Column::LineId, Expr::value(line))
+            .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+            .filter(Column::LineId.eq(from))
+            .filter(Column::Status.eq(Status::Waiting))
+            .exec(tx.db())
+            .await?;
+        for waiter in self
+            .waiters
+            .iter_mut()
+            .filter(|waiter| waiter.line_id == from)
+        {
+            (waiter.order_id, waiter.line_id) = (order, line);
+        }
+        Ok(())
+    }
+
     /// How many units of a variant can be promised to an order.
     pub fn available(&self, order: OrderId, variant: VariantId) -> i64 {
         self.shelf.available(variant, self.warehouses(order))
@@ -331,7 +358,8 @@ impl<'a> Allocation<'a> {
         for order in orders {
             let required = self.authorization_required(order);
             if let Some(aggregate) = self.orders.get_mut(&order) {
-                aggregate.confirm_if_green(tx, required);
+                let within = self.reference.dispatch_within(aggregate.order.channel_id);
+                aggregate.confirm_if_green(tx, required, within);
                 if aggregate.became_firm() {
                     self.shelf.firm_up(order);
                 }

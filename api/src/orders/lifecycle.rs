@@ -19,6 +19,8 @@ pub enum Action {
     ReleaseHold,
     /// A person settles an exception.
     ResolveException,
+    /// A person opens a settled exception that stops the order again.
+    ReopenException,
     /// Another payment is tried.
     RetryPayment,
     /// Somebody changes what was ordered, where it goes or what it costs.
@@ -33,11 +35,12 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of a life.
-    pub const ALL: [Action; 12] = [
+    pub const ALL: [Action; 13] = [
         Action::Confirm,
         Action::Hold,
         Action::ReleaseHold,
         Action::ResolveException,
+        Action::ReopenException,
         Action::RetryPayment,
         Action::Edit,
         Action::RetryVoid,
@@ -72,6 +75,8 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         (Received | Confirmed, RetryPayment) => from,
         // An edited order goes through its gates again; if all are green it is released at once.
         (Received | Confirmed, Edit) => Received,
+        // So does one that something stops again, until the warehouse has it.
+        (Received | Confirmed, ReopenException) => Received,
         (Confirmed, Complete) => Completed,
         // The money of an order that has ended may not be back yet.
         (_, AddNote | ResolveException | RetryVoid) => from,

@@ -11,13 +11,13 @@ use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::payment_transaction::{Kind, State};
 use entity::{
-    ExceptionId, HoldId, Money, NoteId, OrderId, customer, note, order, order_exception,
+    ExceptionId, HoldId, Money, NoteId, OrderId, channel, customer, note, order, order_exception,
     order_line, payment, payment_transaction, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait, Set,
+    ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, RelationTrait, Set,
 };
 
 use crate::catalogue::Reference;
@@ -29,8 +29,12 @@ use crate::tx::Tx;
 
 pub mod aggregate;
 pub mod allocation;
+pub mod bulk;
 pub mod lifecycle;
+pub mod queue;
+pub mod remedies;
 pub mod revise;
+pub mod split;
 pub mod stock;
 pub mod voids;
 
@@ -183,7 +187,7 @@ async fn wind_up(
         aggregate::status_name(aggregate.order.status)
     );
     for exception in std::mem::take(&mut aggregate.exceptions) {
-        exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, &resolution);
+        close_exception(tx, aggregate, exception, &resolution);
     }
     aggregate.order.closed_at = Some(tx.now);
     let effects = give_back(tx, aggregate).await?;
@@ -321,13 +325,13 @@ pub async fn hold(tx: &Tx, cmd: &Hold) -> Result<Changed, Failure> {
 pub struct ReleaseHold {
     /// Which order.
     pub order_id: OrderId,
-    /// Which of its holds.
-    pub hold_id: HoldId,
+    /// Which of its holds; none = every one that stands.
+    pub hold_id: Option<HoldId>,
     /// The version that the caller decided on.
     pub expected_version: Option<i64>,
 }
 
-/// Lifts a hold. The order goes on if that was the last thing that stopped it.
+/// Lifts holds. The order goes on if that was the last thing that stopped it.
 pub async fn release_hold(
     tx: &Tx,
     reference: &Reference,
@@ -337,35 +341,75 @@ pub async fn release_hold(
     if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
         aggregate.expect_version(cmd.expected_version)?;
         aggregate.transition(Action::ReleaseHold, Code::OrderStateInvalid)?;
-        let Some(place) = aggregate
-            .holds
-            .iter()
-            .position(|hold| hold.id == cmd.hold_id)
-        else {
+        let (lifted, rest) = std::mem::take(&mut aggregate.holds)
+            .into_iter()
+            .partition::<Vec<_>, _>(|hold| cmd.hold_id.is_none_or(|id| id == hold.id));
+        aggregate.holds = rest;
+        if lifted.is_empty() {
             return Err(
                 Problem::new(Code::HoldNotActive, "the order has no such hold")
                     .at("input.holdId")
                     .into(),
             );
-        };
-        aggregate.holds.remove(place);
-        exceptions::lift_hold(tx, cmd.hold_id);
-        aggregate.record(
-            tx,
-            Event::OrderHoldReleased {
-                hold_id: cmd.hold_id.0,
-            },
-        );
+        }
+        for hold in lifted {
+            exceptions::lift_hold(tx, hold.id);
+            aggregate.record(tx, Event::OrderHoldReleased { hold_id: hold.id.0 });
+        }
     }
     allocation.hold_missing(tx, cmd.order_id);
     allocation.put_back(tx);
     Ok(Changed::only(cmd.order_id))
 }
 
+/// What [`confirm`] needs.
+pub struct Confirm {
+    /// Which order.
+    pub order_id: OrderId,
+}
+
+/// Tries an order's gates again, and releases it to staging if all are green. Whoever turns the
+/// last gate green releases the order at once, so this finds something only where a gate has
+/// changed without the order: a channel that no longer asks for the money first, a hold of stock
+/// that ran out. Refused with the gates that are closed.
+pub async fn confirm(tx: &Tx, reference: &Reference, cmd: &Confirm) -> Result<Changed, Failure> {
+    let id = cmd.order_id;
+    let mut allocation = lock_with_stock(tx, reference, id).await?;
+    let required = allocation.authorization_required(id);
+    allocation.hold_missing(tx, id);
+    if let Some(aggregate) = allocation.orders.get(&id) {
+        lifecycle::next(aggregate.order.status, Action::Confirm).map_err(|illegal| {
+            let from = aggregate::status_name(illegal.from);
+            Problem::new(Code::OrderStateInvalid, format!("the order is {from}"))
+                .with(serde_json::json!({ "status": illegal.from }))
+        })?;
+        let closed: Vec<&str> = [
+            (!aggregate.holds.is_empty(), "a hold stops it"),
+            (
+                aggregate.exceptions.iter().any(|open| open.blocking),
+                "an exception stops it",
+            ),
+            (!aggregate.is_paid_for(tx, required), "it is not paid for"),
+            (!aggregate.is_covered(), "not every unit is held for it"),
+        ]
+        .into_iter()
+        .filter_map(|(closed, gate)| closed.then_some(gate))
+        .collect();
+        if !closed.is_empty() {
+            let message = closed.join(", ");
+            return Err(Problem::new(Code::OrderStateInvalid, message).into());
+        }
+    }
+    allocation.put_back(tx);
+    Ok(Changed::only(id))
+}
+
 /// What [`resolve_exception`] needs.
 pub struct ResolveException {
     /// Which exception.
     pub exception_id: ExceptionId,
+    /// The version of its order that the caller decided on.
+    pub expected_version: Option<i64>,
     /// How it was settled, in words.
     pub resolution: String,
     /// Whether it was found to be no exception.
@@ -387,6 +431,7 @@ pub async fn resolve_exception(
         .ok_or_else(|| Problem::not_found("exception").at("input.id"))?;
     let mut allocation = lock_with_stock(tx, reference, row.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&row.order_id) {
+        aggregate.expect_version(cmd.expected_version)?;
         aggregate.transition(Action::ResolveException, Code::OrderStateInvalid)?;
         let Some(place) = aggregate
             .exceptions
@@ -413,7 +458,7 @@ pub async fn resolve_exception(
         } else {
             ExceptionStatus::Resolved
         };
-        exceptions::settle(tx, exception.id, status, &resolution);
+        exceptions::settle(tx, &exception, status, &resolution);
         aggregate.record(
             tx,
             Event::OrderExceptionResolved {
@@ -597,6 +642,7 @@ pub async fn settle_payment(
                     amount: effect.amount.minor,
                 },
             );
+            settle_payment_exceptions(tx, &mut aggregate);
             effects = if lifecycle::is_terminal(aggregate.order.status) {
                 give_back(tx, &mut aggregate).await?
             } else {
@@ -684,7 +730,8 @@ pub async fn settle_payment(
         }
     }
     let required = reference.authorization_required(aggregate.order.channel_id);
-    aggregate.confirm_if_green(tx, required);
+    let within = reference.dispatch_within(aggregate.order.channel_id);
+    aggregate.confirm_if_green(tx, required, within);
     aggregate.save(tx);
     Ok(Changed {
         order_id: effect.order_id,
@@ -890,7 +937,7 @@ fn close_exception(
     exception: order_exception::Model,
     resolution: &str,
 ) {
-    exceptions::settle(tx, exception.id, ExceptionStatus::Resolved, resolution);
+    exceptions::settle(tx, &exception, ExceptionStatus::Resolved, resolution);
     aggregate.record(
         tx,
         Event::OrderExceptionResolved {
@@ -1016,8 +1063,8 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
     })
 }
 
-/// The orders that nothing stops and that want units which are neither held nor waited for: their
-/// holds ran out while their payment had no answer.
+/// The orders that nothing stops, that are paid for and that want units which are neither held nor
+/// waited for: their holds ran out while their payment had no answer.
 pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId>, sea_orm::DbErr> {
     use order_line::Column;
     let held = Expr::col((order_line::Entity, Column::Cancelled))
@@ -1030,11 +1077,25 @@ pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId
         .filter(Column::VariantId.is_not_null())
         .filter(Expr::col((order_line::Entity, Column::Quantity)).gt(held))
         .into_query();
+    let staging_unpaid = channel::Entity::find()
+        .select_only()
+        .column(channel::Column::Id)
+        .filter(channel::Column::RequiresAuthorization.eq(false))
+        .into_query();
     order::Entity::find()
         .select_only()
         .column(order::Column::Id)
         .filter(order::Column::Stage.is_in([Stage::Validating, Stage::Backordered]))
         .filter(order::Column::Id.in_subquery(short))
+        .join(JoinType::InnerJoin, order::Relation::Payment.def())
+        .filter(
+            Condition::any()
+                .add(
+                    Expr::col((payment::Entity, payment::Column::AuthorizedMinor))
+                        .gte(Expr::col((order::Entity, order::Column::TotalMinor))),
+                )
+                .add(order::Column::ChannelId.in_subquery(staging_unpaid)),
+        )
         .order_by_asc(order::Column::ReceivedAt)
         .limit(200)
         .into_tuple()
@@ -1127,6 +1188,17 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
+    fn is_authorized(&self, order: &order::Model) -> bool {
+        self.payment
+            .is_some_and(|payment| payment.authorized_minor >= order.total_minor)
+    }
+
+    /// Whether the money is there, or is not asked for before staging.
+    fn is_paid(&self, order: &order::Model) -> bool {
+        !self.authorization_required
+            || self.is_authorized(order) && !self.has_open(Code::PaymentExpired)
+    }
+
     fn open_exceptions(&self) -> impl Iterator<Item = &order_exception::Model> {
         use ExceptionStatus::{Assigned, Open};
         self.exceptions
@@ -1146,11 +1218,18 @@ impl Around<'_> {
         })
     }
 
+    /// Why an exception cannot be settled by a person's word alone.
+    fn beyond_words(
+        &self,
+        order: &order::Model,
+        exception: &order_exception::Model,
+    ) -> Option<&'static str> {
+        let voiding = self.in_flight(Kind::Void);
+        beyond_words(&exception.code, self.is_paid(order), voiding)
+    }
+
     /// Why an action that the order's status allows would find nothing to act on.
     fn closed(&self, order: &order::Model, action: Action) -> Option<&'static str> {
-        let paid = self
-            .payment
-            .is_some_and(|payment| payment.authorized_minor >= order.total_minor);
         let voiding = self.in_flight(Kind::Void);
         match action {
             Action::ReleaseHold => self
@@ -1159,17 +1238,24 @@ impl Around<'_> {
                 .all(|hold| hold.released_at.is_some())
                 .then_some("no hold stands"),
             Action::ResolveException => {
-                let paid =
-                    !self.authorization_required || paid && !self.has_open(Code::PaymentExpired);
                 let mut reason = Some("no exception is open");
                 for exception in self.open_exceptions() {
-                    reason = beyond_words(&exception.code, paid, voiding);
+                    reason = self.beyond_words(order, exception);
                     if reason.is_none() {
                         break;
                     }
                 }
                 reason
             }
+            Action::ReopenException => self
+                .exceptions
+                .iter()
+                .all(|exception| {
+                    let again =
+                        |other: &order_exception::Model| other.reopens_id == Some(exception.id);
+                    exception.resolved_at.is_none() || self.exceptions.iter().any(again)
+                })
+                .then_some("no exception was settled"),
             Action::RetryPayment => {
                 if order.payment_method != PaymentMethod::Card || self.payment.is_none() {
                     Some("the order is not paid by card")
@@ -1177,8 +1263,10 @@ impl Around<'_> {
                     Some("the last payment has no answer yet")
                 } else {
                     match self.has_open(Code::VoidDeclined) {
-                        true => paid.then_some(voids::NOT_BACK),
-                        false => paid.then_some("the order is paid for already"),
+                        true => self.is_authorized(order).then_some(voids::NOT_BACK),
+                        false => self
+                            .is_authorized(order)
+                            .then_some("the order is paid for already"),
                     }
                 }
             }

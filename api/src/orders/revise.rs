@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use serde_json::{Value as Json, json};
 
-use super::aggregate::missing;
+use super::aggregate::{Aggregate, missing};
 use super::allocation::Allocation;
 use super::lifecycle::Action;
 use super::{Changed, open_exception, settle_found, square};
@@ -82,7 +82,11 @@ pub async fn revise(
     aggregate.order.confirmed_at = None;
 
     give_up(tx, &mut allocation, revision).await?;
-    write(tx, &mut allocation, revision);
+    let addresses = revision.addresses.iter().map(|(_, row)| row.clone());
+    tx.defer_rows(addresses.collect(), |insert| insert);
+    if let Some(aggregate) = allocation.orders.get_mut(&id) {
+        rewrite(tx, aggregate, &revision.lines, &revision.removed);
+    }
     tx.flush().await?;
     apply_promotions(tx, revision).await?;
 
@@ -152,25 +156,26 @@ async fn give_up(
     allocation.give_up(tx, id, &less).await
 }
 
-/// Writes the order, its lines and its new addresses, parents first.
-fn write(tx: &Tx, allocation: &mut Allocation<'_>, revision: &Revision) {
-    let addresses = revision.addresses.iter().map(|(_, row)| row.clone());
-    tx.defer_rows(addresses.collect(), |insert| insert);
-    let Some(aggregate) = allocation.orders.get_mut(&revision.order.id) else {
-        return;
-    };
+/// Writes an order with other figures, its lines as they are to be, and those that go. What is held
+/// for a line stays.
+pub(super) fn rewrite(
+    tx: &Tx,
+    aggregate: &mut Aggregate,
+    lines_to_be: &[order_line::Model],
+    removed: &BTreeSet<LineId>,
+) {
     let order: order::ActiveModel = aggregate.order.clone().into();
     tx.defer(
         order::Entity::update_many()
             .set(order.reset_all())
-            .filter(order::Column::Id.eq(revision.order.id))
+            .filter(order::Column::Id.eq(aggregate.order.id))
             .into_query(),
     );
     let old = std::mem::take(&mut aggregate.lines);
     let last = old.iter().map(|line| line.position).max().unwrap_or(-1);
     let mut lines: BTreeMap<LineId, order_line::Model> =
         old.into_iter().map(|line| (line.id, line)).collect();
-    for (place, line) in (1..).zip(&revision.lines) {
+    for (place, line) in (1..).zip(lines_to_be) {
         let held = lines.get(&line.id);
         let line = match held {
             Some(held) => order_line::Model {
@@ -188,7 +193,7 @@ fn write(tx: &Tx, allocation: &mut Allocation<'_>, revision: &Revision) {
         };
         lines.insert(line.id, line);
     }
-    for id in &revision.removed {
+    for id in removed {
         if let Some(line) = lines.get_mut(id) {
             *line = called_off(line);
         }

@@ -4,17 +4,17 @@
 use std::collections::BTreeSet;
 
 use entity::{
-    BinId, ChannelId, InboundId, VariantId, WarehouseId, backorder, bin, bin_stock, inbound_supply,
-    reservation, stock_movement,
+    BinId, ChannelId, InboundId, VariantId, WarehouseId, backorder, bin, bin_stock, reservation,
+    stock_movement,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Set};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
 
 use super::allocation::Allocation;
 use crate::catalogue::Reference;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure, Problem};
-use crate::inventory::{self, Movement, Shelf};
+use crate::inventory::{self, Movement, Shelf, inbound};
 use crate::tx::Tx;
 
 /// The most units that one receipt or count may have.
@@ -60,35 +60,12 @@ pub async fn receive(tx: &Tx, reference: &Reference, cmd: &Receive) -> Result<()
         },
     );
     inventory::set_bin(tx, bin);
-    if let Some(inbound) = cmd.inbound_id {
-        arrive(tx, inbound, cmd.variant_id, cmd.quantity).await?;
+    if let Some(id) = cmd.inbound_id {
+        inbound::arrive(tx, id, cmd.variant_id, cmd.quantity).await?;
     }
     let mut allocation = Allocation::around(tx, reference, shelf, &[]).await?;
     allocation.serve_waiters(tx);
     allocation.put_back(tx);
-    Ok(())
-}
-
-async fn arrive(tx: &Tx, id: InboundId, variant: VariantId, quantity: i64) -> Result<(), Failure> {
-    let row = inbound_supply::Entity::find_by_id(id)
-        .one(tx.db())
-        .await?
-        .filter(|row| row.variant_id == variant)
-        .ok_or_else(|| Problem::not_found("inbound supply").at("input.inboundSupplyId"))?;
-    let received = row.received + quantity;
-    let status = if received >= row.quantity {
-        inbound_supply::Status::Received
-    } else {
-        inbound_supply::Status::PartlyReceived
-    };
-    use inbound_supply::Column;
-    tx.defer(
-        inbound_supply::Entity::update_many()
-            .col_expr(Column::Received, Expr::value(received))
-            .col_expr(Column::Status, Expr::value(status))
-            .filter(Column::Id.eq(id))
-            .into_query(),
-    );
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use entity::{ChannelId, ExceptionRuleId, exception_rule};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QuerySelect};
 use serde_json::json;
 
-use super::Finding;
+use super::{Finding, Remedy};
 use crate::checks::{Checks, expect_version};
 use crate::events::{Entry, Event};
 use crate::failure::{Code, Failure, Problem};
@@ -28,9 +28,6 @@ pub use expression::{Answer, Expression, Mistake};
 
 /// How many rules there may be: every order is judged by all of them.
 pub const MOST_RULES: u64 = 100;
-
-/// How many actions a rule may suggest.
-const MOST_ACTIONS: usize = 10;
 
 /// A rule that can be asked of orders.
 #[derive(Clone, Debug)]
@@ -188,8 +185,8 @@ pub struct Create {
     pub blocking: bool,
     /// The team whose the exception is.
     pub queue: String,
-    /// What may be done about it.
-    pub suggested_actions: Vec<String>,
+    /// What may be done about it, the best first.
+    pub suggested_actions: Vec<Remedy>,
     /// The one channel whose orders it judges; none = all.
     pub channel_id: Option<ChannelId>,
     /// Whether it judges orders at once.
@@ -207,7 +204,7 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<exception_rule::Model, Failu
         severity: cmd.severity,
         blocking: cmd.blocking,
         queue: checks.code("input.queue", &cmd.queue),
-        suggested_actions: actions(&mut checks, &cmd.suggested_actions),
+        suggested_actions: names(&cmd.suggested_actions),
         channel_id: cmd.channel_id,
         enabled: cmd.enabled,
         version: 1,
@@ -244,8 +241,8 @@ pub struct Update {
     pub blocking: Option<bool>,
     /// The team whose the exception is.
     pub queue: Option<String>,
-    /// What may be done about it.
-    pub suggested_actions: Option<Vec<String>>,
+    /// What may be done about it, the best first.
+    pub suggested_actions: Option<Vec<Remedy>>,
     /// The one channel whose orders it judges; none = all.
     pub channel_id: Option<Option<ChannelId>>,
     /// Whether it judges orders.
@@ -267,7 +264,7 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<exception_rule::Model, Failu
         row.queue = checks.code("input.queue", &queue);
     }
     if let Some(suggested) = cmd.suggested_actions {
-        row.suggested_actions = actions(&mut checks, &suggested);
+        row.suggested_actions = names(&suggested);
     }
     row.severity = cmd.severity.unwrap_or(row.severity);
     row.blocking = cmd.blocking.unwrap_or(row.blocking);
@@ -340,18 +337,15 @@ pub fn refusal(mistake: &Mistake) -> Problem {
     }))
 }
 
-fn actions(checks: &mut Checks, suggested: &[String]) -> serde_json::Value {
-    let is_name = |name: &String| {
-        let fits = |c: char| c.is_ascii_uppercase() || c == '_';
-        (1..=64).contains(&name.len()) && name.chars().all(fits)
-    };
-    checks.hold(
-        suggested.len() <= MOST_ACTIONS && suggested.iter().all(is_name),
-        Code::InvalidInput,
-        "input.suggestedActions",
-        "at most 10 names of actions, such as OVERRIDE",
-    );
-    json!(suggested)
+/// The names of remedies, each once.
+fn names(remedies: &[Remedy]) -> serde_json::Value {
+    let mut names: Vec<&str> = Vec::new();
+    for name in remedies.iter().map(|remedy| remedy.name()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    json!(names)
 }
 
 fn taken(failure: Failure, code: &str) -> Failure {
@@ -381,6 +375,7 @@ fn emit(tx: &Tx, row: &exception_rule::Model, version: i64, event: Event) {
         version,
         channel_id: None,
         order_id: None,
+        moved: None,
         event,
     });
 }

@@ -131,6 +131,11 @@ impl Channel {
         self.0.reservation_ttl_secs
     }
 
+    /// How long after its release an order should be dispatched, in seconds.
+    async fn dispatch_within_secs(&self) -> i64 {
+        self.0.dispatch_within_secs
+    }
+
     /// Whether it takes orders at present.
     async fn active(&self) -> bool {
         self.0.active
@@ -235,6 +240,10 @@ pub struct ChannelCreateInput {
     /// How long stock is held softly before an order is confirmed, in seconds: 1 to 7,776,000.
     #[graphql(default = 1800)]
     pub reservation_ttl_secs: i64,
+    /// How long after its release an order should be dispatched, in seconds: 1 to 7,776,000.
+    /// Orders that were released before keep their promise.
+    #[graphql(default = 86_400)]
+    pub dispatch_within_secs: i64,
     /// The warehouses that serve it, first asked first (NOT_FOUND).
     #[graphql(validator(max_items = 250))]
     pub warehouse_ids: Vec<ID>,
@@ -255,6 +264,7 @@ impl ChannelCreateInput {
             failed_check_policy: self.failed_check_policy.into(),
             requires_authorization: self.requires_authorization,
             reservation_ttl_secs: self.reservation_ttl_secs,
+            dispatch_within_secs: self.dispatch_within_secs,
             warehouses: from_globals(&self.warehouse_ids, "input.warehouseIds")?,
         })
     }
@@ -285,6 +295,9 @@ pub struct ChannelUpdateInput {
     pub requires_authorization: Option<bool>,
     /// How long stock is held softly before an order is confirmed, in seconds: 1 to 7,776,000.
     pub reservation_ttl_secs: Option<i64>,
+    /// How long after its release an order should be dispatched, in seconds: 1 to 7,776,000.
+    /// Orders that were released before keep their promise.
+    pub dispatch_within_secs: Option<i64>,
     /// Whether it takes orders.
     pub active: Option<bool>,
     /// The warehouses that serve it, all of them, first asked first (NOT_FOUND).
@@ -317,6 +330,7 @@ impl ChannelUpdateInput {
             failed_check_policy: self.failed_check_policy.map(Into::into),
             requires_authorization: self.requires_authorization,
             reservation_ttl_secs: self.reservation_ttl_secs,
+            dispatch_within_secs: self.dispatch_within_secs,
             active: self.active,
             warehouses: self
                 .warehouse_ids

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 use crate::access::Scope;
 use crate::catalogue::warehouses;
 use crate::failure::Problem;
-use crate::graphql::command::{payloads, run};
+use crate::graphql::command::{payloads, run, run_on_reference};
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::loaders::load;
 use crate::graphql::pagination::{Rows, Sort, cost, page};
@@ -46,7 +46,7 @@ impl Warehouse {
         &self.0.country
     }
 
-    /// Whether it takes work.
+    /// Whether it takes work. One that does not serves no channel; what it holds stays held.
     async fn active(&self) -> bool {
         self.0.active
     }
@@ -203,7 +203,7 @@ pub struct WarehouseUpdateInput {
     pub id: ID,
     /// Its name on screens, 1 to 300 characters.
     pub name: Option<String>,
-    /// Whether it takes work.
+    /// Whether it takes work. One that does not serves no channel; what it holds stays held.
     pub active: Option<bool>,
 }
 
@@ -301,7 +301,7 @@ impl WarehouseMutation {
         #[graphql(desc = "What is to change.")] input: WarehouseUpdateInput,
     ) -> Result<WarehouseUpdatePayload> {
         let cmd = input.command();
-        Ok(run(ctx, cmd, warehouses::update).await?.into())
+        Ok(run_on_reference(ctx, cmd, warehouses::update).await?.into())
     }
 
     /// Makes a bin. Refusals: NOT_FOUND, CODE_TAKEN, INVALID_INPUT.

@@ -16,7 +16,7 @@ use crate::graphql::ids::from_global;
 use crate::graphql::once::{mark_replayed, once};
 use crate::graphql::scalars::{Decimal, Money, money};
 use crate::graphql::{Allowed, actor, app, principal};
-use crate::orders::revise::revise;
+use crate::orders::revise::{Revision, revise};
 
 /// A change of an order. What is not given stays. Prices, tax and promotions are those of the
 /// moment when the order was placed; what is not named is not checked again.
@@ -282,7 +282,24 @@ impl OrderEditMutation {
             Ok(visible) => visible,
             Err(problem) => return Ok(refused(problem)),
         };
-        commit(ctx, "orderEditCommit", id, &input, &edit).await
+        let (app, version) = (app(ctx), Some(input.expected_version));
+        let judged = async { Ok(app.judge_edit(id, version, &edit).await?.1) };
+        let fingerprint = Fingerprint {
+            id: &input.id,
+            expected_version: input.expected_version,
+            edit: &edit,
+        };
+        let key = input.idempotency_key.as_deref();
+        commit(
+            ctx,
+            "orderEditCommit",
+            &input.id,
+            id,
+            &fingerprint,
+            key,
+            judged,
+        )
+        .await
     }
 }
 
@@ -304,20 +321,16 @@ async fn visible(
 }
 
 /// Judges an edit and commits it, once for its key.
-async fn commit(
+pub(super) async fn commit(
     ctx: &Context<'_>,
     operation: &'static str,
+    order: &ID,
     id: OrderId,
-    input: &OrderEditInput,
-    edit: &Edit,
+    fingerprint: &impl Serialize,
+    key: Option<&str>,
+    judged: impl Future<Output = Result<Revision, Failure>>,
 ) -> async_graphql::Result<OrderPayload> {
-    let key = input.idempotency_key.as_deref();
-    let fingerprint = Fingerprint {
-        id: &input.id,
-        expected_version: input.expected_version,
-        edit,
-    };
-    let claim = match once(ctx, operation, &fingerprint, key) {
+    let claim = match once(ctx, operation, fingerprint, key) {
         Ok(claim) => claim,
         Err(problem) => return Ok(refused(problem)),
     };
@@ -338,14 +351,14 @@ async fn commit(
             });
         }
     }
-    let judged = app.judge_edit(id, Some(input.expected_version), edit).await;
+    let judged = judged.await;
     if let (Err(Failure::Refused(problems)), Some(claim)) = (&judged, &claim) {
         app.save_refusal(&actor, claim, problems)
             .await
             .map_err(|failure| fault(sea_orm::DbErr::Custom(failure.to_string())))?;
     }
     let (judged, user_errors) = outcome(judged)?;
-    let Some((_, revision)) = judged else {
+    let Some(revision) = judged else {
         return Ok(OrderPayload {
             order: None,
             user_errors,
@@ -357,8 +370,8 @@ async fn commit(
     command(
         ctx,
         operation,
-        &fingerprint,
-        &input.id,
+        fingerprint,
+        order,
         key,
         move |tx, _| async move { revise(&tx, reference, revision).await },
     )

@@ -11,26 +11,33 @@ use entity::{
 use super::errors::fault;
 use super::ids::to_global;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, TimelineOf,
-    TransactionsOf, load,
+    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, SplitOffsOf,
+    TimelineOf, TransactionsOf, load,
 };
 use super::principal;
 use super::scalars::{CurrencyCode, Decimal, Money, money};
 use crate::access::Scope;
+use crate::capture::correct::is_about_billing;
 use crate::exceptions::rules::context::is_history;
 use crate::orders::lifecycle::Action;
+use crate::orders::remedies::{Grounds, remedies};
 
+pub mod bulk;
 pub mod edit;
 pub mod enums;
 pub mod mutations;
 pub mod queries;
+pub mod queue;
+pub mod stats;
 pub mod updates;
 
 use enums::*;
 
+pub use bulk::{BulkMutation, BulkOperation, BulkQuery, BulkSubscription};
 pub use edit::{OrderEditMutation, OrderEditQuery};
 pub use mutations::OrderMutation;
 pub use queries::OrderQuery;
+pub use queue::{QueueMutation, QueueQuery};
 pub use updates::OrderSubscription;
 
 /// The order that something is of, if the caller sees it.
@@ -103,6 +110,16 @@ impl Order {
     /// Where it stands on the live board.
     async fn stage(&self) -> OrderStage {
         self.0.stage.into()
+    }
+
+    /// Since when it stands there.
+    async fn stage_since(&self) -> DateTime<Utc> {
+        self.0.stage_since
+    }
+
+    /// Until when it should be dispatched, as promised when it was released to staging; null before.
+    async fn dispatch_by(&self) -> Option<DateTime<Utc>> {
+        self.0.dispatch_by
     }
 
     /// How it is paid.
@@ -284,6 +301,20 @@ impl Order {
     /// +1 with every change; give it as `expectedVersion` to act on what you saw.
     async fn version(&self) -> i64 {
         self.0.version
+    }
+
+    /// The order that it was split off; null if it came in by itself.
+    async fn split_from(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Order>> {
+        let Some(id) = self.0.split_from_order_id else {
+            return Ok(None);
+        };
+        Ok(load(ctx, id).await?.map(Order))
+    }
+
+    /// The orders that were split off it, oldest first.
+    async fn split_offs(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Order>> {
+        let rows = load(ctx, SplitOffsOf(self.0.id)).await?.unwrap_or_default();
+        Ok(rows.into_iter().map(Order).collect())
     }
 
     /// Its lines, in their order.
@@ -689,22 +720,26 @@ pub struct OrderException {
     rule_id: Option<ID>,
     /// The rule's version when it did.
     rule_version: Option<i64>,
-    /// What may be done about it.
-    suggested_actions: Json<serde_json::Value>,
     /// When it was found.
     opened_at: DateTime<Utc>,
     /// When it should be settled.
     due_at: DateTime<Utc>,
+    /// Since when its owner has it.
+    assigned_at: Option<DateTime<Utc>>,
+    /// Until when it is out of sight; null if it is in sight.
+    snoozed_until: Option<DateTime<Utc>>,
     /// When it was settled.
     resolved_at: Option<DateTime<Utc>>,
     /// Who settled it.
     resolved_by: Option<String>,
     /// How.
     resolution: Option<String>,
+    /// How many seconds it took from when it was found until it was settled; null until it is.
+    time_to_resolve_secs: Option<i64>,
+    /// The settled exception that it opens again.
+    reopens_id: Option<ID>,
     #[graphql(skip)]
-    order: entity::OrderId,
-    #[graphql(skip)]
-    details: serde_json::Value,
+    row: order_exception::Model,
 }
 
 #[ComplexObject]
@@ -715,12 +750,12 @@ impl OrderException {
     async fn details(&self, ctx: &Context<'_>) -> async_graphql::Result<Json<serde_json::Value>> {
         let caller = principal(ctx)?;
         if self.rule_id.is_none() {
-            return Ok(Json(self.details.clone()));
+            return Ok(Json(self.row.details.clone()));
         }
         if !caller.may(Scope::RulesRead) {
             return Ok(Json(serde_json::json!({})));
         }
-        let mut details = self.details.clone();
+        let mut details = self.row.details.clone();
         if caller.channels.is_some()
             && let Some(facts) = details["facts"].as_object_mut()
         {
@@ -732,14 +767,68 @@ impl OrderException {
 
     /// The order that it is on.
     async fn order(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Order>> {
-        let row = load(ctx, self.order).await?;
+        let row = load(ctx, self.row.order_id).await?;
         Ok(row.map(Order))
+    }
+
+    /// How many seconds it has waited, or did until it was settled.
+    async fn age_secs(&self, ctx: &Context<'_>) -> i64 {
+        let until = self
+            .resolved_at
+            .unwrap_or_else(|| super::app(ctx).clock.now());
+        std::cmp::max(0, (until - self.opened_at).num_seconds())
+    }
+
+    /// Whether it should have been settled by now and is not.
+    async fn overdue(&self, ctx: &Context<'_>) -> bool {
+        self.resolved_at.is_none() && self.due_at < super::app(ctx).clock.now()
+    }
+
+    /// What may be done about it, the best first: whether each is open now, and if not, why.
+    async fn suggested_actions(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Vec<queue::SuggestedAction>> {
+        let id = self.row.order_id;
+        let Some(order) = load(ctx, id).await? else {
+            return Ok(Vec::new());
+        };
+        let lines = load(ctx, LinesOf(id)).await?.unwrap_or_default();
+        let exceptions = load(ctx, ExceptionsOf(id)).await?.unwrap_or_default();
+        let payments = load(ctx, PaymentsOf(id)).await?.unwrap_or_default();
+        let transactions = load(ctx, TransactionsOf(id)).await?.unwrap_or_default();
+        let about = match order.billing_address_id {
+            Some(billing) if is_about_billing(&self.row) => billing,
+            _ => order.shipping_address_id,
+        };
+        let address = load(ctx, about).await?;
+        let reference = super::app(ctx).reference().await.map_err(fault)?;
+        let grounds = Grounds {
+            around: crate::orders::Around {
+                holds: &[],
+                exceptions: &exceptions,
+                payment: payments.first(),
+                transactions: &transactions,
+                authorization_required: reference.authorization_required(order.channel_id),
+            },
+            lines: &lines,
+            address_is_suggested: address.is_some_and(|address| address.suggestion.is_some()),
+        };
+        Ok(remedies(&self.row, &order, &grounds)
+            .into_iter()
+            .map(|(remedy, disabled_reason)| queue::SuggestedAction {
+                action: remedy.into(),
+                enabled: disabled_reason.is_none(),
+                disabled_reason,
+            })
+            .collect())
     }
 }
 
 impl From<order_exception::Model> for OrderException {
     fn from(row: order_exception::Model) -> Self {
         OrderException {
+            row: row.clone(),
             id: to_global(row.id),
             line_id: row.line_id.map(to_global),
             code: row.code,
@@ -751,14 +840,15 @@ impl From<order_exception::Model> for OrderException {
             summary: row.summary,
             rule_id: row.rule_id.map(to_global),
             rule_version: row.rule_version,
-            details: row.details,
-            suggested_actions: Json(row.suggested_actions),
             opened_at: row.opened_at,
             due_at: row.due_at,
+            assigned_at: row.assigned_at,
+            snoozed_until: row.snoozed_until,
             resolved_at: row.resolved_at,
             resolved_by: row.resolved_by,
             resolution: row.resolution,
-            order: row.order_id,
+            time_to_resolve_secs: row.settled_secs,
+            reopens_id: row.reopens_id.map(to_global),
         }
     }
 }
@@ -918,6 +1008,8 @@ pub enum OrderAction {
     ReleaseHold,
     /// `exceptionResolve` and `exceptionDismiss`.
     ResolveException,
+    /// `exceptionReopen`.
+    ReopenException,
     /// `orderRetryPayment`.
     RetryPayment,
     /// `orderEditCommit`.

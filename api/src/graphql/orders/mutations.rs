@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_graphql::{Context, Enum, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::order::Source;
-use entity::{ExceptionId, HoldId, OrderId, order, order_exception};
+use entity::{HoldId, OrderId, order};
 use sea_orm::EntityTrait;
 use serde::Serialize;
 
@@ -325,6 +325,8 @@ pub struct ExceptionSettleInput {
     pub id: ID,
     /// How it was settled, in words: 1 to 4,000 characters.
     pub resolution: String,
+    /// The version of its order that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
     /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
     /// hours. 1 to 255 visible ASCII characters.
     #[serde(skip)]
@@ -499,7 +501,7 @@ impl OrderMutation {
             move |tx, order_id| async move {
                 let cmd = orders::ReleaseHold {
                     order_id,
-                    hold_id: from_global::<HoldId>(&input.hold_id, "input.holdId")?,
+                    hold_id: Some(from_global::<HoldId>(&input.hold_id, "input.holdId")?),
                     expected_version: input.expected_version,
                 };
                 orders::release_hold(&tx, reference, &cmd).await
@@ -594,8 +596,8 @@ impl OrderMutation {
 
     /// Settles an exception by your word: the order goes on if that was the last thing that
     /// stopped it. For VOID_DECLINED your word is that the money is back. Errors:
-    /// EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID. Needs the scope
-    /// ORDERS_MANAGE.
+    /// EXCEPTION_NOT_OPEN, INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID, STALE_VERSION. Needs the
+    /// scope ORDERS_MANAGE.
     #[graphql(guard = "Allowed(Scope::OrdersManage)")]
     async fn exception_resolve(
         &self,
@@ -672,25 +674,7 @@ async fn settle_exception(
     input: &ExceptionSettleInput,
     dismiss: bool,
 ) -> async_graphql::Result<OrderPayload> {
-    let found = match from_global::<ExceptionId>(&input.id, "input.id") {
-        Ok(id) => order_exception::Entity::find_by_id(id)
-            .one(&app(ctx).db.read)
-            .await
-            .map_err(fault)?,
-        Err(_) => None,
-    };
-    // One on another's order answers as one that is not there.
-    let caller = principal(ctx)?;
-    let exception = match found {
-        Some(exception) => order::Entity::find_by_id(exception.order_id)
-            .one(&app(ctx).db.read)
-            .await
-            .map_err(fault)?
-            .filter(|order| caller.sees(order.channel_id))
-            .map(|_| exception),
-        None => None,
-    };
-    let Some(exception) = exception else {
+    let Some(exception) = super::queue::visible(ctx, &input.id).await? else {
         return Ok(refused(Problem::not_found("OrderException").at("input.id")));
     };
     let (order, exception_id) = (to_global(exception.order_id), exception.id);
@@ -705,6 +689,7 @@ async fn settle_exception(
         move |tx, _| async move {
             let cmd = orders::ResolveException {
                 exception_id,
+                expected_version: input.expected_version,
                 resolution: input.resolution.clone(),
                 dismiss,
             };

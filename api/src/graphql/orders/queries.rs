@@ -143,6 +143,24 @@ pub struct OrderSort {
     pub direction: SortDirection,
 }
 
+/// What exceptions are sorted by; the identifier breaks ties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum ExceptionSortField {
+    /// When it should be settled.
+    DueAt,
+    /// When it was found.
+    OpenedAt,
+}
+
+/// The order of a list of exceptions.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub struct ExceptionSort {
+    /// What is sorted by.
+    pub field: ExceptionSortField,
+    /// Up or down.
+    pub direction: SortDirection,
+}
+
 /// How one order is named: exactly one of these.
 #[derive(Clone, Debug, OneofObject)]
 pub enum OrderIdentity {
@@ -174,6 +192,16 @@ pub struct ExceptionWhere {
     pub severity: Option<ExceptionSeverityFilter>,
     /// By the team whose it is.
     pub queue: Option<StringFilter>,
+    /// By who has taken it. One that nobody has matches nothing.
+    pub owner: Option<StringFilter>,
+    /// Whether somebody has taken it.
+    pub assigned: Option<bool>,
+    /// Whether it stops its order.
+    pub blocking: Option<bool>,
+    /// Whether it is not settled and should have been by now.
+    pub overdue: Option<bool>,
+    /// Whether it is out of sight for a time.
+    pub snoozed: Option<bool>,
     /// By order.
     pub order_id: Option<IdFilter>,
     /// By when it was found.
@@ -188,6 +216,66 @@ pub struct ExceptionWhere {
     pub or: Option<Vec<ExceptionWhere>>,
     /// This must not match.
     pub not: Option<Box<ExceptionWhere>>,
+    /// When it is asked.
+    #[graphql(skip)]
+    now: Option<DateTime<Utc>>,
+}
+
+impl ExceptionWhere {
+    /// Whether it, or a filter inside it, asks for something.
+    pub fn speaks(&self, asks: &impl Fn(&ExceptionWhere) -> bool) -> bool {
+        let lists = [&self.and, &self.or];
+        let nested = lists.into_iter().flatten().flatten();
+        let inside = nested.chain(self.not.as_deref());
+        asks(self) || inside.into_iter().any(|one| one.speaks(asks))
+    }
+
+    fn at(mut self, now: DateTime<Utc>) -> ExceptionWhere {
+        let all = |list: Option<Vec<ExceptionWhere>>| {
+            list.map(|list| list.into_iter().map(|one| one.at(now)).collect())
+        };
+        self.now = Some(now);
+        (self.and, self.or) = (all(self.and), all(self.or));
+        self.not = self.not.map(|one| Box::new(one.at(now)));
+        self
+    }
+}
+
+/// The exceptions that a filter asks for. What it leaves open is the queue at work: without a word
+/// about `status`, those that are not settled; without a word about `snoozed`, those in sight.
+pub fn queue(
+    filter: Option<ExceptionWhere>,
+    now: DateTime<Utc>,
+) -> async_graphql::Result<Condition> {
+    let filter = filter.unwrap_or_default();
+    let says_status = filter.speaks(&|one| one.status.is_some());
+    let says_snoozed = filter.speaks(&|one| one.snoozed.is_some());
+    let asked = condition(Some(&filter.at(now)))?;
+    let open = order_exception::Column::Status.is_in(UNSETTLED);
+    let in_sight = order_exception::Column::SnoozedUntil.is_null();
+    Ok(Condition::all()
+        .add_option((!says_status).then_some(open))
+        .add_option((!says_snoozed).then_some(in_sight))
+        .add(asked))
+}
+
+/// Where an exception stands that waits for a person.
+pub const UNSETTLED: [order_exception::Status; 2] = [
+    order_exception::Status::Open,
+    order_exception::Status::Assigned,
+];
+
+fn is_overdue(now: DateTime<Utc>) -> Condition {
+    Condition::all()
+        .add(order_exception::Column::Status.is_in(UNSETTLED))
+        .add(order_exception::Column::DueAt.lt(now))
+}
+
+fn is_set(column: order_exception::Column, wanted: bool) -> Condition {
+    Condition::all().add(match wanted {
+        true => column.is_not_null(),
+        false => column.is_null(),
+    })
 }
 
 filter!(ExceptionWhere, |it| [
@@ -203,6 +291,20 @@ filter!(ExceptionWhere, |it| [
     it.queue
         .as_ref()
         .map(|f| f.on(order_exception::Column::Queue)),
+    it.owner
+        .as_ref()
+        .map(|f| f.on(order_exception::Column::Owner)),
+    it.assigned
+        .map(|yes| is_set(order_exception::Column::Owner, yes)),
+    it.blocking
+        .map(|yes| Condition::all().add(order_exception::Column::Blocking.eq(yes))),
+    it.overdue.zip(it.now).map(|(yes, now)| if yes {
+        is_overdue(now)
+    } else {
+        is_overdue(now).not()
+    }),
+    it.snoozed
+        .map(|yes| is_set(order_exception::Column::SnoozedUntil, yes)),
     it.order_id
         .as_ref()
         .map(|f| f.on::<OrderId>(order_exception::Column::OrderId)),
@@ -225,7 +327,7 @@ pub fn visible(principal: &Principal) -> Condition {
 }
 
 /// The exceptions on orders that a caller sees.
-fn visible_exceptions(principal: &Principal) -> Condition {
+pub fn visible_exceptions(principal: &Principal) -> Condition {
     Condition::all().add_option(principal.channels.as_ref().map(|_| {
         let orders = Sql::select()
             .column(order::Column::Id)
@@ -321,7 +423,9 @@ impl OrderQuery {
         page(app(ctx), rows, sort, first, after, Order).await
     }
 
-    /// Exceptions, oldest first. Needs the scope ORDERS_READ.
+    /// Exceptions, those first that should be settled first unless `orderBy` says otherwise. What
+    /// is settled is left out unless `where` speaks of `status`, and what is out of sight unless it
+    /// speaks of `snoozed`. Needs the scope ORDERS_READ.
     #[graphql(
         guard = "Allowed(Scope::OrdersRead)",
         complexity = "cost(first, child_complexity)"
@@ -334,17 +438,31 @@ impl OrderQuery {
             name = "where"
         )]
         filter: Option<ExceptionWhere>,
+        #[graphql(desc = "In which order; none = DUE_AT ASC.")] order_by: Option<ExceptionSort>,
         #[graphql(desc = "How many; at most 250, 50 if not given.")] first: Option<i32>,
         #[graphql(desc = "The cursor behind which the page begins.")] after: Option<String>,
     ) -> async_graphql::Result<Rows<OrderException>> {
         let rows = order_exception::Entity::find()
             .filter(visible_exceptions(principal(ctx)?))
-            .filter(condition(filter.as_ref())?);
+            .filter(queue(filter, app(ctx).clock.now())?);
+        let sort_by = order_by.unwrap_or(ExceptionSort {
+            field: ExceptionSortField::DueAt,
+            direction: SortDirection::Asc,
+        });
+        type Key = fn(&order_exception::Model) -> (DateTime<Utc>, uuid::Uuid);
+        let (column, key): (order_exception::Column, Key) = match sort_by.field {
+            ExceptionSortField::DueAt => {
+                (order_exception::Column::DueAt, |row| (row.due_at, row.id.0))
+            }
+            ExceptionSortField::OpenedAt => (order_exception::Column::OpenedAt, |row| {
+                (row.opened_at, row.id.0)
+            }),
+        };
         let sort = Sort {
-            column: order_exception::Column::OpenedAt,
+            column,
             id: order_exception::Column::Id,
-            order: Direction::Asc,
-            key: |row: &order_exception::Model| (row.opened_at, row.id.0),
+            order: sort_by.direction.into(),
+            key,
         };
         page(app(ctx), rows, sort, first, after, OrderException::from).await
     }

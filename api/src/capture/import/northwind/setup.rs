@@ -28,6 +28,9 @@ pub const WAREHOUSE: &str = "NW";
 /// How long soft holds live: 90 days, the most that a channel may have.
 const HOLD_SECS: i64 = 90 * 24 * 60 * 60;
 
+/// How long after its release an order should be dispatched.
+const DISPATCH_SECS: i64 = 24 * 60 * 60;
+
 /// When a delivery is expected of which nobody knows the date.
 const DELIVERY_DAYS: i64 = 14;
 
@@ -80,6 +83,7 @@ pub async fn site(tx: &Tx, northwind: &Northwind) -> Result<Site, Failure> {
                 failed_check_policy: FailedCheckPolicy::Review,
                 requires_authorization: false,
                 reservation_ttl_secs: HOLD_SECS,
+                dispatch_within_secs: DISPATCH_SECS,
                 warehouses: vec![warehouse],
             };
             channels::create(tx, cmd).await?.id

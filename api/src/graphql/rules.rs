@@ -7,6 +7,7 @@ use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::Scope;
 use crate::capture::rules::{Sample, try_out};
+use crate::exceptions::Remedy;
 use crate::exceptions::rules::context::{FIELDS, LINE_FIELDS, Type};
 use crate::exceptions::rules::{self, Expression};
 use crate::failure::{Code, Failure, Problem};
@@ -18,6 +19,7 @@ use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::loaders::load;
 use crate::graphql::orders::Order;
 use crate::graphql::orders::enums::ExceptionSeverity;
+use crate::graphql::orders::queue::ExceptionAction;
 use crate::graphql::pagination::{Rows, Sort, cost, page};
 use crate::graphql::{Allowed, app};
 
@@ -82,10 +84,10 @@ impl ExceptionRule {
         &self.0.queue
     }
 
-    /// What may be done about it.
-    async fn suggested_actions(&self) -> Vec<&str> {
-        let actions = self.0.suggested_actions.as_array().into_iter().flatten();
-        actions.filter_map(|action| action.as_str()).collect()
+    /// What may be done about it, the best first.
+    async fn suggested_actions(&self) -> Vec<ExceptionAction> {
+        let remedies = Remedy::suggested(&self.0.suggested_actions);
+        remedies.into_iter().map(Into::into).collect()
     }
 
     /// The one channel whose orders it judges; null = all.
@@ -411,9 +413,12 @@ pub struct ExceptionRuleCreateInput {
     /// The team whose its exceptions are: 1 to 64 characters, no blanks.
     #[graphql(default = "review")]
     pub queue: String,
-    /// What may be done about it, at most 10: names of capitals and underscores.
-    #[graphql(default_with = "vec![\"OVERRIDE\".to_owned(), \"CANCEL\".to_owned()]")]
-    pub suggested_actions: Vec<String>,
+    /// What may be done about it, the best first.
+    #[graphql(
+        default_with = "vec![ExceptionAction::Override, ExceptionAction::Edit, \
+        ExceptionAction::Cancel]"
+    )]
+    pub suggested_actions: Vec<ExceptionAction>,
     /// The one channel whose orders it judges; all if not given (NOT_FOUND).
     pub channel_id: Option<ID>,
     /// Whether it judges orders at once.
@@ -433,11 +438,15 @@ impl ExceptionRuleCreateInput {
             severity: self.severity.into(),
             blocking: self.blocking,
             queue: self.queue,
-            suggested_actions: self.suggested_actions,
+            suggested_actions: remedies(self.suggested_actions),
             channel_id,
             enabled: self.enabled,
         })
     }
+}
+
+fn remedies(actions: Vec<ExceptionAction>) -> Vec<Remedy> {
+    actions.into_iter().map(Into::into).collect()
 }
 
 /// What `exceptionRuleUpdate` needs. What is left out stays as it is.
@@ -457,8 +466,8 @@ pub struct ExceptionRuleUpdateInput {
     pub blocking: Option<bool>,
     /// The team whose its exceptions are.
     pub queue: Option<String>,
-    /// What may be done about it, all of it.
-    pub suggested_actions: Option<Vec<String>>,
+    /// What may be done about it, all of it, the best first.
+    pub suggested_actions: Option<Vec<ExceptionAction>>,
     /// The one channel whose orders it judges; null = all (NOT_FOUND).
     pub channel_id: MaybeUndefined<ID>,
     /// Whether it judges orders.
@@ -488,7 +497,7 @@ impl ExceptionRuleUpdateInput {
             severity: self.severity.map(Into::into),
             blocking: self.blocking,
             queue: self.queue,
-            suggested_actions: self.suggested_actions,
+            suggested_actions: self.suggested_actions.map(remedies),
             channel_id,
             enabled: self.enabled,
         })
