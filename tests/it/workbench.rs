@@ -401,6 +401,7 @@ async fn t1_the_suggested_address_is_taken_in_place(app: &TestApp) {
         field: "shippingAddress".to_owned(),
         message: "the address needs a look".to_owned(),
         details: json!({ "address": "shippingAddress" }),
+        rule: None,
     };
     find(app, &placed["id"], finding).await;
     let order = whole(app, &placed["id"]).await;
