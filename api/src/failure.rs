@@ -100,6 +100,12 @@ codes! {
     PromotionLimitReached,
     /// The quantity is not between 1 and 1,000,000.
     QuantityInvalid,
+    /// A rule could not be evaluated for the order; `details` has the reason.
+    RuleFailed,
+    /// The rule's expression does not fit; `details` has `line`, `column`, `offset` and `reason`.
+    RuleInvalid,
+    /// A rule's expression is true of the order; `details` has it and the values that it saw.
+    RuleMatched,
     /// The submitted shipping charge is not ours.
     ShippingMismatch,
     /// No shipping rate covers the destination, weight and service. A submitted charge does not

@@ -54,6 +54,8 @@ ids! {
     EventId,
     /// Identifies an exception on an order.
     ExceptionId,
+    /// Identifies a rule that makes exceptions.
+    ExceptionRuleId,
     /// Identifies a hold on an order.
     HoldId,
     /// Identifies an import of orders.

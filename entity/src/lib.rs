@@ -6,6 +6,7 @@
 mod id;
 mod money;
 mod rate;
+mod time_zone;
 
 pub mod address;
 pub mod api_key;
@@ -20,6 +21,7 @@ pub mod counter;
 pub mod customer;
 pub mod customer_group;
 pub mod event_log;
+pub mod exception_rule;
 pub mod hold;
 pub mod idempotency;
 pub mod import;
@@ -56,3 +58,4 @@ pub mod warehouse;
 pub use id::*;
 pub use money::{Currency, Money, MoneyError};
 pub use rate::Rate;
+pub use time_zone::{TimeZone, UnknownTimeZone};

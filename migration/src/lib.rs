@@ -21,6 +21,7 @@ mod m20261123_000010_voids;
 mod m20261123_000011_exception_queue;
 mod m20261123_000012_stages;
 mod m20261123_000013_bulk;
+mod m20261123_000014_exception_rules;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000011_exception_queue::Migration),
             Box::new(m20261123_000012_stages::Migration),
             Box::new(m20261123_000013_bulk::Migration),
+            Box::new(m20261123_000014_exception_rules::Migration),
         ]
     }
 }

@@ -21,6 +21,7 @@ mod nodes;
 mod postal_codes;
 mod races;
 mod rig;
+mod rules;
 mod schema;
 mod stages;
 mod statements;

@@ -56,6 +56,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
         ],
     ),
     (Scope::PaymentsRead, &["Payment", "PaymentTransaction"]),
+    (Scope::RulesRead, &["ExceptionRule"]),
     (Scope::StockRead, &["InboundSupply", "StockMovement"]),
 ];
 
@@ -102,6 +103,9 @@ async fn world(app: &TestApp, channel: &str) -> World {
         promotionCreate(input: { code: $code, name: \"One\", channelId: $channel,
             benefit: { freeShipping: true } }) {
             promotion { __typename id } userErrors { code } }
+        exceptionRuleCreate(input: { code: $code, name: \"One\", channelId: $channel,
+            expression: \"false\" }) {
+            exceptionRule { __typename id } userErrors { code } }
         shippingRateSet(input: { zoneId: $zone, channelId: $channel, serviceLevel: $code,
             price: { amount: 1, currency: \"EUR\" } }) {
             shippingRate { __typename id } userErrors { code } } }";

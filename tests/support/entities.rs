@@ -52,6 +52,7 @@ entities!(
     customer,
     customer_group,
     event_log,
+    exception_rule,
     hold,
     idempotency,
     import,

@@ -154,7 +154,8 @@ pub(super) fn refuse_if_blocking(
     }
     let problems: Vec<Problem> = findings
         .iter()
-        .filter(|finding| finding.policy().blocking)
+        // A rule asks for a person's look, whatever becomes of what is plainly wrong.
+        .filter(|finding| finding.rule.is_none() && finding.policy().blocking)
         .map(Finding::refusal)
         .collect();
     if problems.is_empty() {
@@ -213,6 +214,7 @@ fn shortages(shelf: &Shelf, cmd: &Open<'_>) -> Vec<Finding> {
                 field: format!("lines.{place}.quantity"),
                 message: format!("{sku}: {quantity} wanted, {available} available"),
                 details: json!({ "sku": sku, "requested": quantity, "available": available }),
+                rule: None,
             })
         })
         .collect()
@@ -273,6 +275,7 @@ async fn use_credit(tx: &Tx, cmd: &Open<'_>) -> Result<Option<Finding>, Failure>
         field: "payment.method".to_owned(),
         message: message.to_owned(),
         details,
+        rule: None,
     };
     let account = cmd
         .facts
@@ -542,7 +545,8 @@ pub(super) fn address_row(
     }
 }
 
-fn verdict(verification: &Verification) -> address::Verdict {
+/// The verdict as it is stored.
+pub(super) fn verdict(verification: &Verification) -> address::Verdict {
     use super::address::Verdict;
     match verification.verdict {
         Verdict::Valid => address::Verdict::Valid,

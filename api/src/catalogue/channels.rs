@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
-use entity::{ChannelId, Currency, WarehouseId, channel, channel_warehouse, warehouse};
+use entity::{ChannelId, Currency, TimeZone, WarehouseId, channel, channel_warehouse, warehouse};
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
@@ -27,6 +27,8 @@ pub struct Create {
     pub name: String,
     /// The currency of its prices.
     pub currency: Currency,
+    /// Where its merchant lives.
+    pub time_zone: TimeZone,
     /// Whether its prices contain the tax.
     pub tax_mode: TaxMode,
     /// How its tax and discounts are rounded.
@@ -55,6 +57,7 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         code: checks.code("input.code", &cmd.code),
         name: checks.name("input.name", &cmd.name),
         currency: cmd.currency,
+        time_zone: cmd.time_zone,
         tax_mode: cmd.tax_mode,
         rounding_mode: cmd.rounding_mode,
         rounding_scope: cmd.rounding_scope,
@@ -96,6 +99,8 @@ pub struct Update {
     pub expected_version: Option<i64>,
     /// Its name on screens.
     pub name: Option<String>,
+    /// Where its merchant lives.
+    pub time_zone: Option<TimeZone>,
     /// Whether its prices contain the tax.
     pub tax_mode: Option<TaxMode>,
     /// How its tax and discounts are rounded.
@@ -128,6 +133,7 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
     if let Some(name) = cmd.name {
         row.name = checks.name("input.name", &name);
     }
+    row.time_zone = cmd.time_zone.unwrap_or(row.time_zone);
     row.tax_mode = cmd.tax_mode.unwrap_or(row.tax_mode);
     row.rounding_mode = cmd.rounding_mode.unwrap_or(row.rounding_mode);
     row.rounding_scope = cmd.rounding_scope.unwrap_or(row.rounding_scope);

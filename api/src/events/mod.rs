@@ -299,6 +299,26 @@ pub enum Event {
         /// Its code.
         code: String,
     },
+    /// A rule that makes exceptions was made or changed; this is what it is now.
+    #[serde(rename = "exception_rule.saved")]
+    ExceptionRuleSaved {
+        /// Its code.
+        code: String,
+        /// Its name.
+        name: String,
+        /// When it applies.
+        expression: String,
+        /// Whether it stops orders.
+        blocking: bool,
+        /// Whether it judges orders.
+        enabled: bool,
+    },
+    /// A rule that makes exceptions was deleted.
+    #[serde(rename = "exception_rule.deleted")]
+    ExceptionRuleDeleted {
+        /// Its code.
+        code: String,
+    },
 }
 
 impl Event {

@@ -36,6 +36,7 @@ nodes! {
     CustomerId => "Customer",
     EventId => "Event",
     ExceptionId => "OrderException",
+    ExceptionRuleId => "ExceptionRule",
     HoldId => "Hold",
     ImportId => "OrderImport",
     InboundId => "InboundSupply",

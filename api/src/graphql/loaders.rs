@@ -117,6 +117,7 @@ by_id! {
     bulk_operation by BulkOperationId,
     channel by ChannelId,
     customer by CustomerId,
+    exception_rule by ExceptionRuleId,
     hold by HoldId,
     inbound_supply by InboundId,
     note by NoteId,

@@ -23,6 +23,7 @@ pub mod node;
 pub mod once;
 pub mod orders;
 pub mod pagination;
+pub mod rules;
 pub mod scalars;
 pub mod stages;
 pub mod stock;
@@ -37,6 +38,7 @@ pub struct Query(
     orders::QueueQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
+    rules::RuleQuery,
     stock::StockQuery,
     keys::KeyQuery,
     node::NodeQuery,
@@ -51,6 +53,7 @@ pub struct Mutation(
     orders::QueueMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
+    rules::RuleMutation,
     stock::StockMutation,
     keys::KeyMutation,
 );

@@ -25,6 +25,7 @@ use super::orders::{
     PaymentTransaction, Reservation, order_of,
 };
 use super::principal;
+use super::rules::ExceptionRule;
 use super::stock::{InboundSupply, StockMovement};
 use crate::access::Scope;
 
@@ -80,6 +81,8 @@ nodes! {
     BulkOperation by BulkOperationId with OrdersManage => BulkOperation::of(ctx, row).await?;
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());
+    ExceptionRule by ExceptionRuleId with RulesRead =>
+        sees(ctx, row.channel_id).then(|| row.into());
     Hold by HoldId with OrdersRead => order_of(ctx, row.order_id).await?.map(|_| row.into());
     InboundSupply by InboundId with StockRead =>
         sees_variant(ctx, row.variant_id).await?.then(|| row.into());

@@ -685,6 +685,7 @@ pub async fn settle_payment(
                     field: "payment".to_owned(),
                     message: format!("the payment was declined: {code}"),
                     details: serde_json::json!({ "declineCode": code }),
+                    rule: None,
                 };
                 open_exception(tx, &mut aggregate, &finding);
             }
@@ -713,6 +714,7 @@ pub async fn settle_payment(
                     field: "payment".to_owned(),
                     message: "the gateway never set the rest of the amount aside".to_owned(),
                     details: serde_json::json!({ "due": effect.amount.minor }),
+                    rule: None,
                 };
                 open_exception(tx, &mut aggregate, &finding);
             }
@@ -814,6 +816,7 @@ async fn square_account(tx: &Tx, aggregate: &mut Aggregate, missing: i64) -> Res
             field: "payment.method".to_owned(),
             message: "the order would exceed the customer's credit limit".to_owned(),
             details: serde_json::json!({ "due": missing, "currency": aggregate.order.currency }),
+            rule: None,
         };
         open_exception(tx, aggregate, &finding);
     }
@@ -882,6 +885,7 @@ async fn square_card(
                 field: "payment".to_owned(),
                 message: "there is no card to ask for what the order comes to".to_owned(),
                 details: serde_json::json!({ "due": missing, "currency": order.currency }),
+                rule: None,
             };
             open_exception(tx, aggregate, &finding);
         }
@@ -1159,6 +1163,7 @@ pub async fn expire_authorization(tx: &Tx, id: OrderId) -> Result<Changed, Failu
         field: "payment".to_owned(),
         message: "the authorisation ran out before the order could be released".to_owned(),
         details: serde_json::json!({}),
+        rule: None,
     };
     open_exception(tx, &mut aggregate, &finding);
     aggregate.save(tx);

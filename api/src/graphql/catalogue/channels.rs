@@ -2,14 +2,14 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
-use entity::channel;
+use entity::{TimeZone, UnknownTimeZone, channel};
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 
 use super::warehouses::Warehouse;
 use super::{confined, seen_channel};
 use crate::access::Scope;
 use crate::catalogue::channels;
-use crate::failure::Problem;
+use crate::failure::{Code, Problem};
 use crate::graphql::command::{payloads, run_on_reference};
 use crate::graphql::errors::fault;
 use crate::graphql::ids::{from_globals, to_global};
@@ -88,6 +88,12 @@ impl Channel {
     /// The currency of its prices; an order in another one is refused.
     async fn currency(&self) -> CurrencyCode {
         CurrencyCode(self.0.currency)
+    }
+
+    /// Where its merchant lives, by its name in the IANA database: `Europe/Vienna`. It decides
+    /// what "late in the day" means.
+    async fn time_zone(&self) -> &str {
+        self.0.time_zone.name()
     }
 
     /// Whether its prices contain the tax.
@@ -210,6 +216,9 @@ pub struct ChannelCreateInput {
     pub name: String,
     /// The currency of its prices; it cannot be changed later.
     pub currency: CurrencyCode,
+    /// Where its merchant lives, by its name in the IANA database: `Europe/Vienna`.
+    #[graphql(default = "UTC")]
+    pub time_zone: String,
     /// Whether its prices contain the tax.
     #[graphql(default_with = "TaxMode::Inclusive")]
     pub tax_mode: TaxMode,
@@ -247,6 +256,7 @@ impl ChannelCreateInput {
             code: self.code,
             name: self.name,
             currency,
+            time_zone: time_zone(&self.time_zone)?,
             tax_mode: self.tax_mode.into(),
             rounding_mode: self.rounding_mode.into(),
             rounding_scope: self.rounding_scope.into(),
@@ -269,6 +279,8 @@ pub struct ChannelUpdateInput {
     pub expected_version: Option<i64>,
     /// Its name on screens, 1 to 300 characters.
     pub name: Option<String>,
+    /// Where its merchant lives, by its name in the IANA database: `Europe/Vienna`.
+    pub time_zone: Option<String>,
     /// Whether its prices contain the tax.
     pub tax_mode: Option<TaxMode>,
     /// How its tax and discounts are rounded.
@@ -307,6 +319,7 @@ impl ChannelUpdateInput {
             id,
             expected_version: self.expected_version,
             name: self.name,
+            time_zone: self.time_zone.as_deref().map(time_zone).transpose()?,
             tax_mode: self.tax_mode.map(Into::into),
             rounding_mode: self.rounding_mode.map(Into::into),
             rounding_scope: self.rounding_scope.map(Into::into),
@@ -325,6 +338,12 @@ impl ChannelUpdateInput {
                 .transpose()?,
         })
     }
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, Problem> {
+    name.parse().map_err(|error: UnknownTimeZone| {
+        Problem::new(Code::InvalidInput, error.to_string()).at("input.timeZone")
+    })
 }
 
 payloads! {

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use chrono::Duration;
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
 use entity::{
-    BinId, ChannelId, Currency, Money, PriceListId, WarehouseId, bin, channel, price_list, product,
-    warehouse,
+    BinId, ChannelId, Currency, Money, PriceListId, TimeZone, WarehouseId, bin, channel,
+    price_list, product, warehouse,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
@@ -75,6 +75,7 @@ pub async fn site(tx: &Tx, northwind: &Northwind) -> Result<Site, Failure> {
                 code: CHANNEL.to_owned(),
                 name: "Northwind".to_owned(),
                 currency: Currency::USD,
+                time_zone: TimeZone::UTC,
                 tax_mode: TaxMode::Exclusive,
                 rounding_mode: RoundingMode::HalfUp,
                 rounding_scope: RoundingScope::PerLine,
