@@ -131,15 +131,6 @@ async fn cover_orders(app: &App) -> Result<Round, Failure> {
     Ok(outcomes.into_iter().collect())
 }
 
-/// Does a part of what bulk operations have left to do.
-async fn work_off_bulk(app: &App) -> Result<Round, Failure> {
-    let mut outcomes = Vec::new();
-    for operation in orders::bulk::running(&app.db.read).await? {
-        outcomes.push(app.work_off(operation, bulk::BATCH).await);
-    }
-    Ok(outcomes.into_iter().collect())
-}
-
 /// Brings exceptions back into sight whose time has come.
 async fn wake_exceptions(app: &App) -> Result<Round, Failure> {
     let due = exceptions::awake(&app.db.read, app.clock.now()).await?;
@@ -152,6 +143,15 @@ async fn wake_exceptions(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(woken.map(usize::from));
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Does a part of what bulk operations have left to do.
+async fn work_off_bulk(app: &App) -> Result<Round, Failure> {
+    let mut outcomes = Vec::new();
+    for operation in orders::bulk::running(&app.db.read).await? {
+        outcomes.push(app.work_off(operation, bulk::BATCH).await);
     }
     Ok(outcomes.into_iter().collect())
 }
@@ -174,24 +174,25 @@ async fn project(app: &App) -> Result<Round, Failure> {
     Ok(round)
 }
 
-/// Moves what follows from the log forward soon after each event, a few times a second at most.
+/// Moves what follows from the log forward soon after each event, a few times a second at most,
+/// until told to stop. Nothing that has a connection is dropped half-way.
 pub async fn run_projections(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let follow = async {
-        let mut news = app.hub.subscribe().await;
-        loop {
-            if let Err(failure) = project(&app).await {
-                tracing::error!(%failure, "a projection will be moved later");
-            }
+    let mut news = app.hub.subscribe().await.ok();
+    while !*stop.borrow() {
+        if let Err(failure) = project(&app).await {
+            tracing::error!(%failure, "a projection will be moved later");
+        }
+        let soon = async {
             tokio::time::sleep(PROJECTION_PAUSE).await;
             // Other nodes move it too; whatever was missed here is found by the position.
-            if let Ok(news) = &mut news {
+            if let Some(news) = &mut news {
                 let _ = tokio::time::timeout(PROJECTION_IDLE, news.recv()).await;
             }
+        };
+        tokio::select! {
+            () = soon => {}
+            _ = stop.wait_for(|stop| *stop) => {}
         }
-    };
-    tokio::select! {
-        () = follow => {}
-        _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 

@@ -44,12 +44,13 @@ pub async fn lock(
         return Ok(BTreeMap::new());
     }
     let mut query = order::Entity::find()
-        .find_also_related(payment::Entity)
+        .find_both_related(payment::Entity)
         .filter(order::Column::Id.is_in(ids.iter().copied()))
         .order_by_asc(order::Column::Id);
     if tx.locks_rows() {
-        // Who has the order's lock has its payment too.
-        QueryTrait::query(&mut query).lock_with_tables(LockType::Update, [order::Entity]);
+        // The payment, too, or who has waited for the order would see the payment as it was
+        // before the wait: after a lock is won, only locked rows are looked at again.
+        QueryTrait::query(&mut query).lock(LockType::Update);
     }
     let rows = query.all(tx.db()).await?;
     let ids: Vec<OrderId> = rows.iter().map(|(row, _)| row.id).collect();
@@ -76,7 +77,7 @@ pub async fn lock(
             let id = order.id;
             let aggregate = Aggregate {
                 lines: lines.remove(&id).unwrap_or_default(),
-                payment,
+                payment: Some(payment),
                 holds: holds.remove(&id).unwrap_or_default(),
                 exceptions: open.remove(&id).unwrap_or_default(),
                 was: Some(order.stage),
