@@ -173,7 +173,9 @@ impl App {
         loop {
             tries += 1;
             let tx = self.begin(actor).await?;
-            let outcome = case(tx.clone()).await;
+            // On the heap: every resolver around it would have room for the largest case otherwise,
+            // and a thread's stack is not that deep.
+            let outcome = Box::pin(case(tx.clone())).await;
             let tx = Arc::try_unwrap(tx)
                 .map_err(|_| Failure::Internal("a use case kept its transaction".to_owned()))?;
             let outcome = match outcome {
@@ -216,7 +218,9 @@ impl App {
         loop {
             tries += 1;
             let tx = self.begin(actor).await?;
-            let outcome = case(tx.clone()).await;
+            // On the heap: every resolver around it would have room for the largest case otherwise,
+            // and a thread's stack is not that deep.
+            let outcome = Box::pin(case(tx.clone())).await;
             Arc::try_unwrap(tx)
                 .map_err(|_| Failure::Internal("a use case kept its transaction".to_owned()))?
                 .rollback()

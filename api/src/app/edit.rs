@@ -77,7 +77,11 @@ impl App {
         let now = self.clock.now();
         let rules = self.rules(&reference).await?;
         let db = &self.db.read;
-        edit::judge(db, &reference, &rules, channel, basis, edit, now).await
+        // On the heap, as what App::write runs.
+        Box::pin(edit::judge(
+            db, &reference, &rules, channel, basis, edit, now,
+        ))
+        .await
     }
 
     /// What an edit would come to. Nothing is changed; whoever commits the same edit against the
