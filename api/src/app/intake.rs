@@ -77,10 +77,10 @@ impl App {
         let mut judgements = 0;
         loop {
             judgements += 1;
-            match self
-                .judge_and_open(&reference, &rules, channel, actor, submission, source, once)
-                .await
-            {
+            let judged =
+                self.judge_and_open(&reference, &rules, channel, actor, submission, source, once);
+            // On the heap, as what `App::write` runs.
+            match Box::pin(judged).await {
                 Err(Failure::Refused(problems))
                     if judgements < JUDGEMENTS && lost_a_code(&problems) => {}
                 Err(failure) if is_taken_reference(&failure) => {
