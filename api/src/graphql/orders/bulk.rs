@@ -86,7 +86,7 @@ pub enum OrderSelection {
     /// its row.
     Ids(Vec<ID>),
     /// All that match and that you may see, at most 10,000.
-    Where(OrderWhere),
+    Where(Box<OrderWhere>),
 }
 
 /// An action on many orders that has its reason.
@@ -503,7 +503,7 @@ async fn start(
     };
     let selection = match asked.orders {
         OrderSelection::Where(filter) => Selection {
-            matching: visible(caller).add(condition(Some(&filter))?),
+            matching: visible(caller).add(condition(Some(&*filter))?),
             named: None,
         },
         OrderSelection::Ids(ids) if !(1..=MOST_NAMED).contains(&ids.len()) => {
