@@ -225,7 +225,7 @@ async fn a_dry_run_says_what_would_become_of_each_and_changes_nothing(app: &Test
 
 async fn orders_are_held_and_their_holds_lifted_together(app: &TestApp) {
     app.open_shop().await;
-    let orders = vec![app.place(basket()).await, app.place(basket()).await];
+    let orders = [app.place(basket()).await, app.place(basket()).await];
     let ids: Vec<&Value> = orders.iter().map(|order| &order["id"]).collect();
     for reason in ["a look", "another look"] {
         let input = json!({ "orders": { "ids": ids }, "reason": reason });
