@@ -37,6 +37,10 @@ pub enum Scope {
     CatalogueRead,
     /// Make and change products, prices and channels.
     CatalogueManage,
+    /// Read the rules that make exceptions, and what they saw in an order.
+    RulesRead,
+    /// Make, change and delete the rules that make exceptions.
+    RulesManage,
     /// Read stock.
     StockRead,
     /// Receive and correct stock.
@@ -62,6 +66,8 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             CustomersManage,
             CatalogueRead,
             CatalogueManage,
+            RulesRead,
+            RulesManage,
             StockRead,
             StockManage,
             PaymentsRead,
@@ -77,6 +83,8 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             CustomersManage,
             CatalogueRead,
             CatalogueManage,
+            RulesRead,
+            RulesManage,
             StockRead,
             StockManage,
             PaymentsRead,
@@ -97,6 +105,7 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             CustomersRead,
             CustomersManage,
             CatalogueRead,
+            RulesRead,
             PaymentsRead,
         ],
         Role::Finance => &[

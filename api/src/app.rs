@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -14,10 +15,12 @@ use tokio::sync::Mutex;
 
 use entity::{counter, idempotency};
 
+mod bulk;
 mod edit;
 mod import;
 mod intake;
 
+pub use bulk::Started;
 pub use edit::Rehearsed;
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
@@ -28,6 +31,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
 use crate::events::Hub;
+use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
 use crate::orders::{self, Changed};
 use crate::payments::gateway;
@@ -55,6 +59,7 @@ pub struct App {
     pub hub: Hub,
     gateway: Arc<dyn PaymentGateway>,
     reference: ReferenceCache,
+    rules: ArcSwap<RuleSet>,
     numbers: Mutex<RangeInclusive<i64>>,
     keys: moka::future::Cache<String, Principal>,
 }
@@ -93,6 +98,7 @@ impl App {
             config,
             gateway,
             reference: ReferenceCache::default(),
+            rules: ArcSwap::default(),
             // Empty: the first order draws a block.
             #[allow(clippy::reversed_empty_ranges)]
             numbers: Mutex::new(1..=0),
@@ -107,6 +113,23 @@ impl App {
     /// The small tables that every order reads.
     pub async fn reference(&self) -> Result<Arc<Reference>, DbErr> {
         self.reference.get(&self.db.read).await
+    }
+
+    /// The rules of the small tables, ready to be asked. A rule is read once in each version, away
+    /// from the threads that answer.
+    pub async fn rules(&self, reference: &Arc<Reference>) -> Result<Arc<RuleSet>, Failure> {
+        let kept = self.rules.load_full();
+        if kept.is_of(reference.exception_rules()) {
+            return Ok(kept);
+        }
+        let reference = reference.clone();
+        let read = move || RuleSet::new(reference.exception_rules(), &kept);
+        let rules = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| Failure::Internal(format!("the rules were not read: {error}")))?;
+        let rules = Arc::new(rules);
+        self.rules.store(rules.clone());
+        Ok(rules)
     }
 
     /// Says that one of the small tables has changed.
@@ -150,7 +173,9 @@ impl App {
         loop {
             tries += 1;
             let tx = self.begin(actor).await?;
-            let outcome = case(tx.clone()).await;
+            // On the heap: every resolver around it would have room for the largest case otherwise,
+            // and a thread's stack is not that deep.
+            let outcome = Box::pin(case(tx.clone())).await;
             let tx = Arc::try_unwrap(tx)
                 .map_err(|_| Failure::Internal("a use case kept its transaction".to_owned()))?;
             let outcome = match outcome {
@@ -193,7 +218,9 @@ impl App {
         loop {
             tries += 1;
             let tx = self.begin(actor).await?;
-            let outcome = case(tx.clone()).await;
+            // On the heap: every resolver around it would have room for the largest case otherwise,
+            // and a thread's stack is not that deep.
+            let outcome = Box::pin(case(tx.clone())).await;
             Arc::try_unwrap(tx)
                 .map_err(|_| Failure::Internal("a use case kept its transaction".to_owned()))?
                 .rollback()

@@ -4,7 +4,7 @@
 use chrono::Duration;
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
 use entity::{
-    BinId, ChannelId, Currency, PriceListId, ProductId, Rate, ShippingZoneId, VariantId,
+    BinId, ChannelId, Currency, PriceListId, ProductId, Rate, ShippingZoneId, TimeZone, VariantId,
     WarehouseId, bin, bin_stock, channel, channel_warehouse, customer, customer_group,
     inbound_supply, listing, price, price_list, product, promotion, shipping_rate, shipping_zone,
     stock, stock_movement, tax_rate, variant, variant_code, warehouse,
@@ -17,6 +17,8 @@ use crate::catalogue::{changed, code_key};
 use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bin};
 use crate::tx::{Actor, Tx};
+
+mod rules;
 
 /// A product: code, title, tax category, grams a unit, price in cents, whether it may wait for
 /// stock, units in the first warehouse, units in the second; then its sizes or flavours.
@@ -135,11 +137,24 @@ fn trade(cents: i64) -> [(i64, i64); 2] {
 
 /// Fills a database without channels; returns whether it did.
 pub async fn seed(app: &App) -> Result<bool, Failure> {
+    fill(app, true).await
+}
+
+/// The same without rules, so that nothing but the checks stops an order.
+pub async fn seed_without_rules(app: &App) -> Result<bool, Failure> {
+    fill(app, false).await
+}
+
+async fn fill(app: &App, with_rules: bool) -> Result<bool, Failure> {
     if channel::Entity::find().one(&app.db.read).await?.is_some() {
         return Ok(false);
     }
     app.write(&Actor::worker("seed"), move |tx| async move {
-        merchant(&tx).await
+        merchant(&tx).await?;
+        if with_rules {
+            rules::rules(&tx).await?;
+        }
+        Ok(())
     })
     .await?;
     app.invalidate_reference();
@@ -242,6 +257,7 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             code: Set(code.to_owned()),
             name: Set(name.to_owned()),
             currency: Set(Currency::EUR),
+            time_zone: Set("Europe/Vienna".parse().unwrap_or(TimeZone::UTC)),
             tax_mode: Set(tax_mode),
             rounding_mode: Set(RoundingMode::HalfUp),
             rounding_scope: Set(RoundingScope::PerLine),
@@ -249,6 +265,7 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             failed_check_policy: Set(policy),
             requires_authorization: Set(true),
             reservation_ttl_secs: Set(900),
+            dispatch_within_secs: Set(86_400),
             active: Set(true),
             version: Set(1),
             created_at: Set(tx.now),

@@ -60,6 +60,8 @@ codes! {
     InProgress,
     /// Not enough stock, and the SKU may not be backordered; `details` has what is available.
     InsufficientStock,
+    /// A fault of ours; it is in our log.
+    Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
     /// The order has no lines.
@@ -70,6 +72,8 @@ codes! {
     NotFound,
     /// It is somebody else's, who alone may change it.
     NotOwner,
+    /// The operation has ended already.
+    OperationNotRunning,
     /// The order cannot be cancelled in its present state.
     OrderNotCancellable,
     /// The order cannot be edited in its present state.
@@ -98,6 +102,12 @@ codes! {
     PromotionLimitReached,
     /// The quantity is not between 1 and 1,000,000.
     QuantityInvalid,
+    /// A rule could not be evaluated for the order; `details` has the reason.
+    RuleFailed,
+    /// The rule's expression does not fit; `details` has `line`, `column`, `offset` and `reason`.
+    RuleInvalid,
+    /// A rule's expression is true of the order; `details` has it and the values that it saw.
+    RuleMatched,
     /// The submitted shipping charge is not ours.
     ShippingMismatch,
     /// No shipping rate covers the destination, weight and service. A submitted charge does not
@@ -153,6 +163,7 @@ impl Code {
                 | ExternalReferenceTaken
                 | HoldNotActive
                 | InsufficientStock
+                | OperationNotRunning
                 | OrderNotCancellable
                 | OrderNotEditable
                 | OrderNotHoldable

@@ -253,6 +253,21 @@ const INVARIANTS: &[Invariant] = &[
                 ELSE 'VALIDATING' END AS afresh
             FROM \"order\" o) derived WHERE stage <> afresh",
     },
+    Invariant {
+        name: "I10",
+        rule: "the tally of stages, and what the log has behind it, is a count of the orders",
+        query: "SELECT stage || ' of ' || (SELECT code FROM channel c WHERE c.id = channel_id) || ': tallied '
+                || tallied || ' but counted ' || counted
+            FROM (SELECT channel_id, stage, SUM(tallied) AS tallied, SUM(counted) AS counted
+                FROM (SELECT channel_id, stage, 0 AS tallied, 1 AS counted FROM \"order\"
+                    UNION ALL SELECT channel_id, stage, orders, 0 FROM stage_tally
+                    UNION ALL SELECT channel_id, stage_to, 1, 0 FROM {moves} t
+                        WHERE stage_to IS NOT NULL
+                    UNION ALL SELECT channel_id, stage_from, -1, 0 FROM {moves} f
+                        WHERE stage_from IS NOT NULL) each_one
+                GROUP BY channel_id, stage) both_ways
+            WHERE tallied <> counted",
+    },
 ];
 
 /// What the two databases say differently: which is where, how an identifier is compared with its
@@ -273,6 +288,14 @@ const DIALECT: &[(&str, &str, &str)] = &[
         "event_log",
         "(SELECT order_id, aggregate_type, aggregate_version FROM event_log UNION ALL
             SELECT order_id, aggregate_type, aggregate_version FROM outbox)",
+    ),
+    (
+        "{moves}",
+        "(SELECT channel_id, stage_from, stage_to FROM event_log
+            WHERE seq > (SELECT seq FROM projection WHERE name = 'stage_tally'))",
+        "(SELECT channel_id, stage_from, stage_to FROM event_log
+            WHERE seq > (SELECT seq FROM projection WHERE name = 'stage_tally')
+            UNION ALL SELECT channel_id, stage_from, stage_to FROM outbox)",
     ),
 ];
 

@@ -17,6 +17,7 @@ pub mod payments;
 pub mod exceptions;
 pub mod orders;
 pub mod capture;
+pub mod reports;
 pub mod integrity;
 pub mod app;
 pub mod workers;

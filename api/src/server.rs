@@ -120,6 +120,10 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
                 _ = stopped_feed.wait_for(|stop| *stop) => {}
             }
         }));
+        tasks.push(tokio::spawn(workers::run_projections(
+            app.clone(),
+            stopped.clone(),
+        )));
         tasks.push(tokio::spawn(workers::run(app, stopped)));
     }
     Ok(Running {

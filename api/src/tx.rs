@@ -11,6 +11,7 @@
 use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
+use entity::OrderId;
 use sea_orm::sea_query::{CommonTableExpression, SubQueryStatement, WithClause};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Insert,
@@ -18,7 +19,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::events::{self, Entry};
+use crate::events::{self, Entry, Moved};
 
 /// Who does something, as it is written into events and movements: `key:…`, `worker:…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +41,13 @@ impl Actor {
 }
 
 /// How many values one statement may bind: PostgreSQL takes 65,535, SQLite 32,766.
-const MAX_VALUES: usize = 30_000;
+const MAX_VALUES: usize = 28_000;
 
 /// How many values an update is taken to bind.
 const UPDATE_VALUES: usize = 40;
 
 /// How many columns a row of the log or the outbox has.
-const EVENT_COLUMNS: usize = 12;
+const EVENT_COLUMNS: usize = 14;
 
 // Two chunks of events must never be parts of one statement: PostgreSQL does not run the parts in
 // their order, and the outbox's ids would invert an aggregate's versions.
@@ -99,6 +100,15 @@ impl Tx {
     /// Says that something happened. It is in the log if, and only if, the transaction commits.
     pub fn emit(&self, entry: Entry) {
         lock(&self.entries).push(entry);
+    }
+
+    /// Says where an order came to on the live board by its newest event.
+    pub fn moved(&self, order: OrderId, moved: Moved) {
+        let mut entries = lock(&self.entries);
+        let mut newest = entries.iter_mut().rev();
+        if let Some(newest) = newest.find(|entry| entry.order_id == Some(order)) {
+            newest.moved = Some(moved);
+        }
     }
 
     /// Hands over a write whose result nobody waits for. Deferred writes run right before the

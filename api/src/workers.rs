@@ -14,7 +14,8 @@ use crate::app::{App, Round};
 use crate::exceptions;
 use crate::failure::Failure;
 use crate::inventory;
-use crate::orders::{self, Changed};
+use crate::orders::{self, Changed, bulk};
+use crate::reports::stages;
 use crate::tx::Actor;
 
 /// How long saved answers are kept.
@@ -22,6 +23,10 @@ const ANSWERS_HOURS: i64 = 72;
 
 /// How many saved answers are forgotten at once.
 pub const ANSWERS_AT_ONCE: u64 = 5_000;
+
+/// How long a projection rests after it has moved, and how long it waits for news.
+const PROJECTION_PAUSE: Duration = Duration::from_millis(100);
+const PROJECTION_IDLE: Duration = Duration::from_secs(1);
 
 /// One round of everything that is due. What fails is tried again in the next round and keeps
 /// nothing else from being done.
@@ -34,6 +39,8 @@ pub async fn round(app: &App) -> Round {
         serve_waiters(app).await,
         cover_orders(app).await,
         wake_exceptions(app).await,
+        work_off_bulk(app).await,
+        project(app).await,
     ] {
         match part {
             Ok(part) => {
@@ -138,6 +145,55 @@ async fn wake_exceptions(app: &App) -> Result<Round, Failure> {
         outcomes.push(woken.map(usize::from));
     }
     Ok(outcomes.into_iter().collect())
+}
+
+/// Does a part of what bulk operations have left to do.
+async fn work_off_bulk(app: &App) -> Result<Round, Failure> {
+    let mut outcomes = Vec::new();
+    for operation in orders::bulk::running(&app.db.read).await? {
+        outcomes.push(app.work_off(operation, bulk::BATCH).await);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Moves what follows from the log up to its end.
+async fn project(app: &App) -> Result<Round, Failure> {
+    let mut round = Round::default();
+    while stages::is_behind(&app.db.read).await? {
+        let moved = app
+            .write(&Actor::worker("projection"), move |tx| async move {
+                stages::advance(&tx).await
+            })
+            .await?;
+        if moved == 0 {
+            // Another node is at it.
+            break;
+        }
+        round.done += moved;
+    }
+    Ok(round)
+}
+
+/// Moves what follows from the log forward soon after each event, a few times a second at most,
+/// until told to stop. Nothing that has a connection is dropped half-way.
+pub async fn run_projections(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut news = app.hub.subscribe().await.ok();
+    while !*stop.borrow() {
+        if let Err(failure) = project(&app).await {
+            tracing::error!(%failure, "a projection will be moved later");
+        }
+        let soon = async {
+            tokio::time::sleep(PROJECTION_PAUSE).await;
+            // Other nodes move it too; whatever was missed here is found by the position.
+            if let Some(news) = &mut news {
+                let _ = tokio::time::timeout(PROJECTION_IDLE, news.recv()).await;
+            }
+        };
+        tokio::select! {
+            () = soon => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
 }
 
 /// Makes the calls that a command of ours owes.

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChannelId, Currency};
+use crate::{ChannelId, Currency, TimeZone};
 
 /// Whether the prices of a channel contain the tax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ pub struct Model {
     pub name: String,
     /// The currency of its prices; an order in another one is refused.
     pub currency: Currency,
+    /// Where its merchant lives: what "late in the day" means there.
+    pub time_zone: TimeZone,
     /// Whether its prices contain the tax.
     pub tax_mode: TaxMode,
     /// How its tax and discounts are rounded.
@@ -94,6 +96,8 @@ pub struct Model {
     pub requires_authorization: bool,
     /// How long a soft hold lives before confirmation, in seconds.
     pub reservation_ttl_secs: i64,
+    /// How long after its release an order should be dispatched, in seconds.
+    pub dispatch_within_secs: i64,
     /// Whether it takes orders at present.
     pub active: bool,
     /// +1 with every change.

@@ -2,6 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::order::Stage;
 use crate::{ChannelId, EventId, OrderId};
 
 /// One event at its position. Rows are only ever added here.
@@ -26,6 +27,10 @@ pub struct Model {
     pub channel_id: Option<ChannelId>,
     /// The order on whose timeline it stands.
     pub order_id: Option<OrderId>,
+    /// The stage that its order left with it; none if the order is new or stays where it is.
+    pub stage_from: Option<Stage>,
+    /// The stage that its order came to with it; none if the order stays where it is.
+    pub stage_to: Option<Stage>,
     /// Who did it: `key:…`, `worker:…`.
     pub actor: String,
     /// The request or tick that it came from.

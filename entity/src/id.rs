@@ -44,6 +44,8 @@ ids! {
     BackorderId,
     /// Identifies a bin of a warehouse.
     BinId,
+    /// Identifies an action on many orders.
+    BulkOperationId,
     /// Identifies a channel.
     ChannelId,
     /// Identifies a customer.
@@ -52,6 +54,8 @@ ids! {
     EventId,
     /// Identifies an exception on an order.
     ExceptionId,
+    /// Identifies a rule that makes exceptions.
+    ExceptionRuleId,
     /// Identifies a hold on an order.
     HoldId,
     /// Identifies an import of orders.

@@ -228,6 +228,10 @@ pub struct Model {
     pub return_status: ReturnStatus,
     /// Where it stands on the live board.
     pub stage: Stage,
+    /// Since when it stands there.
+    pub stage_since: DateTimeUtc,
+    /// Until when it should be dispatched; promised when it is released to staging.
+    pub dispatch_by: Option<DateTimeUtc>,
     /// How it is paid.
     pub payment_method: PaymentMethod,
     /// The shipping service: `STANDARD`, `EXPRESS` …

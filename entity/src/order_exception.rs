@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExceptionId, LineId, OrderId};
+use crate::{ExceptionId, ExceptionRuleId, LineId, OrderId};
 
 /// Where an exception stands.
 #[derive(
@@ -60,6 +60,10 @@ pub struct Model {
     pub line_id: Option<LineId>,
     /// What is wrong: `PRICE_MISMATCH`, `ADDRESS_INVALID` …
     pub code: String,
+    /// The rule that made it, which may be gone since; none = a check found it.
+    pub rule_id: Option<ExceptionRuleId>,
+    /// The rule's version then.
+    pub rule_version: Option<i64>,
     /// How bad it is.
     pub severity: Severity,
     /// Whether it stops the order.

@@ -2,6 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::order::Stage;
 use crate::{ChannelId, EventId, OrderId};
 
 /// An event without a position yet; the sequencer moves it to the log.
@@ -26,6 +27,10 @@ pub struct Model {
     pub channel_id: Option<ChannelId>,
     /// See `event_log`.
     pub order_id: Option<OrderId>,
+    /// See `event_log`.
+    pub stage_from: Option<Stage>,
+    /// See `event_log`.
+    pub stage_to: Option<Stage>,
     /// See `event_log`.
     pub actor: String,
     /// See `event_log`.

@@ -19,7 +19,10 @@ mod m20261123_000008_stock_without_incoming;
 mod m20261123_000009_queues;
 mod m20261123_000010_voids;
 mod m20261123_000011_exception_queue;
-mod m20261123_000014_finding;
+mod m20261123_000012_stages;
+mod m20261123_000013_bulk;
+mod m20261123_000014_exception_rules;
+mod m20261123_000015_finding;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -38,7 +41,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000009_queues::Migration),
             Box::new(m20261123_000010_voids::Migration),
             Box::new(m20261123_000011_exception_queue::Migration),
-            Box::new(m20261123_000014_finding::Migration),
+            Box::new(m20261123_000012_stages::Migration),
+            Box::new(m20261123_000013_bulk::Migration),
+            Box::new(m20261123_000014_exception_rules::Migration),
+            Box::new(m20261123_000015_finding::Migration),
         ]
     }
 }

@@ -260,9 +260,20 @@ async fn x1_every_field_is_refused_to_strangers_and_to_roles_without_its_scope(a
         }
     }
     for field in sdl.fields("Subscription") {
-        // Every role has the scope of today's one field; over a socket a stranger gets nowhere.
+        // A stranger does not get as far: the socket asks for the key.
         let scope = needed("Subscription", field);
-        assert!(Role::iter().all(|role| may(role, scope)));
+        let (document, variables) = sdl.operation("subscription", field, &known);
+        for (role, key) in keys.iter().filter(|(role, _)| !may(*role, scope)) {
+            let mut socket = app.socket_as(key).await;
+            let id = socket.subscribe(&document, variables.clone()).await;
+            let ended = format!("{:?}", socket.event(&id).await);
+            assert!(
+                ended.contains("FORBIDDEN"),
+                "{} for {role:?}: {ended}",
+                field.name.node
+            );
+            socket.close().await;
+        }
     }
     app.settle().await;
     assert_eq!(counts(app).await, before, "a refusal left something behind");

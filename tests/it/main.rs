@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod bulk;
 mod cancelled_begin;
 mod capture;
 mod catalogue;
@@ -21,7 +22,9 @@ mod nodes;
 mod postal_codes;
 mod races;
 mod rig;
+mod rules;
 mod schema;
+mod stages;
 mod statements;
 mod updates;
 mod verify;

@@ -10,6 +10,7 @@ use support::{Backend, Place, TestApp, both_backends};
 both_backends!(
     what_is_on_its_way_is_told_without_a_column_for_it,
     the_steps_after_the_first_seven_can_be_undone_and_done_again_with_data_there,
+    orders_that_were_there_are_tallied_and_know_since_when_they_stand,
 );
 
 /// How often each back end is tried: a race is not lost every time.
@@ -104,4 +105,34 @@ async fn the_steps_after_the_first_seven_can_be_undone_and_done_again_with_data_
     Migrator::up(db, None).await.unwrap();
     app.receive(&none, 2).await;
     assert_eq!(app.order(&order["id"]).await["status"], "CONFIRMED");
+}
+
+async fn orders_that_were_there_are_tallied_and_know_since_when_they_stand(app: &TestApp) {
+    app.open_shop().await;
+    let held = app.place(basket_with(json!({}))).await;
+    app.place(basket_with(json!({}))).await;
+    let hold = "mutation H($id: ID!) { orderHold(input: { id: $id, reason: \"r\" }) {
+        userErrors { code } } }";
+    app.gql(hold, json!({ "id": held["id"] })).await;
+    app.settle().await;
+    let query = "{ stageCounts { stages { stage count oldestSince slaAtRisk } } }";
+    app.clock.advance(chrono::TimeDelta::hours(23));
+    let before = app.gql(query, json!({})).await;
+    assert!(before.to_string().contains("\"slaAtRisk\":1"), "{before}");
+    let db = &app.app.db.write;
+    let steps = Migrator::migrations();
+    let step = steps
+        .iter()
+        .position(|step| step.name().ends_with("_stages"))
+        .unwrap();
+    Migrator::down(db, Some((steps.len() - step) as u32))
+        .await
+        .unwrap();
+    Migrator::up(db, None).await.unwrap();
+    assert_eq!(app.gql(query, json!({})).await, before);
+    // What happens from here on is added to it.
+    app.place(basket_with(json!({}))).await;
+    app.settle().await;
+    let after = app.gql(query, json!({})).await;
+    assert!(after.to_string().contains("\"count\":2"), "{after}");
 }

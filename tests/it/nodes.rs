@@ -43,7 +43,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
     ),
     (Scope::CustomersRead, &["Customer"]),
     (Scope::KeysManage, &["ApiKey"]),
-    (Scope::OrdersManage, &["Note"]),
+    (Scope::OrdersManage, &["BulkOperation", "Note"]),
     (
         Scope::OrdersRead,
         &[
@@ -57,6 +57,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
         ],
     ),
     (Scope::PaymentsRead, &["Payment", "PaymentTransaction"]),
+    (Scope::RulesRead, &["ExceptionRule"]),
     (Scope::StockRead, &["InboundSupply", "StockMovement"]),
 ];
 
@@ -92,6 +93,8 @@ async fn world(app: &TestApp, channel: &str) -> World {
     let make = "mutation Make($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!,
             $zone: ID!, $code: String!) {
         orderHold(input: { id: $order, reason: \"a look\" }) { userErrors { code } }
+        orderBulkConfirm(input: { orders: { ids: [$order] } }) {
+            operation { __typename id } userErrors { code } }
         orderAddNote(input: { id: $order, body: \"a word\" }) { userErrors { code } }
         inboundSupplyCreate(input: { variantId: $variant, warehouseId: $warehouse, quantity: 1,
             expectedAt: \"2031-01-01T00:00:00Z\", idempotencyKey: $code }) {
@@ -101,6 +104,9 @@ async fn world(app: &TestApp, channel: &str) -> World {
         promotionCreate(input: { code: $code, name: \"One\", channelId: $channel,
             benefit: { freeShipping: true } }) {
             promotion { __typename id } userErrors { code } }
+        exceptionRuleCreate(input: { code: $code, name: \"One\", channelId: $channel,
+            expression: \"false\" }) {
+            exceptionRule { __typename id } userErrors { code } }
         shippingRateSet(input: { zoneId: $zone, channelId: $channel, serviceLevel: $code,
             price: { amount: 1, currency: \"EUR\" } }) {
             shippingRate { __typename id } userErrors { code } }
@@ -253,9 +259,11 @@ async fn x1_what_is_of_another_channel_is_null_as_what_is_not_there(app: &TestAp
     let other = world(app, "b2b").await;
     // It may do everything, so that only the channel can be what stops it.
     let key = app.key_for(Role::Admin, &["web"], None).await.key;
-    // A key that is confined makes and sees no keys, and no views of others.
+    // A key that is confined makes and sees no keys, no views of others, nor what was begun on
+    // orders of any channel.
     let mut all: BTreeSet<String> = own.keys().cloned().collect();
     all.remove("ApiKey");
+    all.remove("BulkOperation");
     all.remove("SavedView");
     assert_eq!(seen(app, &key, &own).await, all);
     let shared = OF_NO_CHANNEL.map(str::to_owned);

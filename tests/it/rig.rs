@@ -221,6 +221,7 @@ async fn happen(app: &TestApp) {
                 version: 1,
                 channel_id: None,
                 order_id: None,
+                moved: None,
                 event: Event::CatalogueChanged {
                     kind: "variant".to_owned(),
                     code: "v1".to_owned(),

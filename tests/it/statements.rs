@@ -121,6 +121,51 @@ async fn an_order_costs_the_same_statements_with_3_lines_and_with_30() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_costs_no_statement_and_what_was_ordered_before_costs_one() {
+    journey(Backend::Postgres, async |app: &TestApp| {
+        prepared(app).await;
+        let submit = "mutation Submit($input: OrderSubmitInput!) { orderSubmit(input: $input) {
+            order { id number status } userErrors { code message } } }";
+        let rule = "mutation Rule($input: ExceptionRuleCreateInput!) {
+            exceptionRuleCreate(input: $input) { userErrors { code } } }";
+        let mut costs = Vec::new();
+        for (code, expression) in [
+            ("none", None),
+            (
+                "here",
+                Some("order.total > 500 || lines.exists(l, l.quantity > 100)"),
+            ),
+            (
+                "before",
+                Some("customer.ordersLastHour > 500 || customer.orderCount > 900"),
+            ),
+        ] {
+            if let Some(expression) = expression {
+                let input = json!({ "code": code, "name": code, "expression": expression });
+                app.gql(rule, json!({ "input": input })).await;
+            }
+            let input = |key: &str| {
+                basket_with(json!({ "customer": { "code": "C-1001" },
+                    "idempotencyKey": format!("{code}-{key}") }))
+            };
+            // Once to have the small tables and the rules in memory.
+            app.gql(submit, json!({ "input": input("first") })).await;
+            let second = app.gql(submit, json!({ "input": input("second") }));
+            let (cost, answer) = counted(app, second).await;
+            assert_eq!(
+                answer["orderSubmit"]["order"]["status"], "CONFIRMED",
+                "{answer:#}"
+            );
+            costs.push(cost);
+        }
+        println!("orderSubmit: {costs:?} statements without a rule, with one, and with history");
+        assert_eq!(costs[1], costs[0]);
+        assert_eq!(costs[2], costs[0] + 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_orders_costs_the_same_statements_whatever_its_size() {
     journey(Backend::Postgres, async |app: &TestApp| {
         prepared(app).await;

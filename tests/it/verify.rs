@@ -162,10 +162,12 @@ const FAULTS: &[Fault] = &[
         made: &[
             "UPDATE order_exception SET status = 'RESOLVED' WHERE code = 'SKU_UNKNOWN'",
             "UPDATE \"order\" SET stage = 'VALIDATING' WHERE external_reference = 'odd-1'",
+            "UPDATE stage_tally SET stage = 'VALIDATING' WHERE stage = 'ON_HOLD'",
         ],
         repaired: &[
             "UPDATE order_exception SET status = 'OPEN' WHERE code = 'SKU_UNKNOWN'",
             "UPDATE \"order\" SET stage = 'ON_HOLD' WHERE external_reference = 'odd-1'",
+            "UPDATE stage_tally SET stage = 'ON_HOLD' WHERE stage = 'VALIDATING'",
         ],
     },
     Fault {
@@ -212,8 +214,22 @@ const FAULTS: &[Fault] = &[
         name: "I10",
         rule: "an order's stage is what follows from its state",
         forbidden_by: NONE,
-        made: &["UPDATE \"order\" SET stage = 'SHIPPED' WHERE external_reference = 'web-1'"],
-        repaired: &["UPDATE \"order\" SET stage = 'STAGED' WHERE external_reference = 'web-1'"],
+        made: &[
+            "UPDATE \"order\" SET stage = 'SHIPPED' WHERE external_reference = 'web-1'",
+            "UPDATE stage_tally SET stage = 'SHIPPED' WHERE stage = 'STAGED'
+                AND channel_id = (SELECT id FROM channel WHERE code = 'web')",
+        ],
+        repaired: &[
+            "UPDATE \"order\" SET stage = 'STAGED' WHERE external_reference = 'web-1'",
+            "UPDATE stage_tally SET stage = 'STAGED' WHERE stage = 'SHIPPED'",
+        ],
+    },
+    Fault {
+        name: "I10",
+        rule: "the tally of stages, and what the log has behind it, is a count of the orders",
+        forbidden_by: NONE,
+        made: &["UPDATE stage_tally SET orders = orders + 1 WHERE stage = 'BACKORDERED'"],
+        repaired: &["UPDATE stage_tally SET orders = orders - 1 WHERE stage = 'BACKORDERED'"],
     },
 ];
 

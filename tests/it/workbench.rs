@@ -247,14 +247,17 @@ async fn t1_a_snoozed_exception_comes_back(app: &TestApp) {
     app.settle().await;
     assert_eq!(next(&mut socket, &stream).await["kind"], "REMOVE");
     assert!(listed(app, json!({})).await.is_empty());
-    assert_eq!(listed(app, json!({ "snoozed": true })).await, [id.clone()]);
+    assert_eq!(
+        listed(app, json!({ "snoozed": true })).await,
+        std::slice::from_ref(id)
+    );
     app.clock.advance(Duration::hours(5));
     app.settle().await;
     assert!(listed(app, json!({})).await.is_empty());
     // It was due when it was.
     assert_eq!(
         listed(app, json!({ "snoozed": true, "overdue": true })).await,
-        [id.clone()]
+        std::slice::from_ref(id)
     );
     app.clock.advance(Duration::hours(1));
     app.settle().await;
@@ -264,7 +267,10 @@ async fn t1_a_snoozed_exception_comes_back(app: &TestApp) {
         (&json!("UPSERT"), id),
         "{back:#}"
     );
-    assert_eq!(listed(app, json!({ "overdue": true })).await, [id.clone()]);
+    assert_eq!(
+        listed(app, json!({ "overdue": true })).await,
+        std::slice::from_ref(id)
+    );
     assert!(listed(app, json!({ "overdue": false })).await.is_empty());
 }
 
@@ -401,6 +407,7 @@ async fn t1_the_suggested_address_is_taken_in_place(app: &TestApp) {
         field: "shippingAddress".to_owned(),
         message: "the address needs a look".to_owned(),
         details: json!({ "address": "shippingAddress" }),
+        rule: None,
     };
     find(app, &placed["id"], finding).await;
     let order = whole(app, &placed["id"]).await;

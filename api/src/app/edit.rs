@@ -75,7 +75,13 @@ impl App {
             .channel(basis.order.channel_id)
             .ok_or_else(|| Failure::Internal("an order without its channel".to_owned()))?;
         let now = self.clock.now();
-        edit::judge(&self.db.read, &reference, channel, basis, edit, now).await
+        let rules = self.rules(&reference).await?;
+        let db = &self.db.read;
+        // On the heap, as what App::write runs.
+        Box::pin(edit::judge(
+            db, &reference, &rules, channel, basis, edit, now,
+        ))
+        .await
     }
 
     /// What an edit would come to. Nothing is changed; whoever commits the same edit against the

@@ -7,8 +7,9 @@ use serde_json::json;
 use super::{App, Once, claim};
 use crate::access::{Principal, Scope};
 use crate::capture::open::{Open, open};
-use crate::capture::{Submission, check, facts};
+use crate::capture::{Submission, check, facts, rules};
 use crate::catalogue::{ChannelPolicy, Reference};
+use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
 use crate::orders::Changed;
 use crate::tx::Actor;
@@ -65,6 +66,7 @@ impl App {
         once: Option<&Once>,
     ) -> Result<Submitted, Failure> {
         let reference = self.reference().await?;
+        let rules = self.rules(&reference).await?;
         let channel = find_channel(&reference, principal, &submission.channel)?;
         if submission.customer.code.is_some() && !principal.may(Scope::CustomersRead) {
             // Whoever may not read customers must not buy in their name, nor learn who there is.
@@ -75,10 +77,10 @@ impl App {
         let mut judgements = 0;
         loop {
             judgements += 1;
-            match self
-                .judge_and_open(&reference, channel, actor, submission, source, once)
-                .await
-            {
+            let judged =
+                self.judge_and_open(&reference, &rules, channel, actor, submission, source, once);
+            // On the heap, as what `App::write` runs.
+            match Box::pin(judged).await {
                 Err(Failure::Refused(problems))
                     if judgements < JUDGEMENTS && lost_a_code(&problems) => {}
                 Err(failure) if is_taken_reference(&failure) => {
@@ -89,15 +91,21 @@ impl App {
         }
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is one thing that the order is judged by or kept with"
+    )]
     async fn judge_and_open(
         &self,
         reference: &Reference,
+        rules: &RuleSet,
         channel: &ChannelPolicy,
         actor: &Actor,
         submission: &Submission,
         source: Source,
         once: Option<&Once>,
     ) -> Result<Submitted, Failure> {
+        let now = self.clock.now();
         let (shipping, billing) = check::addresses(submission).map_err(Failure::Refused)?;
         let known = facts::gather(
             &self.db.read,
@@ -111,16 +119,22 @@ impl App {
         if let Some(existing) = &known.existing {
             return same_order(existing, submission);
         }
-        let draft = check::check(
-            submission,
-            channel,
-            reference,
-            &known,
-            shipping,
-            billing,
-            self.clock.now(),
+        let mut draft = check::check(
+            submission, channel, reference, &known, shipping, billing, now,
         )
         .map_err(Failure::Refused)?;
+        let found = rules::judge(
+            &self.db.read,
+            rules,
+            submission,
+            channel,
+            &known,
+            &draft,
+            source,
+            now,
+        )
+        .await?;
+        draft.findings.extend(found);
         let number = self.next_order_number().await?;
         let (number, draft, known) = (&number, &draft, &known);
         let opened = self

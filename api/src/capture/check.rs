@@ -91,6 +91,15 @@ pub struct DraftLine {
     pub tax_rate: entity::Rate,
 }
 
+impl DraftLine {
+    /// The variant, if it is no longer sold.
+    pub fn discontinued(&self) -> Option<VariantId> {
+        let variant = &self.offered.as_ref()?.variant;
+        let is = variant.status == entity::variant::Status::Discontinued;
+        is.then_some(variant.id)
+    }
+}
+
 /// The addresses, as far as their countries are understood: what the reference table is asked
 /// about. This comes before anything is read, so it also refuses what no query takes.
 pub fn addresses(
@@ -236,6 +245,7 @@ pub fn check(
                 ),
                 details: json!({ "ours": difference.ours_minor, "theirs": difference.theirs_minor,
                     "currency": currency, "quantity": line.quantity }),
+                rule: None,
             });
         }
         let stopped = findings.iter().any(|finding| {
@@ -342,6 +352,7 @@ pub fn check(
             details: json!({ "ours": difference.ours_minor, "theirs": difference.theirs_minor,
                 "currency": currency, "breakdown": quote,
                 "submitted": submitted_breakdown(submission, currency) }),
+            rule: None,
         });
     }
     Ok(Draft {
@@ -509,6 +520,7 @@ fn contact(
             message,
             // The value itself is personal data and stays on the order.
             details: json!({ "field": field, "characters": value.chars().count() }),
+            rule: None,
         });
     };
     let name = match (&given.name, known) {
@@ -582,6 +594,7 @@ fn judge(
             message: format!("the address needs a look: {}", reasons.join("; ")),
             details: json!({ "address": field, "verdict": to_tell.verdict,
                 "reasons": to_tell.reasons }),
+            rule: None,
         });
     }
     (address, verification)
@@ -600,6 +613,7 @@ fn judge_sku(
         field: format!("lines.{place}.{field}"),
         message,
         details,
+        rule: None,
     };
     let sku = line.sku.trim();
     let Some(offered) = offered else {
@@ -713,6 +727,7 @@ fn shipping_charge(
                     ),
                     details: json!({ "ours": difference.ours_minor,
                         "theirs": difference.theirs_minor, "currency": currency }),
+                    rule: None,
                 });
             }
             theirs
@@ -726,6 +741,7 @@ fn shipping_charge(
                 message: format!("no {service} rate covers {weight_grams} g to {country}"),
                 details: json!({ "country": country, "weightGrams": weight_grams,
                     "serviceLevel": service, "theirs": theirs, "currency": currency }),
+                rule: None,
             });
             theirs.unwrap_or(0)
         }
@@ -748,6 +764,7 @@ fn judge_promotions(quote: &Quote, findings: &mut Vec<Finding>) {
             field: "promotionCodes".to_owned(),
             message: format!("{code}: {rejection}"),
             details: json!({ "code": code, "reason": rejection.code() }),
+            rule: None,
         });
     }
 }

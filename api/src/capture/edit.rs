@@ -4,7 +4,7 @@
 //! An edit judges what it touches. A price that was agreed stays agreed, a line that is not named
 //! is not priced or checked again, and what a person has settled about it stays settled. What the
 //! editor says about a price, a discount or the shipping charge is their word: it is not compared
-//! with ours.
+//! with ours. Of the merchant's rules it asks those that see something else than before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,23 +13,25 @@ use entity::channel::FailedCheckPolicy;
 use entity::order::PaymentMethod;
 use entity::order_exception::Status as ExceptionStatus;
 use entity::{
-    AddressId, LineId, Money, OrderId, address, customer, order, order_exception, order_line,
-    payment, promotion, promotion_use,
+    AddressId, ExceptionRuleId, LineId, Money, OrderId, address, customer, order, order_exception,
+    order_line, payment, promotion, promotion_use,
 };
 use rust_decimal::Decimal;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::check::{self, Draft};
+use super::check::{self, Draft, DraftLine};
 use super::contact::PersonName;
 use super::facts::{self, Facts};
 use super::open::{address_row, applied, line_row, refuse_if_blocking};
+use super::rules::{Change, judge_change};
 use super::submission::{
     Submission, SubmittedAddress, SubmittedCustomer, SubmittedLine, SubmittedPayment,
 };
 use crate::catalogue::{self, ChannelPolicy, Reference};
 use crate::exceptions::Finding;
+use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
 use crate::orders::revise::Revision;
 use crate::tx::new_id;
@@ -207,6 +209,7 @@ struct Wanted {
 pub async fn judge(
     db: &impl ConnectionTrait,
     reference: &Reference,
+    rules: &RuleSet,
     channel: &ChannelPolicy,
     basis: &Basis,
     edit: &Edit,
@@ -268,9 +271,57 @@ pub async fn judge(
         Failure::Refused(problems) => Failure::Refused(at_edit(problems, &wanted)),
         other => other,
     })?;
-    Ok(revision(
+    let shipping = edit
+        .shipping_address
+        .as_ref()
+        .map(|_| draft.shipping.clone());
+    let billing = edit.billing_address.as_ref().and(draft.billing.clone());
+    let discontinued = draft
+        .lines
+        .iter()
+        .filter_map(DraftLine::discontinued)
+        .collect();
+    let mut revision = revision(
         basis, edit, reason, &wanted, removed, draft, findings, &touched, channel, now,
-    ))
+    );
+    let own: Vec<Finding> = revision
+        .findings
+        .iter()
+        .map(|(own, _)| own.clone())
+        .collect();
+    let change = Change {
+        order: &revision.order,
+        lines: &revision.lines,
+        discontinued: &discontinued,
+        shipping: shipping.as_ref(),
+        billing: billing.as_ref(),
+        findings: &own,
+    };
+    let by_rules = judge_change(db, reference, rules, &basis.order, &change).await?;
+    add_what_rules_found(basis, &mut revision, by_rules);
+    Ok(revision)
+}
+
+/// What a rule that the edit concerns found before is put right, unless it finds the same again.
+fn add_what_rules_found(
+    basis: &Basis,
+    revision: &mut Revision,
+    (concerned, mut found): (BTreeSet<ExceptionRuleId>, Vec<Finding>),
+) {
+    for open in &basis.exceptions {
+        if !open.rule_id.is_some_and(|rule| concerned.contains(&rule)) {
+            continue;
+        }
+        let same = |finding: &Finding| {
+            finding.code.as_str() == open.code && finding.details == open.details
+        };
+        match found.iter().position(same) {
+            Some(place) => drop(found.remove(place)),
+            None => drop(revision.settles.insert(open.id)),
+        }
+    }
+    let found = found.into_iter().map(|finding| (finding, None));
+    revision.findings.extend(found);
 }
 
 /// The same edit, but an address that took a wrong name over from who ordered takes over the new

@@ -101,11 +101,15 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
         exceptions.push(exception);
     }
     aggregate.payment = settled_payment(tx, cmd, credit.is_none());
-    aggregate.confirm_if_green(tx, cmd.channel.row.requires_authorization);
+    aggregate.confirm_if_green(
+        tx,
+        cmd.channel.row.requires_authorization,
+        cmd.reference.dispatch_within(cmd.channel.row.id),
+    );
     if aggregate.became_firm() {
         shelf.firm_up(cmd.id);
     }
-    aggregate.derive();
+    aggregate.derive(tx);
 
     // Parents before their children: on SQLite each statement is checked on its own.
     let mut addresses = vec![address_row(shipping_id, &draft.shipping, tx.now)];
@@ -150,7 +154,8 @@ pub(super) fn refuse_if_blocking(
     }
     let problems: Vec<Problem> = findings
         .iter()
-        .filter(|finding| finding.policy().blocking)
+        // A rule asks for a person's look, whatever becomes of what is plainly wrong.
+        .filter(|finding| finding.rule.is_none() && finding.policy().blocking)
         .map(Finding::refusal)
         .collect();
     if problems.is_empty() {
@@ -209,6 +214,7 @@ fn shortages(shelf: &Shelf, cmd: &Open<'_>) -> Vec<Finding> {
                 field: format!("lines.{place}.quantity"),
                 message: format!("{sku}: {quantity} wanted, {available} available"),
                 details: json!({ "sku": sku, "requested": quantity, "available": available }),
+                rule: None,
             })
         })
         .collect()
@@ -269,6 +275,7 @@ async fn use_credit(tx: &Tx, cmd: &Open<'_>) -> Result<Option<Finding>, Failure>
         field: "payment.method".to_owned(),
         message: message.to_owned(),
         details,
+        rule: None,
     };
     let account = cmd
         .facts
@@ -480,6 +487,8 @@ fn order_row(
         fulfillment_status: FulfillmentStatus::Unfulfilled,
         return_status: ReturnStatus::None,
         stage: Stage::Validating,
+        stage_since: tx.now,
+        dispatch_by: None,
         payment_method: submission.payment.method,
         service_level: draft.service_level.clone(),
         currency: draft.currency,
@@ -536,7 +545,8 @@ pub(super) fn address_row(
     }
 }
 
-fn verdict(verification: &Verification) -> address::Verdict {
+/// The verdict as it is stored.
+pub(super) fn verdict(verification: &Verification) -> address::Verdict {
     use super::address::Verdict;
     match verification.verdict {
         Verdict::Valid => address::Verdict::Valid,

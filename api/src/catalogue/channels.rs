@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
-use entity::{ChannelId, Currency, WarehouseId, channel, channel_warehouse, warehouse};
+use entity::{ChannelId, Currency, TimeZone, WarehouseId, channel, channel_warehouse, warehouse};
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
@@ -15,6 +15,9 @@ use crate::tx::Tx;
 /// How long a soft hold may live at most, in seconds: 90 days.
 const LONGEST_HOLD_SECS: i64 = 90 * 24 * 60 * 60;
 
+/// How long a promised dispatch may take at most, in seconds: 90 days.
+const LONGEST_PROMISE_SECS: i64 = 90 * 24 * 60 * 60;
+
 /// What [`create`] needs.
 #[derive(Clone, Debug)]
 pub struct Create {
@@ -24,6 +27,8 @@ pub struct Create {
     pub name: String,
     /// The currency of its prices.
     pub currency: Currency,
+    /// Where its merchant lives.
+    pub time_zone: TimeZone,
     /// Whether its prices contain the tax.
     pub tax_mode: TaxMode,
     /// How its tax and discounts are rounded.
@@ -38,6 +43,8 @@ pub struct Create {
     pub requires_authorization: bool,
     /// How long a soft hold lives before confirmation, in seconds.
     pub reservation_ttl_secs: i64,
+    /// How long after its release an order should be dispatched, in seconds.
+    pub dispatch_within_secs: i64,
     /// The warehouses that serve it, first asked first.
     pub warehouses: Vec<WarehouseId>,
 }
@@ -50,6 +57,7 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         code: checks.code("input.code", &cmd.code),
         name: checks.name("input.name", &cmd.name),
         currency: cmd.currency,
+        time_zone: cmd.time_zone,
         tax_mode: cmd.tax_mode,
         rounding_mode: cmd.rounding_mode,
         rounding_scope: cmd.rounding_scope,
@@ -57,6 +65,7 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         failed_check_policy: cmd.failed_check_policy,
         requires_authorization: cmd.requires_authorization,
         reservation_ttl_secs: cmd.reservation_ttl_secs,
+        dispatch_within_secs: cmd.dispatch_within_secs,
         active: true,
         version: 1,
         created_at: tx.now,
@@ -90,6 +99,8 @@ pub struct Update {
     pub expected_version: Option<i64>,
     /// Its name on screens.
     pub name: Option<String>,
+    /// Where its merchant lives.
+    pub time_zone: Option<TimeZone>,
     /// Whether its prices contain the tax.
     pub tax_mode: Option<TaxMode>,
     /// How its tax and discounts are rounded.
@@ -104,6 +115,8 @@ pub struct Update {
     pub requires_authorization: Option<bool>,
     /// How long a soft hold lives before confirmation, in seconds.
     pub reservation_ttl_secs: Option<i64>,
+    /// How long after its release an order should be dispatched, in seconds.
+    pub dispatch_within_secs: Option<i64>,
     /// Whether it takes orders.
     pub active: Option<bool>,
     /// The warehouses that serve it, all of them, first asked first.
@@ -120,6 +133,7 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
     if let Some(name) = cmd.name {
         row.name = checks.name("input.name", &name);
     }
+    row.time_zone = cmd.time_zone.unwrap_or(row.time_zone);
     row.tax_mode = cmd.tax_mode.unwrap_or(row.tax_mode);
     row.rounding_mode = cmd.rounding_mode.unwrap_or(row.rounding_mode);
     row.rounding_scope = cmd.rounding_scope.unwrap_or(row.rounding_scope);
@@ -131,6 +145,7 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
         .requires_authorization
         .unwrap_or(row.requires_authorization);
     row.reservation_ttl_secs = cmd.reservation_ttl_secs.unwrap_or(row.reservation_ttl_secs);
+    row.dispatch_within_secs = cmd.dispatch_within_secs.unwrap_or(row.dispatch_within_secs);
     row.active = cmd.active.unwrap_or(row.active);
     row.version += 1;
     check_policies(&mut checks, &row);
@@ -153,6 +168,12 @@ fn check_policies(checks: &mut Checks, row: &channel::Model) {
         row.reservation_ttl_secs,
         1,
         LONGEST_HOLD_SECS,
+    );
+    checks.count(
+        "input.dispatchWithinSecs",
+        row.dispatch_within_secs,
+        1,
+        LONGEST_PROMISE_SECS,
     );
 }
 

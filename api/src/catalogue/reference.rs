@@ -1,5 +1,5 @@
 //! The small tables that every order reads: channels, tax rates, shipping, price lists, automatic
-//! promotions. They are kept in memory and read again after a change of any of them.
+//! promotions, the rules that make exceptions. They are kept in memory and read again after a change of any of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     ChannelId, Currency, PriceListId, Rate, VariantId, WarehouseId, channel, channel_warehouse,
-    inbound_supply, postal_code, price_list, promotion, shipping_rate, shipping_zone, tax_rate,
-    warehouse,
+    exception_rule, inbound_supply, postal_code, price_list, promotion, shipping_rate,
+    shipping_zone, tax_rate, warehouse,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
@@ -42,6 +42,7 @@ pub struct Reference {
     limited_promotions: bool,
     covered: BTreeSet<String>,
     expected: BTreeMap<VariantId, Vec<(DateTime<Utc>, WarehouseId)>>,
+    exception_rules: Vec<exception_rule::Model>,
 }
 
 impl Reference {
@@ -120,6 +121,11 @@ impl Reference {
                 .await?,
             covered: covered.into_iter().collect(),
             expected,
+            exception_rules: exception_rule::Entity::find()
+                .filter(exception_rule::Column::Enabled.eq(true))
+                .order_by_asc(exception_rule::Column::Code)
+                .all(db)
+                .await?,
         })
     }
 
@@ -132,6 +138,15 @@ impl Reference {
     pub fn authorization_required(&self, channel: ChannelId) -> bool {
         self.channel(channel)
             .is_none_or(|channel| channel.row.requires_authorization)
+    }
+
+    /// How long after its release an order of a channel should be dispatched; one that is not
+    /// known promises a day.
+    pub fn dispatch_within(&self, channel: ChannelId) -> TimeDelta {
+        let secs = self
+            .channel(channel)
+            .map(|channel| channel.row.dispatch_within_secs);
+        secs.map_or(TimeDelta::days(1), TimeDelta::seconds)
     }
 
     /// A channel by its code, in any case.
@@ -250,6 +265,11 @@ impl Reference {
     /// Whether the reference table has addresses of a country.
     pub fn covers(&self, country: &str) -> bool {
         self.covered.contains(country)
+    }
+
+    /// The enabled rules, by code. What they mean is for others to know.
+    pub fn exception_rules(&self) -> &[exception_rule::Model] {
+        &self.exception_rules
     }
 
     /// When stock of a variant is expected next in one of these warehouses; none = honestly

@@ -75,6 +75,7 @@ pub fn changed(tx: &Tx, kind: &'static str, id: impl Display, version: i64, code
         version,
         channel_id: None,
         order_id: None,
+        moved: None,
         event: Event::CatalogueChanged {
             kind: kind.to_owned(),
             code: code.to_owned(),

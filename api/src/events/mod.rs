@@ -6,7 +6,10 @@
 //! the transaction commits. Payloads carry ids and figures, never personal data.
 
 use chrono::{DateTime, Utc};
-use entity::{ChannelId, EventId, OrderId, VariantId, WarehouseId, event_log, outbox};
+use entity::order::Stage;
+use entity::{
+    ChannelId, EventId, OrderId, VariantId, WarehouseId, bulk_operation, event_log, outbox,
+};
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
 use serde::{Deserialize, Serialize};
@@ -268,6 +271,33 @@ pub enum Event {
     /// A search is no longer kept.
     #[serde(rename = "saved_view.deleted")]
     SavedViewDeleted {},
+    /// An action on many orders began. What it does to each stands on that order's own timeline,
+    /// under the operation's identifier as correlation id.
+    #[serde(rename = "bulk.started")]
+    BulkStarted {
+        /// What is done to each order.
+        action: bulk_operation::Action,
+        /// How many were selected.
+        orders: i64,
+        /// Whether it only says what it would come to.
+        dry_run: bool,
+    },
+    /// Every order of an operation has its outcome.
+    #[serde(rename = "bulk.finished")]
+    BulkFinished {
+        /// How many were changed, or would be.
+        changed: i64,
+        /// How many were refused.
+        refused: i64,
+        /// How many failed by a fault of ours.
+        failed: i64,
+    },
+    /// Somebody stopped an operation.
+    #[serde(rename = "bulk.cancelled")]
+    BulkCancelled {
+        /// How many orders were left as they are.
+        skipped: i64,
+    },
     /// A stock row changed; the figures are those after it.
     #[serde(rename = "stock.changed")]
     StockChanged {
@@ -287,6 +317,26 @@ pub enum Event {
     CatalogueChanged {
         /// What kind of thing: `variant`, `price_list` …
         kind: String,
+        /// Its code.
+        code: String,
+    },
+    /// A rule that makes exceptions was made or changed; this is what it is now.
+    #[serde(rename = "exception_rule.saved")]
+    ExceptionRuleSaved {
+        /// Its code.
+        code: String,
+        /// Its name.
+        name: String,
+        /// When it applies.
+        expression: String,
+        /// Whether it stops orders.
+        blocking: bool,
+        /// Whether it judges orders.
+        enabled: bool,
+    },
+    /// A rule that makes exceptions was deleted.
+    #[serde(rename = "exception_rule.deleted")]
+    ExceptionRuleDeleted {
         /// Its code.
         code: String,
     },
@@ -318,6 +368,16 @@ impl Event {
     }
 }
 
+/// An order's way from one stage to another. Each change of a stage stands on exactly one event of
+/// its order, so whoever counts stages adds these up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Where it stood; none if it is new.
+    pub from: Option<Stage>,
+    /// Where it stands now.
+    pub to: Stage,
+}
+
 /// An event with the aggregate that it happened to.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -331,6 +391,8 @@ pub struct Entry {
     pub channel_id: Option<ChannelId>,
     /// The order on whose timeline it stands.
     pub order_id: Option<OrderId>,
+    /// Where that order went on the live board with it; none if it stays where it is.
+    pub moved: Option<Moved>,
     /// What happened.
     pub event: Event,
 }
@@ -357,6 +419,8 @@ pub(crate) async fn append(
                 event_type: Set(event_type),
                 channel_id: Set(entry.channel_id),
                 order_id: Set(entry.order_id),
+                stage_from: Set(entry.moved.and_then(|moved| moved.from)),
+                stage_to: Set(entry.moved.map(|moved| moved.to)),
                 actor: Set(actor.name.clone()),
                 correlation_id: Set(actor.correlation_id.clone()),
                 payload: Set(payload),
@@ -376,6 +440,8 @@ pub(crate) async fn append(
             event_type: Set(event_type),
             channel_id: Set(entry.channel_id),
             order_id: Set(entry.order_id),
+            stage_from: Set(entry.moved.and_then(|moved| moved.from)),
+            stage_to: Set(entry.moved.map(|moved| moved.to)),
             actor: Set(actor.name.clone()),
             correlation_id: Set(actor.correlation_id.clone()),
             payload: Set(payload),

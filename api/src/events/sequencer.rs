@@ -50,9 +50,11 @@ pub(super) async fn stamp(db: &DatabaseConnection) -> Result<u64, DbErr> {
                 UPDATE sequencer SET last_seq = last_seq + (SELECT count(*) FROM taken)
                 WHERE id = 1)
             INSERT INTO event_log (seq, id, aggregate_type, aggregate_id, aggregate_version,
-                event_type, channel_id, order_id, actor, correlation_id, payload, occurred_at)
+                event_type, channel_id, order_id, stage_from, stage_to, actor, correlation_id,
+                payload, occurred_at)
             SELECT seq, event_id, aggregate_type, aggregate_id, aggregate_version, event_type,
-                channel_id, order_id, actor, correlation_id, payload, occurred_at
+                channel_id, order_id, stage_from, stage_to, actor, correlation_id, payload,
+                occurred_at
             FROM stamped ORDER BY seq"#,
             [i64::try_from(BATCH).unwrap_or(i64::MAX).into()],
         ))

@@ -3,9 +3,13 @@
 //! A blocking exception or a hold stops its own order and nothing else. This room writes their
 //! rows; what they mean to the order is decided in `orders`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Duration, Utc};
 use entity::order_exception::{Severity, Status};
-use entity::{ExceptionId, HoldId, LineId, OrderId, hold, order_exception, order_line};
+use entity::{
+    ExceptionId, HoldId, LineId, OrderId, exception_rule, hold, order_exception, order_line,
+};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -16,7 +20,9 @@ use serde_json::{Value as Json, json};
 use crate::failure::{Code, Problem};
 use crate::tx::Tx;
 
-/// Something that a check found wrong.
+pub mod rules;
+
+/// Something that a check or a rule found wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// What is wrong.
@@ -29,18 +35,31 @@ pub struct Finding {
     pub message: String,
     /// The facts.
     pub details: Json,
+    /// The rule that found it; none = a check did.
+    pub rule: Option<Arc<exception_rule::Model>>,
 }
 
 impl Finding {
     /// How bad it is, whether it stops the order, whose it is, and what may be done about it.
-    pub fn policy(&self) -> Policy {
+    pub fn policy(&self) -> Policy<'_> {
         use Severity::*;
-        let policy = |severity, blocking, queue, actions| Policy {
+        let policy = |severity, blocking, queue, actions: &[&'static str]| Policy {
             severity,
             blocking,
             queue,
-            actions,
+            actions: serde_json::json!(actions),
         };
+        if let Some(rule) = &self.rule {
+            return match self.code {
+                Code::RuleFailed => policy(Medium, false, &rule.queue, &["OVERRIDE"]),
+                _ => Policy {
+                    severity: rule.severity,
+                    blocking: rule.blocking,
+                    queue: &rule.queue,
+                    actions: rule.suggested_actions.clone(),
+                },
+            };
+        }
         match self.code {
             Code::SkuUnknown => policy(High, true, "catalogue", &["EDIT", "CANCEL"]),
             Code::CreditNotGranted => policy(High, true, "credit", &["CANCEL"]),
@@ -95,6 +114,7 @@ impl Finding {
             field: format!("lines.{place}.quantity"),
             message: format!("{sku}: {requested} wanted, {available} available"),
             details: json!({ "sku": sku, "requested": requested, "available": available }),
+            rule: None,
         }
     }
 
@@ -107,15 +127,15 @@ impl Finding {
 }
 
 /// What follows from a finding.
-pub struct Policy {
+pub struct Policy<'a> {
     /// How bad it is.
     pub severity: Severity,
     /// Whether it stops the order.
     pub blocking: bool,
     /// The team whose it is.
-    pub queue: &'static str,
-    /// What may be done about it.
-    pub actions: &'static [&'static str],
+    pub queue: &'a str,
+    /// What may be done about it, as an array of names.
+    pub actions: Json,
 }
 
 /// What may be done about an exception where it stands.
@@ -154,6 +174,15 @@ impl Remedy {
         (Remedy::RetryVoid, "RETRY_VOID"),
         (Remedy::Cancel, "CANCEL"),
     ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let named = |(remedy, _): &&(Remedy, _)| *remedy == self;
+        Remedy::NAMES
+            .iter()
+            .find(named)
+            .map_or("", |(_, name)| name)
+    }
 
     /// The remedies that an array of names suggests, the best first. Names that are none of ours
     /// are somebody's own and cannot be run.
@@ -196,6 +225,8 @@ pub fn row(
         order_id,
         line_id,
         code: finding.code.as_str(),
+        rule_id: finding.rule.as_ref().map(|rule| rule.id),
+        rule_version: finding.rule.as_ref().map(|rule| rule.version),
         severity: policy.severity,
         blocking: policy.blocking,
         status: Status::Open,
@@ -203,7 +234,7 @@ pub fn row(
         owner: None,
         summary: finding.message.clone(),
         details: finding.details.clone(),
-        suggested_actions: json!(policy.actions),
+        suggested_actions: policy.actions,
         opened_at: tx.now,
         due_at: tx.now + time_to_settle(policy.severity),
         assigned_at: None,

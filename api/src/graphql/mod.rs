@@ -23,7 +23,9 @@ pub mod node;
 pub mod once;
 pub mod orders;
 pub mod pagination;
+pub mod rules;
 pub mod scalars;
+pub mod stages;
 pub mod stock;
 
 /// Everything that can be read.
@@ -32,9 +34,12 @@ pub struct Query(
     orders::OrderQuery,
     orders::OrderEditQuery,
     orders::SavedViewQuery,
+    orders::BulkQuery,
+    stages::StageQuery,
     orders::QueueQuery,
     catalogue::CatalogueQuery,
     customers::CustomerQuery,
+    rules::RuleQuery,
     stock::StockQuery,
     keys::KeyQuery,
     node::NodeQuery,
@@ -46,16 +51,22 @@ pub struct Mutation(
     orders::OrderMutation,
     orders::OrderEditMutation,
     orders::SavedViewMutation,
+    orders::BulkMutation,
     orders::QueueMutation,
     catalogue::CatalogueMutation,
     customers::CustomerMutation,
+    rules::RuleMutation,
     stock::StockMutation,
     keys::KeyMutation,
 );
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(orders::OrderSubscription);
+pub struct Subscription(
+    orders::OrderSubscription,
+    orders::BulkSubscription,
+    stages::StageSubscription,
+);
 
 /// The schema.
 pub type OmsSchema = Schema<Query, Mutation, Subscription>;

@@ -22,10 +22,11 @@ use super::keys::ApiKey;
 use super::loaders::load;
 use super::orders::views::SavedView;
 use super::orders::{
-    Backorder, Hold, Note, Order, OrderException, OrderLine, Payment, PaymentTransaction,
-    Reservation, order_of,
+    Backorder, BulkOperation, Hold, Note, Order, OrderException, OrderLine, Payment,
+    PaymentTransaction, Reservation, order_of,
 };
 use super::principal;
+use super::rules::ExceptionRule;
 use super::stock::{InboundSupply, StockMovement};
 use crate::access::Scope;
 
@@ -78,8 +79,11 @@ nodes! {
     Backorder by BackorderId with OrdersRead =>
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     Bin by BinId with CatalogueRead => Some(row.into());
+    BulkOperation by BulkOperationId with OrdersManage => BulkOperation::of(ctx, row).await?;
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());
+    ExceptionRule by ExceptionRuleId with RulesRead =>
+        sees(ctx, row.channel_id).then(|| row.into());
     Hold by HoldId with OrdersRead => order_of(ctx, row.order_id).await?.map(|_| row.into());
     InboundSupply by InboundId with StockRead =>
         sees_variant(ctx, row.variant_id).await?.then(|| row.into());

@@ -137,6 +137,7 @@ fn changed(tx: &Tx, row: &inbound_supply::Model) {
         version: 1,
         channel_id: None,
         order_id: None,
+        moved: None,
         event: Event::CatalogueChanged {
             kind: "inbound_supply".to_owned(),
             code: row.id.to_string(),

@@ -372,6 +372,7 @@ impl Shelf {
                 version: row.version,
                 channel_id: None,
                 order_id: None,
+                moved: None,
                 event: Event::StockChanged {
                     variant_id: row.variant_id,
                     warehouse_id: row.warehouse_id,

@@ -134,6 +134,7 @@ pub async fn set_safety(tx: &Tx, cmd: SetSafety) -> Result<stock::Model, Failure
         version: row.version,
         channel_id: None,
         order_id: None,
+        moved: None,
         event: Event::StockChanged {
             variant_id: row.variant_id,
             warehouse_id: row.warehouse_id,

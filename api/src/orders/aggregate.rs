@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use entity::order::{FulfillmentStatus, PaymentStatus, Stage, Status};
 use entity::{LineId, OrderId, hold, order, order_exception, order_line, payment, reservation};
 use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 
 use super::lifecycle::{self, Action};
-use crate::events::{Entry, Event};
+use crate::events::{Entry, Event, Moved};
 use crate::exceptions;
 use crate::failure::{Code, Failure, Problem};
 use crate::payments;
@@ -26,6 +27,8 @@ pub struct Aggregate {
     pub holds: Vec<hold::Model>,
     /// Its exceptions that are not settled.
     pub exceptions: Vec<order_exception::Model>,
+    /// Where it stood when it was read; none if it is new.
+    was: Option<Stage>,
     changed_lines: BTreeSet<LineId>,
     changed: bool,
     firm: bool,
@@ -41,12 +44,13 @@ pub async fn lock(
         return Ok(BTreeMap::new());
     }
     let mut query = order::Entity::find()
-        .find_also_related(payment::Entity)
+        .find_both_related(payment::Entity)
         .filter(order::Column::Id.is_in(ids.iter().copied()))
         .order_by_asc(order::Column::Id);
     if tx.locks_rows() {
-        // Who has the order's lock has its payment too.
-        QueryTrait::query(&mut query).lock_with_tables(LockType::Update, [order::Entity]);
+        // The payment, too, or who has waited for the order would see the payment as it was
+        // before the wait: after a lock is won, only locked rows are looked at again.
+        QueryTrait::query(&mut query).lock(LockType::Update);
     }
     let rows = query.all(tx.db()).await?;
     let ids: Vec<OrderId> = rows.iter().map(|(row, _)| row.id).collect();
@@ -73,9 +77,10 @@ pub async fn lock(
             let id = order.id;
             let aggregate = Aggregate {
                 lines: lines.remove(&id).unwrap_or_default(),
-                payment,
+                payment: Some(payment),
                 holds: holds.remove(&id).unwrap_or_default(),
                 exceptions: open.remove(&id).unwrap_or_default(),
+                was: Some(order.stage),
                 changed_lines: BTreeSet::new(),
                 changed: false,
                 firm: false,
@@ -95,6 +100,7 @@ impl Aggregate {
             payment: None,
             holds: Vec::new(),
             exceptions: Vec::new(),
+            was: None,
             changed_lines: BTreeSet::new(),
             changed: false,
             firm: false,
@@ -127,6 +133,7 @@ impl Aggregate {
             version: self.order.version,
             channel_id: Some(self.order.channel_id),
             order_id: Some(self.order.id),
+            moved: None,
             event,
         });
     }
@@ -189,7 +196,12 @@ impl Aggregate {
     /// there, and every unit is held. What is held for an order that only waits for stock becomes
     /// firm already: its holds must not run out while it waits for the rest. So does what a
     /// confirmed order gets again after a count.
-    pub fn confirm_if_green(&mut self, tx: &Tx, authorization_required: bool) {
+    pub fn confirm_if_green(
+        &mut self,
+        tx: &Tx,
+        authorization_required: bool,
+        dispatch_within: TimeDelta,
+    ) {
         let ready = !self.is_blocked()
             && match self.order.status {
                 Status::Received => self.is_paid_for(tx, authorization_required),
@@ -215,6 +227,7 @@ impl Aggregate {
             return;
         }
         self.order.confirmed_at = Some(tx.now);
+        self.order.dispatch_by = Some(tx.now + dispatch_within);
         self.record(tx, Event::OrderConfirmed {});
     }
 
@@ -223,8 +236,9 @@ impl Aggregate {
         self.firm
     }
 
-    /// Works the derived axes out afresh.
-    pub fn derive(&mut self) {
+    /// Works the derived axes out afresh. If the order comes to another stage by what happened, its
+    /// newest event says so.
+    pub fn derive(&mut self, tx: &Tx) {
         self.order.payment_status = payment_status(&self.order, self.payment.as_ref());
         self.order.fulfillment_status = if self.holds.is_empty() {
             FulfillmentStatus::Unfulfilled
@@ -236,6 +250,12 @@ impl Aggregate {
             self.is_blocked(),
             self.lines.iter().any(|line| line.backordered > 0),
         );
+        let to = self.order.stage;
+        if self.was != Some(to) {
+            self.order.stage_since = tx.now;
+            tx.moved(self.order.id, Moved { from: self.was, to });
+            self.was = Some(to);
+        }
     }
 
     /// Writes back what changed. Soft holds that became firm are
@@ -244,7 +264,7 @@ impl Aggregate {
         if !self.changed {
             return;
         }
-        self.derive();
+        self.derive(tx);
         let order = &self.order;
         use order::Column;
         tx.defer(
@@ -256,6 +276,8 @@ impl Aggregate {
                     Expr::value(order.fulfillment_status),
                 )
                 .col_expr(Column::Stage, Expr::value(order.stage))
+                .col_expr(Column::StageSince, Expr::value(order.stage_since))
+                .col_expr(Column::DispatchBy, Expr::value(order.dispatch_by))
                 .col_expr(
                     Column::CancelReason,
                     Expr::value(order.cancel_reason.clone()),

@@ -358,7 +358,8 @@ impl<'a> Allocation<'a> {
         for order in orders {
             let required = self.authorization_required(order);
             if let Some(aggregate) = self.orders.get_mut(&order) {
-                aggregate.confirm_if_green(tx, required);
+                let within = self.reference.dispatch_within(aggregate.order.channel_id);
+                aggregate.confirm_if_green(tx, required, within);
                 if aggregate.became_firm() {
                     self.shelf.firm_up(order);
                 }

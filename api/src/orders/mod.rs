@@ -29,6 +29,7 @@ use crate::tx::Tx;
 
 pub mod aggregate;
 pub mod allocation;
+pub mod bulk;
 pub mod lifecycle;
 pub mod queue;
 pub mod remedies;
@@ -327,13 +328,13 @@ pub async fn hold(tx: &Tx, cmd: &Hold) -> Result<Changed, Failure> {
 pub struct ReleaseHold {
     /// Which order.
     pub order_id: OrderId,
-    /// Which of its holds.
-    pub hold_id: HoldId,
+    /// Which of its holds; none = every one that stands.
+    pub hold_id: Option<HoldId>,
     /// The version that the caller decided on.
     pub expected_version: Option<i64>,
 }
 
-/// Lifts a hold. The order goes on if that was the last thing that stopped it.
+/// Lifts holds. The order goes on if that was the last thing that stopped it.
 pub async fn release_hold(
     tx: &Tx,
     reference: &Reference,
@@ -343,29 +344,67 @@ pub async fn release_hold(
     if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
         aggregate.expect_version(cmd.expected_version)?;
         aggregate.transition(Action::ReleaseHold, Code::OrderStateInvalid)?;
-        let Some(place) = aggregate
-            .holds
-            .iter()
-            .position(|hold| hold.id == cmd.hold_id)
-        else {
+        let (lifted, rest) = std::mem::take(&mut aggregate.holds)
+            .into_iter()
+            .partition::<Vec<_>, _>(|hold| cmd.hold_id.is_none_or(|id| id == hold.id));
+        aggregate.holds = rest;
+        if lifted.is_empty() {
             return Err(
                 Problem::new(Code::HoldNotActive, "the order has no such hold")
                     .at("input.holdId")
                     .into(),
             );
-        };
-        aggregate.holds.remove(place);
-        exceptions::lift_hold(tx, cmd.hold_id);
-        aggregate.record(
-            tx,
-            Event::OrderHoldReleased {
-                hold_id: cmd.hold_id.0,
-            },
-        );
+        }
+        for hold in lifted {
+            exceptions::lift_hold(tx, hold.id);
+            aggregate.record(tx, Event::OrderHoldReleased { hold_id: hold.id.0 });
+        }
     }
     allocation.hold_missing(tx, cmd.order_id);
     allocation.put_back(tx);
     Ok(Changed::only(cmd.order_id))
+}
+
+/// What [`confirm`] needs.
+pub struct Confirm {
+    /// Which order.
+    pub order_id: OrderId,
+}
+
+/// Tries an order's gates again, and releases it to staging if all are green. Whoever turns the
+/// last gate green releases the order at once, so this finds something only where a gate has
+/// changed without the order: a channel that no longer asks for the money first, a hold of stock
+/// that ran out. Refused with the gates that are closed.
+pub async fn confirm(tx: &Tx, reference: &Reference, cmd: &Confirm) -> Result<Changed, Failure> {
+    let id = cmd.order_id;
+    let mut allocation = lock_with_stock(tx, reference, id).await?;
+    let required = allocation.authorization_required(id);
+    allocation.hold_missing(tx, id);
+    if let Some(aggregate) = allocation.orders.get(&id) {
+        lifecycle::next(aggregate.order.status, Action::Confirm).map_err(|illegal| {
+            let from = aggregate::status_name(illegal.from);
+            Problem::new(Code::OrderStateInvalid, format!("the order is {from}"))
+                .with(serde_json::json!({ "status": illegal.from }))
+        })?;
+        let closed: Vec<&str> = [
+            (!aggregate.holds.is_empty(), "a hold stops it"),
+            (
+                aggregate.exceptions.iter().any(|open| open.blocking),
+                "an exception stops it",
+            ),
+            (!aggregate.is_paid_for(tx, required), "it is not paid for"),
+            (!aggregate.is_covered(), "not every unit is held for it"),
+        ]
+        .into_iter()
+        .filter_map(|(closed, gate)| closed.then_some(gate))
+        .collect();
+        if !closed.is_empty() {
+            let message = closed.join(", ");
+            return Err(Problem::new(Code::OrderStateInvalid, message).into());
+        }
+    }
+    allocation.put_back(tx);
+    Ok(Changed::only(id))
 }
 
 /// What [`resolve_exception`] needs.
@@ -649,6 +688,7 @@ pub async fn settle_payment(
                     field: "payment".to_owned(),
                     message: format!("the payment was declined: {code}"),
                     details: serde_json::json!({ "declineCode": code }),
+                    rule: None,
                 };
                 open_exception(tx, &mut aggregate, &finding);
             }
@@ -677,6 +717,7 @@ pub async fn settle_payment(
                     field: "payment".to_owned(),
                     message: "the gateway never set the rest of the amount aside".to_owned(),
                     details: serde_json::json!({ "due": effect.amount.minor }),
+                    rule: None,
                 };
                 open_exception(tx, &mut aggregate, &finding);
             }
@@ -692,7 +733,8 @@ pub async fn settle_payment(
         }
     }
     let required = reference.authorization_required(aggregate.order.channel_id);
-    aggregate.confirm_if_green(tx, required);
+    let within = reference.dispatch_within(aggregate.order.channel_id);
+    aggregate.confirm_if_green(tx, required, within);
     aggregate.save(tx);
     Ok(Changed {
         order_id: effect.order_id,
@@ -777,6 +819,7 @@ async fn square_account(tx: &Tx, aggregate: &mut Aggregate, missing: i64) -> Res
             field: "payment.method".to_owned(),
             message: "the order would exceed the customer's credit limit".to_owned(),
             details: serde_json::json!({ "due": missing, "currency": aggregate.order.currency }),
+            rule: None,
         };
         open_exception(tx, aggregate, &finding);
     }
@@ -845,6 +888,7 @@ async fn square_card(
                 field: "payment".to_owned(),
                 message: "there is no card to ask for what the order comes to".to_owned(),
                 details: serde_json::json!({ "due": missing, "currency": order.currency }),
+                rule: None,
             };
             open_exception(tx, aggregate, &finding);
         }
@@ -1122,6 +1166,7 @@ pub async fn expire_authorization(tx: &Tx, id: OrderId) -> Result<Changed, Failu
         field: "payment".to_owned(),
         message: "the authorisation ran out before the order could be released".to_owned(),
         details: serde_json::json!({}),
+        rule: None,
     };
     open_exception(tx, &mut aggregate, &finding);
     aggregate.save(tx);

@@ -307,6 +307,8 @@ fn other_order(
         fulfillment_status: FulfillmentStatus::Unfulfilled,
         return_status: ReturnStatus::None,
         stage: Stage::Validating,
+        stage_since: tx.now,
+        dispatch_by: None,
         subtotal_minor: subtotal,
         discount_minor: discount,
         shipping_minor: 0,

@@ -217,6 +217,7 @@ impl Allocation<'_> {
                 sku.unwrap_or_default()
             ),
             details: serde_json::json!({ "quantity": held.quantity }),
+            rule: None,
         };
         super::open_exception(tx, aggregate, &finding);
         let name = format!("free:{}", held.id);

@@ -226,6 +226,7 @@ fn record(tx: &Tx, view: &saved_view::Model, version: i64, event: Event) {
         version,
         channel_id: None,
         order_id: None,
+        moved: None,
         event,
     });
 }

@@ -35,6 +35,7 @@ pub(super) fn declined(tx: &Tx, aggregate: &mut Aggregate, effect: &Effect, reas
         message: format!("the gateway did not give {} back: {reason}", effect.amount),
         details: serde_json::json!({ "amount": effect.amount.minor,
             "currency": effect.amount.currency, "declineCode": reason }),
+        rule: None,
     };
     open_exception(tx, aggregate, &finding);
 }

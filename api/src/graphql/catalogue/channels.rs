@@ -2,14 +2,14 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
-use entity::channel;
+use entity::{TimeZone, UnknownTimeZone, channel};
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 
 use super::warehouses::Warehouse;
 use super::{confined, seen_channel};
 use crate::access::Scope;
 use crate::catalogue::channels;
-use crate::failure::Problem;
+use crate::failure::{Code, Problem};
 use crate::graphql::command::{payloads, run_on_reference};
 use crate::graphql::errors::fault;
 use crate::graphql::ids::{from_globals, to_global};
@@ -90,6 +90,12 @@ impl Channel {
         CurrencyCode(self.0.currency)
     }
 
+    /// Where its merchant lives, by its name in the IANA database: `Europe/Vienna`. It decides
+    /// what "late in the day" means.
+    async fn time_zone(&self) -> &str {
+        self.0.time_zone.name()
+    }
+
     /// Whether its prices contain the tax.
     async fn tax_mode(&self) -> TaxMode {
         self.0.tax_mode.into()
@@ -123,6 +129,11 @@ impl Channel {
     /// How long stock is held softly before an order is confirmed, in seconds.
     async fn reservation_ttl_secs(&self) -> i64 {
         self.0.reservation_ttl_secs
+    }
+
+    /// How long after its release an order should be dispatched, in seconds.
+    async fn dispatch_within_secs(&self) -> i64 {
+        self.0.dispatch_within_secs
     }
 
     /// Whether it takes orders at present.
@@ -205,6 +216,9 @@ pub struct ChannelCreateInput {
     pub name: String,
     /// The currency of its prices; it cannot be changed later.
     pub currency: CurrencyCode,
+    /// Where its merchant lives, by its name in the IANA database: `Europe/Vienna`.
+    #[graphql(default = "UTC")]
+    pub time_zone: String,
     /// Whether its prices contain the tax.
     #[graphql(default_with = "TaxMode::Inclusive")]
     pub tax_mode: TaxMode,
@@ -226,6 +240,10 @@ pub struct ChannelCreateInput {
     /// How long stock is held softly before an order is confirmed, in seconds: 1 to 7,776,000.
     #[graphql(default = 1800)]
     pub reservation_ttl_secs: i64,
+    /// How long after its release an order should be dispatched, in seconds: 1 to 7,776,000.
+    /// Orders that were released before keep their promise.
+    #[graphql(default = 86_400)]
+    pub dispatch_within_secs: i64,
     /// The warehouses that serve it, first asked first (NOT_FOUND).
     #[graphql(validator(max_items = 250))]
     pub warehouse_ids: Vec<ID>,
@@ -238,6 +256,7 @@ impl ChannelCreateInput {
             code: self.code,
             name: self.name,
             currency,
+            time_zone: time_zone(&self.time_zone)?,
             tax_mode: self.tax_mode.into(),
             rounding_mode: self.rounding_mode.into(),
             rounding_scope: self.rounding_scope.into(),
@@ -245,6 +264,7 @@ impl ChannelCreateInput {
             failed_check_policy: self.failed_check_policy.into(),
             requires_authorization: self.requires_authorization,
             reservation_ttl_secs: self.reservation_ttl_secs,
+            dispatch_within_secs: self.dispatch_within_secs,
             warehouses: from_globals(&self.warehouse_ids, "input.warehouseIds")?,
         })
     }
@@ -259,6 +279,8 @@ pub struct ChannelUpdateInput {
     pub expected_version: Option<i64>,
     /// Its name on screens, 1 to 300 characters.
     pub name: Option<String>,
+    /// Where its merchant lives, by its name in the IANA database: `Europe/Vienna`.
+    pub time_zone: Option<String>,
     /// Whether its prices contain the tax.
     pub tax_mode: Option<TaxMode>,
     /// How its tax and discounts are rounded.
@@ -273,6 +295,9 @@ pub struct ChannelUpdateInput {
     pub requires_authorization: Option<bool>,
     /// How long stock is held softly before an order is confirmed, in seconds: 1 to 7,776,000.
     pub reservation_ttl_secs: Option<i64>,
+    /// How long after its release an order should be dispatched, in seconds: 1 to 7,776,000.
+    /// Orders that were released before keep their promise.
+    pub dispatch_within_secs: Option<i64>,
     /// Whether it takes orders.
     pub active: Option<bool>,
     /// The warehouses that serve it, all of them, first asked first (NOT_FOUND).
@@ -294,6 +319,7 @@ impl ChannelUpdateInput {
             id,
             expected_version: self.expected_version,
             name: self.name,
+            time_zone: self.time_zone.as_deref().map(time_zone).transpose()?,
             tax_mode: self.tax_mode.map(Into::into),
             rounding_mode: self.rounding_mode.map(Into::into),
             rounding_scope: self.rounding_scope.map(Into::into),
@@ -304,6 +330,7 @@ impl ChannelUpdateInput {
             failed_check_policy: self.failed_check_policy.map(Into::into),
             requires_authorization: self.requires_authorization,
             reservation_ttl_secs: self.reservation_ttl_secs,
+            dispatch_within_secs: self.dispatch_within_secs,
             active: self.active,
             warehouses: self
                 .warehouse_ids
@@ -311,6 +338,12 @@ impl ChannelUpdateInput {
                 .transpose()?,
         })
     }
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, Problem> {
+    name.parse().map_err(|error: UnknownTimeZone| {
+        Problem::new(Code::InvalidInput, error.to_string()).at("input.timeZone")
+    })
 }
 
 payloads! {

@@ -46,7 +46,7 @@ pub fn confined<'a>(ctx: &Context<'a>) -> async_graphql::Result<Option<&'a BTree
 }
 
 /// Leaves the rows that are for every channel, and those for one that the caller sees.
-fn for_seen_channels(
+pub(super) fn for_seen_channels(
     ctx: &Context<'_>,
     column: impl ColumnTrait,
 ) -> async_graphql::Result<Condition> {
@@ -74,7 +74,7 @@ fn seen_channel(ctx: &Context<'_>, id: &ID, field: &str) -> Result<ChannelId, Pr
 }
 
 /// The same for one that may be missing.
-fn seen_channel_if_any(
+pub(super) fn seen_channel_if_any(
     ctx: &Context<'_>,
     id: Option<&ID>,
     field: &str,

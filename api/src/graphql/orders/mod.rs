@@ -18,9 +18,11 @@ use super::principal;
 use super::scalars::{CurrencyCode, Decimal, Money, money};
 use crate::access::Scope;
 use crate::capture::correct::is_about_billing;
+use crate::exceptions::rules::context::is_history;
 use crate::orders::lifecycle::Action;
 use crate::orders::remedies::{Grounds, remedies};
 
+pub mod bulk;
 pub mod edit;
 pub mod enums;
 pub mod mutations;
@@ -33,6 +35,7 @@ pub mod views;
 
 use enums::*;
 
+pub use bulk::{BulkMutation, BulkOperation, BulkQuery, BulkSubscription};
 pub use edit::{OrderEditMutation, OrderEditQuery};
 pub use mutations::OrderMutation;
 pub use queries::OrderQuery;
@@ -110,6 +113,16 @@ impl Order {
     /// Where it stands on the live board.
     async fn stage(&self) -> OrderStage {
         self.0.stage.into()
+    }
+
+    /// Since when it stands there.
+    async fn stage_since(&self) -> DateTime<Utc> {
+        self.0.stage_since
+    }
+
+    /// Until when it should be dispatched, as promised when it was released to staging; null before.
+    async fn dispatch_by(&self) -> Option<DateTime<Utc>> {
+        self.0.dispatch_by
     }
 
     /// How it is paid.
@@ -712,8 +725,10 @@ pub struct OrderException {
     owner: Option<String>,
     /// What is wrong, in a sentence.
     summary: String,
-    /// The facts: both values, what is available. Amounts in minor units.
-    details: Json<serde_json::Value>,
+    /// The rule that made it, which may be gone since; null if a check did.
+    rule_id: Option<ID>,
+    /// The rule's version when it did.
+    rule_version: Option<i64>,
     /// When it was found.
     opened_at: DateTime<Utc>,
     /// When it should be settled.
@@ -738,6 +753,27 @@ pub struct OrderException {
 
 #[ComplexObject]
 impl OrderException {
+    /// The facts. A check's: both values, what is available; amounts in minor units. A rule's:
+    /// its code, name, version and expression, and under `facts` the values that it saw, numbers
+    /// as decimal text in major units, personal data left out; empty without the scope RULES_READ.
+    async fn details(&self, ctx: &Context<'_>) -> async_graphql::Result<Json<serde_json::Value>> {
+        let caller = principal(ctx)?;
+        if self.rule_id.is_none() {
+            return Ok(Json(self.row.details.clone()));
+        }
+        if !caller.may(Scope::RulesRead) {
+            return Ok(Json(serde_json::json!({})));
+        }
+        let mut details = self.row.details.clone();
+        if caller.channels.is_some()
+            && let Some(facts) = details["facts"].as_object_mut()
+        {
+            // They count orders of other channels too.
+            facts.retain(|name, _| !is_history(name));
+        }
+        Ok(Json(details))
+    }
+
     /// The order that it is on.
     async fn order(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Order>> {
         let row = load(ctx, self.row.order_id).await?;
@@ -811,7 +847,8 @@ impl From<order_exception::Model> for OrderException {
             queue: row.queue,
             owner: row.owner,
             summary: row.summary,
-            details: Json(row.details),
+            rule_id: row.rule_id.map(to_global),
+            rule_version: row.rule_version,
             opened_at: row.opened_at,
             due_at: row.due_at,
             assigned_at: row.assigned_at,

@@ -516,7 +516,7 @@ impl OrderMutation {
             move |tx, order_id| async move {
                 let cmd = orders::ReleaseHold {
                     order_id,
-                    hold_id: from_global::<HoldId>(&input.hold_id, "input.holdId")?,
+                    hold_id: Some(from_global::<HoldId>(&input.hold_id, "input.holdId")?),
                     expected_version: input.expected_version,
                 };
                 orders::release_hold(&tx, reference, &cmd).await

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use chrono::Duration;
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
 use entity::{
-    BinId, ChannelId, Currency, Money, PriceListId, WarehouseId, bin, channel, price_list, product,
-    warehouse,
+    BinId, ChannelId, Currency, Money, PriceListId, TimeZone, WarehouseId, bin, channel,
+    price_list, product, warehouse,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
@@ -27,6 +27,9 @@ pub const WAREHOUSE: &str = "NW";
 
 /// How long soft holds live: 90 days, the most that a channel may have.
 const HOLD_SECS: i64 = 90 * 24 * 60 * 60;
+
+/// How long after its release an order should be dispatched.
+const DISPATCH_SECS: i64 = 24 * 60 * 60;
 
 /// When a delivery is expected of which nobody knows the date.
 const DELIVERY_DAYS: i64 = 14;
@@ -72,6 +75,7 @@ pub async fn site(tx: &Tx, northwind: &Northwind) -> Result<Site, Failure> {
                 code: CHANNEL.to_owned(),
                 name: "Northwind".to_owned(),
                 currency: Currency::USD,
+                time_zone: TimeZone::UTC,
                 tax_mode: TaxMode::Exclusive,
                 rounding_mode: RoundingMode::HalfUp,
                 rounding_scope: RoundingScope::PerLine,
@@ -79,6 +83,7 @@ pub async fn site(tx: &Tx, northwind: &Northwind) -> Result<Site, Failure> {
                 failed_check_policy: FailedCheckPolicy::Review,
                 requires_authorization: false,
                 reservation_ttl_secs: HOLD_SECS,
+                dispatch_within_secs: DISPATCH_SECS,
                 warehouses: vec![warehouse],
             };
             channels::create(tx, cmd).await?.id

@@ -1,0 +1,7 @@
+//! Figures that follow from the log, and the queries over them.
+//!
+//! A projection is a table that is moved forward from the log in batches, its position in the same
+//! transaction: exactly once, whatever crashes and however many nodes try. Nothing is counted
+//! where it is read.
+
+pub mod stages;
