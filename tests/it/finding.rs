@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use api::access::Principal;
 use api::graphql::orders::search::matching;
 use entity::api_key::Role;
-use entity::{Currency, order, order_line};
+use entity::{Currency, order, order_line, price};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, Iterable, QueryFilter,
@@ -48,6 +48,12 @@ const UNTAG: &str = "mutation Untag($input: OrderTagsInput!) { orderRemoveTags(i
 async fn open_orders(app: &TestApp) {
     app.open_shop().await;
     let bowl = app.stocked("BOWL", 100, true).await;
+    // It has the prices of these channels alone.
+    price::Entity::delete_many()
+        .filter(price::Column::VariantId.eq(bowl.id))
+        .exec(&app.app.db.write)
+        .await
+        .unwrap();
     for (code, currency, minor) in [
         ("jp", "JPY", 1_500),
         ("kw", "KWD", 4_375),
