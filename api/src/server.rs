@@ -1,24 +1,30 @@
 //! The running server: the schema behind the transports, the event feed and the workers beside
 //! them, and an orderly end.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App as HttpApp, HttpServer};
-use futures_util::future::BoxFuture;
+use entity::ApiKeyId;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access::Principal;
 use crate::app::App;
 use crate::graphql;
-use crate::http::{self, Endpoint, Gate, GateError, Limits, Pass, Readiness, Sockets};
+use crate::http::{self, Endpoint, FanOut, Gate, GateError, Limits, Pass, Readiness, Sockets};
 use crate::workers;
 
 /// A server that takes requests.
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// The subscriptions that it shares among its clients.
+    pub fan_out: Arc<FanOut>,
     handle: ServerHandle,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -36,18 +42,36 @@ pub enum Background {
 /// Lets callers in by their API key.
 struct Keys {
     app: Arc<App>,
+    /// The ends of the keys in use, each watched once however many clients show it.
+    ends: Arc<Mutex<HashMap<ApiKeyId, WeakShared<BoxFuture<'static, ()>>>>>,
+}
+
+impl Keys {
+    fn of(app: Arc<App>) -> Keys {
+        Keys {
+            app,
+            ends: Arc::default(),
+        }
+    }
 }
 
 impl Gate for Keys {
     fn open(&self, credentials: Option<String>) -> BoxFuture<'static, Result<Pass, GateError>> {
-        let app = self.app.clone();
+        let (app, ends) = (self.app.clone(), self.ends.clone());
         Box::pin(async move {
             let key = credentials.ok_or(GateError::Missing)?;
             match app.authenticate(&key).await {
                 Ok(Some(principal)) => {
-                    let mut pass = Pass::of(principal);
-                    pass.ends = Some(Box::pin(ended(app, key)));
-                    Ok(pass)
+                    let rights = Some(rights_of(&principal));
+                    let ends = principal.key_id.map(|id| {
+                        let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
+                        watched(&mut ends, id, || ended(app, key)).boxed()
+                    });
+                    Ok(Pass {
+                        ends,
+                        rights,
+                        ..Pass::of(principal)
+                    })
                 }
                 Ok(None) => Err(GateError::Invalid),
                 Err(error) => {
@@ -57,6 +81,35 @@ impl Gate for Keys {
             }
         })
     }
+}
+
+/// Everything about a caller that decides what it may see: whoever has the same sees the same.
+fn rights_of(principal: &Principal) -> Arc<str> {
+    let Principal {
+        actor: _,
+        role,
+        channels,
+        key_id: _,
+    } = principal;
+    format!("{role:?} {channels:?}").into()
+}
+
+/// The end of a key that somebody watches already, or one that is watched from now on.
+fn watched<F: Future<Output = ()> + Send + 'static>(
+    ends: &mut HashMap<ApiKeyId, WeakShared<BoxFuture<'static, ()>>>,
+    id: ApiKeyId,
+    watch: impl FnOnce() -> F,
+) -> Shared<BoxFuture<'static, ()>> {
+    if let Some(end) = ends.get(&id).and_then(WeakShared::upgrade) {
+        return end;
+    }
+    ends.retain(|_, end| end.upgrade().is_some());
+    let end = watch().boxed().shared();
+    // None only if it has come already, and then nobody need find it.
+    if let Some(weak) = end.downgrade() {
+        ends.insert(id, weak);
+    }
+    end
 }
 
 /// Completes when a key stops being good: it is looked at every two seconds while it is in use.
@@ -75,7 +128,7 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     let (stop, stopped) = watch::channel(false);
     let mut endpoint = Endpoint::new(
         graphql::schema(app.clone()),
-        Arc::new(Keys { app: app.clone() }),
+        Arc::new(Keys::of(app.clone())),
         tokio::runtime::Handle::current(),
     );
     endpoint.limits = Arc::new(Limits {
@@ -88,6 +141,7 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     });
     endpoint.shutdown = stopped.clone();
     endpoint.readiness = readiness(app.clone());
+    let fan_out = endpoint.fan_out.clone();
 
     let mut server = HttpServer::new(move || {
         let endpoint = endpoint.clone();
@@ -128,6 +182,7 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     }
     Ok(Running {
         address,
+        fan_out,
         handle,
         stop,
         tasks,

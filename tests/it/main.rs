@@ -14,6 +14,7 @@ mod catalogue;
 mod dependencies;
 mod edit_laws;
 mod edits;
+mod fanout;
 mod finding;
 mod imports;
 mod lifecycle;

@@ -9,6 +9,7 @@ use api::access::{self, CreateKey};
 use api::app::App;
 use api::config::DatabaseConfig;
 use api::db::Db;
+use api::http::FanOutCounts;
 use api::payments::PaymentGateway;
 use api::payments::gateway::Sandbox;
 use api::server::{self, Background, Running};
@@ -200,6 +201,14 @@ impl TestApp {
     /// The address of something that the server serves.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// What its subscriptions have cost so far.
+    pub fn fan_out(&self) -> FanOutCounts {
+        let running = self.running.as_ref();
+        running
+            .map(|running| running.fan_out.counts())
+            .unwrap_or_default()
     }
 
     /// A WebSocket as an administrator.

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use async_graphql::{Enum, Object};
+use async_graphql::{Context, Enum, Object};
 use async_stream::try_stream;
 use chrono::{DateTime, Utc};
 use entity::ChannelId;
@@ -22,13 +22,18 @@ use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::errors::{bad_input, fault};
+use super::{app, principal};
 use crate::access::Principal;
 use crate::app::App;
 use crate::events::{self, Logged};
+use crate::http::Course;
 
 /// How many events a subscriber may have missed to go on from its cursor; one that was away for
 /// longer gets a snapshot.
 const MOST_MISSED: i64 = 50_000;
+
+/// How many events of a page make a stream ask how far it is behind.
+const MANY: usize = 500;
 
 /// How many rows a snapshot shows at most; a board that wants more needs a filter.
 const MOST_SHOWN: u64 = 10_000;
@@ -122,14 +127,15 @@ pub fn scope_of(principal: &Principal, stream: &str, filter: &impl std::fmt::Deb
     hasher.finish()
 }
 
-/// One subscriber's stream.
+/// A stream of one subscriber, or of many that follow the same.
 pub struct Feed<E: EntityTrait> {
     app: Arc<App>,
     followed: Followed<E>,
     channels: Option<BTreeSet<ChannelId>>,
     scope: u64,
-    /// The rows that the subscriber has been shown and not told to remove.
-    shown: HashSet<Uuid>,
+    /// Where the stream stands, and which rows it has shown and not removed: its transport may
+    /// share it, and then others have a part in both.
+    course: Arc<Course>,
 }
 
 impl<E> Feed<E>
@@ -137,25 +143,30 @@ where
     E: EntityTrait,
     E::Model: ModelTrait<Entity = E> + Send + Sync,
 {
-    /// A stream of a caller.
-    pub fn new(app: Arc<App>, caller: &Principal, scope: u64, followed: Followed<E>) -> Feed<E> {
-        Feed {
-            app,
+    /// A stream of the caller.
+    pub fn new(
+        ctx: &Context<'_>,
+        scope: u64,
+        followed: Followed<E>,
+    ) -> async_graphql::Result<Feed<E>> {
+        Ok(Feed {
+            app: app(ctx).clone(),
             followed,
-            channels: caller.channels.clone(),
+            channels: principal(ctx)?.channels.clone(),
             scope,
-            shown: HashSet::new(),
-        }
+            course: ctx.data_opt::<Arc<Course>>().cloned().unwrap_or_default(),
+        })
     }
 
     /// Runs the stream: from a cursor if there is one, else from a snapshot if one is wanted.
     pub fn run(
-        mut self,
+        self,
         after: Option<String>,
         mut snapshot: bool,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Item<E::Model>>>> {
+        let after = self.course.after().or(after.as_deref());
         let after = after
-            .map(|text| Cursor::read(&text, self.scope))
+            .map(|text| Cursor::read(text, self.scope))
             .transpose()?;
         Ok(try_stream! {
             // First the hub, then the position, then the state. What happens from here on is in
@@ -172,7 +183,7 @@ where
                 if known {
                     sent = after.seq;
                     snapshot = false;
-                    self.shown = self.shown_at(sent).await?;
+                    self.course.shows(self.shown_at(sent).await?);
                 } else {
                     snapshot = true;
                     yield self.item(UpdateKind::Resync, epoch, sent, None, None);
@@ -180,12 +191,12 @@ where
             }
             if snapshot {
                 for row in self.rows().await? {
-                    self.shown.insert((self.followed.key)(&row));
+                    self.course.shows([(self.followed.key)(&row)]);
                     yield self.item(UpdateKind::Snapshot, epoch, sent, None, Some(row));
                 }
                 yield self.item(UpdateKind::SnapshotEnd, epoch, sent, None, None);
             } else if after.is_none() {
-                self.shown = self.ids(self.followed.matching.clone()).await?;
+                self.course.shows(self.ids(self.followed.matching.clone()).await?);
             }
             // Whatever the log has behind what was sent; then what the hub brings. The log has no
             // holes, so anything but the next position means that the log must be read again.
@@ -194,6 +205,7 @@ where
             loop {
                 while behind {
                     let page = events::page(&self.app.db.read, sent).await.map_err(fault)?;
+                    let many = page.len() >= MANY;
                     behind = !page.is_empty();
                     for row in page {
                         sent = row.seq;
@@ -202,6 +214,13 @@ where
                             quiet_until = Instant::now() + HEARTBEAT;
                         }
                     }
+                    if many && self.is_left_behind(sent).await? {
+                        self.course.left_behind();
+                        return;
+                    }
+                }
+                if self.course.is_alone() {
+                    self.course.reached(sent, &self.cursor(epoch, sent));
                 }
                 match tokio::time::timeout_at(quiet_until, live.recv()).await {
                     Err(_) => {
@@ -215,6 +234,7 @@ where
                             yield item;
                             quiet_until = Instant::now() + HEARTBEAT;
                         }
+                        behind = self.course.is_alone();
                     }
                     Ok(Ok(_)) | Ok(Err(RecvError::Lagged(_))) => behind = true,
                     Ok(Err(RecvError::Closed)) => break,
@@ -292,11 +312,13 @@ where
     /// What an event means to this subscriber: the row as it is now if it matches, its removal if
     /// it did and no longer does, nothing otherwise.
     async fn delta(
-        &mut self,
+        &self,
         epoch: Uuid,
         logged: &Logged,
     ) -> async_graphql::Result<Option<Item<E::Model>>> {
+        let seq = logged.row.seq;
         let Some(id) = (self.followed.named)(logged) else {
+            self.course.passes(seq);
             return Ok(None);
         };
         let row = E::find()
@@ -305,10 +327,9 @@ where
             .one(&self.app.db.read)
             .await
             .map_err(fault)?;
-        let seq = logged.row.seq;
         Ok(match row {
             Some(row) => {
-                self.shown.insert(id);
+                self.course.shows([id]);
                 Some(self.item(
                     UpdateKind::Upsert,
                     epoch,
@@ -317,11 +338,22 @@ where
                     Some(row),
                 ))
             }
-            None if self.shown.remove(&id) => {
+            None if self.course.hides(seq, id) => {
                 Some(self.item(UpdateKind::Remove, epoch, seq, Some((logged, id)), None))
             }
             None => None,
         })
+    }
+
+    fn cursor(&self, epoch: Uuid, seq: i64) -> String {
+        let scope = self.scope;
+        Cursor { epoch, seq, scope }.write()
+    }
+
+    /// Whether there is more behind a position than any subscriber may have missed.
+    async fn is_left_behind(&self, sent: i64) -> async_graphql::Result<bool> {
+        let position = events::position(&self.app.db.read).await.map_err(fault)?;
+        Ok(position.last_seq - sent > MOST_MISSED)
     }
 
     fn item(
@@ -333,15 +365,14 @@ where
         row: Option<E::Model>,
     ) -> Item<E::Model> {
         let logged = event.map(|(logged, _)| logged);
-        let cursor = Cursor {
-            epoch,
-            seq,
-            scope: self.scope,
-        };
+        let cursor = self.cursor(epoch, seq);
+        // Who resumes within a snapshot would miss the rest of it.
+        let whole = !matches!(kind, UpdateKind::Snapshot | UpdateKind::Resync);
+        self.course.says(seq, whole.then_some(&*cursor));
         Item {
             moment: Moment {
                 kind,
-                cursor: cursor.write(),
+                cursor,
                 seq,
                 event: logged.map(|logged| logged.row.event_type.clone()),
                 occurred_at: logged.map(|logged| logged.row.occurred_at),

@@ -1,5 +1,7 @@
 //! The door: who a caller is, answered by the app.
 
+use std::sync::Arc;
+
 use async_graphql::Data;
 use futures_util::future::BoxFuture;
 
@@ -22,6 +24,10 @@ pub struct Pass {
     /// Completes when the pass ends: the token expired or the key was revoked. A socket then
     /// closes with 4403. `None` when it never ends.
     pub ends: Option<BoxFuture<'static, ()>>,
+    /// Everything about the caller that may change an answer, as text: callers with the same rights
+    /// get the same items of a subscription, so they share one execution. `None` when nothing is
+    /// to be shared.
+    pub rights: Option<Arc<str>>,
 }
 
 impl Pass {
@@ -29,7 +35,10 @@ impl Pass {
     pub fn of<D: std::any::Any + Send + Sync>(value: D) -> Self {
         let mut data = Data::default();
         data.insert(value);
-        Pass { data, ends: None }
+        Pass {
+            data,
+            ..Pass::default()
+        }
     }
 }
 

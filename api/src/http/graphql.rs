@@ -12,7 +12,7 @@ use super::operation::{self, Operation};
 use super::refusal::{Code, Refusal};
 use super::request::{self, Parameters};
 use super::request_id::{IdempotencyKey, Trace};
-use super::{Endpoint, apq, execute, gate, response};
+use super::{Endpoint, Pass, apq, execute, gate, response};
 
 /// Answers a GraphQL request, or says why not.
 pub(super) async fn serve<E: Executor>(
@@ -31,14 +31,54 @@ pub(super) async fn serve<E: Executor>(
     }
 }
 
-/// From the cheapest question to the dearest: method, headers, credentials, body, document. A
-/// stranger learns nothing about the schema and costs no parsing.
+/// A request that may run.
+pub(super) struct Accepted {
+    /// Who asks.
+    pub pass: Pass,
+    /// What for.
+    pub operation: Operation,
+}
+
 async fn handle<E: Executor>(
     http: &HttpRequest,
     payload: Payload,
     endpoint: &Endpoint<E>,
     trace: &Trace,
 ) -> Result<Response, Refusal> {
+    let Accepted { pass, operation } = accept(http, payload, endpoint).await?;
+    let Operation {
+        mut request,
+        places,
+        kind,
+        ..
+    } = operation;
+    if kind == OperationType::Subscription {
+        return Err(Refusal::malformed(
+            "Subscriptions run over the WebSocket at /graphql/ws, or here if Accept is \
+             text/event-stream.",
+        ));
+    }
+    request.data = pass.data;
+    request = request.data(trace.id.clone());
+    let mut answer = execute::run(
+        endpoint.executor.clone(),
+        request,
+        &endpoint.runtime,
+        endpoint.patience,
+        trace.span("http"),
+    )
+    .await?;
+    response::finish(&mut answer, &places, &trace.id);
+    Ok(answer)
+}
+
+/// From the cheapest question to the dearest: method, headers, credentials, body, document. A
+/// stranger learns nothing about the schema and costs no parsing.
+pub(super) async fn accept<E: Executor>(
+    http: &HttpRequest,
+    payload: Payload,
+    endpoint: &Endpoint<E>,
+) -> Result<Accepted, Refusal> {
     let posted = match *http.method() {
         Method::POST => true,
         Method::GET => false,
@@ -57,7 +97,7 @@ async fn handle<E: Executor>(
         .headers()
         .get(AUTHORIZATION)
         .and_then(|value| gate::credentials(value.to_str().ok()?));
-    let pass = execute::admit(
+    let mut pass = execute::admit(
         &*endpoint.gate,
         credentials,
         &endpoint.runtime,
@@ -71,39 +111,13 @@ async fn handle<E: Executor>(
         Parameters::from_get(http.query_string(), &endpoint.limits)?
     };
     let operation = read(parameters, endpoint).await?;
-    match operation.kind {
-        OperationType::Query => {}
-        OperationType::Mutation if posted => {}
-        OperationType::Mutation => {
-            return Err(Refusal::method("POST", "Mutations are sent by POST."));
-        }
-        OperationType::Subscription => {
-            return Err(Refusal::malformed(
-                "Subscriptions run over the WebSocket at /graphql/ws.",
-            ));
-        }
+    if operation.kind == OperationType::Mutation && !posted {
+        return Err(Refusal::method("POST", "Mutations are sent by POST."));
     }
-
-    let Operation {
-        mut request,
-        places,
-        ..
-    } = operation;
-    request.data = pass.data;
-    request = request.data(trace.id.clone());
     if let Some(key) = key {
-        request = request.data(key);
+        pass.data.insert(key);
     }
-    let mut answer = execute::run(
-        endpoint.executor.clone(),
-        request,
-        &endpoint.runtime,
-        endpoint.patience,
-        trace.span("http"),
-    )
-    .await?;
-    response::finish(&mut answer, &places, &trace.id);
-    Ok(answer)
+    Ok(Accepted { pass, operation })
 }
 
 /// Finds the text behind the parameters and makes an operation of it.

@@ -3,12 +3,13 @@
 //! Promises: a document is weighed before the schema sees it; an operation that began runs to its
 //! end, whatever its client does; every error has a code and a request id; no answer is cached or
 //! sniffed. What this module will not do: know who a caller is (the app's [`Gate`] does), know the
-//! schema, accept batches or uploads, or stream over HTTP.
+//! schema, or accept batches or uploads.
 //!
 //! In reading order: [`request`] takes a request apart, [`limits`] weighs its document,
 //! [`operation`] joins both into something that may run, [`execute`] runs it, [`response`] writes
-//! the answer; [`graphql`] is the handler that calls them in this order and [`websocket`] does the
-//! same for a socket.
+//! the answer; [`graphql`] is the handler that calls them in this order. [`websocket`] does the same
+//! for a socket and [`sse`] for a stream of events: there [`run`] runs it, and [`fanout`] shares it
+//! among those who follow the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,13 @@ use actix_web::web;
 use async_graphql::Executor;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 mod apq;
 mod body;
+mod course;
 mod execute;
+mod fanout;
 mod gate;
 mod graphql;
 mod health;
@@ -32,7 +36,9 @@ mod refusal;
 mod request;
 mod request_id;
 mod response;
+mod run;
 mod scan;
+mod sse;
 mod websocket;
 pub mod wire;
 
@@ -40,6 +46,8 @@ pub mod wire;
 mod tests;
 
 pub use apq::PersistedQueries;
+pub use course::Course;
+pub use fanout::{FanOut, FanOutCounts};
 pub use gate::{Gate, GateError, Pass};
 pub use health::Readiness;
 pub use limits::Limits;
@@ -62,6 +70,8 @@ pub struct Endpoint<E> {
     pub persisted: PersistedQueries,
     /// How sockets are held.
     pub sockets: Arc<Sockets>,
+    /// The subscriptions that are shared.
+    pub fan_out: Arc<FanOut>,
     /// Becomes true when the server drains: sockets then close with 1012 and readiness ends.
     pub shutdown: watch::Receiver<bool>,
     /// Says whether the server can take requests.
@@ -81,6 +91,7 @@ impl<E: Executor> Endpoint<E> {
             limits: Arc::new(Limits::default()),
             persisted: PersistedQueries::default(),
             sockets: Arc::new(Sockets::default()),
+            fan_out: Arc::default(),
             shutdown: watch::channel(false).1,
             readiness: Readiness::always(),
             patience: Duration::from_secs(30),
@@ -88,7 +99,7 @@ impl<E: Executor> Endpoint<E> {
     }
 }
 
-/// Mounts `/graphql` (POST, GET and the WebSocket upgrade), `/graphql/ws`, `/livez` and `/readyz`.
+/// Mounts `/graphql` (POST, GET, both as a stream of events, and the WebSocket upgrade), `/graphql/ws`, `/livez` and `/readyz`.
 pub fn configure<E: Executor>(cfg: &mut web::ServiceConfig, endpoint: Endpoint<E>) {
     cfg.app_data(web::Data::new(endpoint))
         .route("/livez", web::get().to(health::livez))
@@ -102,7 +113,23 @@ pub fn configure<E: Executor>(cfg: &mut web::ServiceConfig, endpoint: Endpoint<E
         )
         .service(
             web::resource("/graphql")
+                .guard(sse::WantsEvents)
+                .route(web::to(sse::serve::<E>)),
+        )
+        .service(
+            web::resource("/graphql")
                 .wrap(Compress::default())
                 .route(web::to(graphql::serve::<E>)),
         );
+}
+
+/// A random part of a time, so that clients that lose their server together do not come back
+/// together.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it is no identifier, just the random number that is at hand"
+)]
+fn share_of(whole: Duration) -> Duration {
+    let [byte, ..] = Uuid::new_v4().into_bytes();
+    whole * u32::from(byte) / 256
 }

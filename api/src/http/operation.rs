@@ -1,8 +1,9 @@
 //! From the text of a document to an operation that may run: scanned, parsed, weighed, its
 //! operation chosen and its required variables present.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::panic;
+use std::sync::Arc;
 
 use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
@@ -25,7 +26,32 @@ pub(super) struct Operation {
     pub kind: OperationType,
     /// Where the document takes values.
     pub places: Places,
+    /// For a subscription: what it can be run again from.
+    pub recipe: Option<Arc<Recipe>>,
 }
+
+/// What a subscription is run from, and by what it is known as the same as another's.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    /// The document.
+    pub text: Arc<str>,
+    /// Which of its operations.
+    pub operation_name: Option<String>,
+    variables: Map<String, serde_json::Value>,
+    /// The variables as JSON, those aside that say only where to begin.
+    pub common: String,
+}
+
+impl Recipe {
+    /// The operation once more.
+    pub fn prepare(&self, limits: &Limits) -> Result<Operation, ServerError> {
+        let (name, variables) = (self.operation_name.clone(), self.variables.clone());
+        prepare(&self.text, name, variables, Map::new(), limits)
+    }
+}
+
+/// The arguments of a stream by position that say where it begins, and nothing about its items.
+const BEGINNINGS: [&str; 2] = ["after", "snapshot"];
 
 /// Reads and weighs a document and picks the operation to run.
 pub(super) fn prepare(
@@ -48,6 +74,20 @@ pub(super) fn prepare(
         )?;
     }
     require_variables(&chosen.node, &variables)?;
+    let recipe = (kind == OperationType::Subscription).then(|| {
+        let beginning = beginnings(text, &chosen.node);
+        let common: BTreeMap<_, _> = variables
+            .iter()
+            .filter(|(name, _)| !beginning.contains(&format!("${name}")))
+            .collect();
+        Arc::new(Recipe {
+            text: text.into(),
+            operation_name: operation_name.clone(),
+            variables: variables.clone(),
+            // A map of JSON is JSON.
+            common: serde_json::to_string(&common).unwrap_or_default(),
+        })
+    });
 
     let places = Places::of(&document);
     let mut request = Request::new(text);
@@ -64,7 +104,24 @@ pub(super) fn prepare(
         request,
         kind,
         places,
+        recipe,
     })
+}
+
+/// The variables that a subscription gives to [`BEGINNINGS`] and uses nowhere else: those that the
+/// text names twice, where they are declared and there.
+fn beginnings(text: &str, operation: &OperationDefinition) -> HashSet<String> {
+    let items = &operation.selection_set.node.items;
+    let fields = items.iter().filter_map(|item| match &item.node {
+        Selection::Field(field) => Some(&field.node),
+        _ => None,
+    });
+    fields
+        .flat_map(|field| &field.arguments)
+        .filter(|(name, _)| BEGINNINGS.contains(&name.node.as_str()))
+        .map(|(_, value)| value.node.to_string())
+        .filter(|value| value.starts_with('$') && text.matches(value).count() == 2)
+        .collect()
 }
 
 /// Parses a text that the parser can take without harm.
@@ -285,6 +342,23 @@ mod tests {
         );
         assert!(!error.message.contains("secret"));
         assert_eq!(error.locations.len(), 1);
+    }
+
+    #[test]
+    fn where_a_subscription_begins_does_not_tell_it_from_another() {
+        let text = "subscription($w: W, $after: String, $s: Boolean) {
+            a(where: $w, after: $after, snapshot: $s) { b @include(if: $s) } }";
+        let common = |variables| {
+            let operation = prepared(text, None, variables).expect("an operation");
+            operation.recipe.expect("a recipe").common.clone()
+        };
+        let plain = common(json!({"w": 1, "s": true}));
+        assert_eq!(plain, common(json!({"after": "x", "s": true, "w": 1})));
+        // What the selection uses as well tells them apart.
+        assert_ne!(plain, common(json!({"w": 1, "s": false})));
+        assert_ne!(plain, common(json!({"w": 2, "s": true})));
+        let query = prepared("{ a }", None, json!({})).expect("an operation");
+        assert!(query.recipe.is_none());
     }
 
     #[test]

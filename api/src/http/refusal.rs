@@ -212,6 +212,11 @@ impl Refusal {
         }
     }
 
+    /// Whether the request is well-formed, and what is wrong is its document.
+    pub fn is_of_document(&self) -> bool {
+        matches!(self.status, Status::Document | Status::Http(StatusCode::OK))
+    }
+
     /// The status for an answer in this media type.
     pub fn status(&self, media: Media) -> StatusCode {
         match (self.status, media) {

@@ -27,6 +27,18 @@ pub(super) struct Body<'a> {
     extensions: &'a BTreeMap<String, Value>,
 }
 
+impl<'a> Body<'a> {
+    /// That of an operation that was not executed.
+    pub fn of_errors(errors: &'a [ServerError]) -> Self {
+        const NONE: &BTreeMap<String, Value> = &BTreeMap::new();
+        Body {
+            errors,
+            data: None,
+            extensions: NONE,
+        }
+    }
+}
+
 impl<'a> From<&'a Response> for Body<'a> {
     fn from(response: &'a Response) -> Self {
         Body {
@@ -149,12 +161,7 @@ pub(super) fn refuse(mut refusal: Refusal, media: Media, id: &RequestId) -> Http
     for header in refusal.headers {
         builder.insert_header(header);
     }
-    let body = Body {
-        errors: &refusal.errors,
-        data: None,
-        extensions: &BTreeMap::new(),
-    };
-    write(builder, &body)
+    write(builder, &Body::of_errors(&refusal.errors))
 }
 
 fn builder(status: StatusCode, media: Media, id: &RequestId) -> HttpResponseBuilder {

@@ -119,7 +119,7 @@ impl OrderSubscription {
             key: |row: &order::Model| row.id.0,
             named: |logged| logged.order_id().map(|id| id.0),
         };
-        let feed = Feed::<order::Entity>::new(app(ctx).clone(), caller, scope, followed);
+        let feed = Feed::<order::Entity>::new(ctx, scope, followed)?;
         Ok(feed
             .run(after, snapshot)?
             .map(|item| item.map(OrderUpdate::from)))
@@ -159,7 +159,7 @@ impl OrderSubscription {
             key: |row: &order_exception::Model| row.id.0,
             named: |logged| logged.event.as_ref()?.exception(),
         };
-        let feed = Feed::<order_exception::Entity>::new(app(ctx).clone(), caller, scope, followed);
+        let feed = Feed::<order_exception::Entity>::new(ctx, scope, followed)?;
         Ok(feed
             .run(after, snapshot)?
             .map(|item| item.map(ExceptionUpdate::from)))

@@ -20,12 +20,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Endpoint, Gate, GateError, IdempotencyKey, Pass, Readiness, RequestId, configure, wire,
+    Course, Endpoint, FanOut, Gate, GateError, IdempotencyKey, Pass, Readiness, RequestId,
+    configure, wire,
 };
 
 mod hostile;
 mod over_http;
+mod over_sse;
 mod over_websocket;
+mod shared;
 
 struct Principal(String);
 
@@ -37,6 +40,10 @@ struct World {
     subscriptions: AtomicUsize,
     connections: AtomicUsize,
     revoked: Notify,
+    /// The newest position of the toy's log.
+    ticks: watch::Sender<i64>,
+    /// How often a tick was selected.
+    selected: AtomicUsize,
 }
 
 struct Query;
@@ -114,6 +121,21 @@ impl Mutation {
 
 struct Feed;
 
+struct Tick(i64, String);
+
+#[Object]
+impl Tick {
+    async fn seq(&self, ctx: &Context<'_>) -> Result<i64> {
+        ctx.data::<Arc<World>>()?
+            .selected
+            .fetch_add(1, Ordering::SeqCst);
+        Ok(self.0)
+    }
+    async fn text(&self) -> &str {
+        &self.1
+    }
+}
+
 /// Counts a subscription for as long as it lives.
 struct Alive(Arc<World>);
 
@@ -155,6 +177,51 @@ impl Feed {
             "x".repeat(10_000)
         }))
     }
+    /// A stream by position: one item for each, those divisible by three left out.
+    async fn ticks(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<String>,
+        size: Option<usize>,
+    ) -> Result<impl Stream<Item = Tick> + use<>> {
+        let world = ctx.data::<Arc<World>>()?.clone();
+        world.subscriptions.fetch_add(1, Ordering::SeqCst);
+        let alive = Alive(world.clone());
+        let course = ctx.data_opt::<Arc<Course>>().cloned().unwrap_or_default();
+        let after = course.after().map(str::to_owned).or(after);
+        let text = "x".repeat(size.unwrap_or(1));
+        Ok(async_stream::stream! {
+            let _alive = alive;
+            let mut log = world.ticks.subscribe();
+            let mut sent = match &after {
+                Some(after) => after.parse().unwrap(),
+                None => {
+                    let last = *log.borrow();
+                    course.says(last, Some(&last.to_string()));
+                    yield Tick(last, String::new());
+                    last
+                }
+            };
+            loop {
+                let last = *log.borrow_and_update();
+                while sent < last {
+                    sent += 1;
+                    if sent % 3 == 0 {
+                        course.passes(sent);
+                    } else {
+                        course.says(sent, Some(&sent.to_string()));
+                        yield Tick(sent, text.clone());
+                    }
+                }
+                if course.is_alone() {
+                    course.reached(sent, &sent.to_string());
+                }
+                if log.changed().await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
     async fn breaks(&self) -> impl Stream<Item = i32> {
         stream::iter([1, 0]).map(|n| 1 / n)
     }
@@ -174,8 +241,16 @@ impl Gate for Door {
         Box::pin(async move {
             match credentials.as_deref() {
                 None => Err(GateError::Missing),
-                Some("good") => Ok(Pass::of(Principal("good".into()))),
+                Some("good") => Ok(Pass {
+                    rights: Some("all".into()),
+                    ..Pass::of(Principal("good".into()))
+                }),
+                Some("other") => Ok(Pass {
+                    rights: Some("less".into()),
+                    ..Pass::of(Principal("other".into()))
+                }),
                 Some("brief") => Ok(Pass {
+                    rights: Some("all".into()),
                     ends: Some(Box::pin(async move { world.revoked.notified().await })),
                     ..Pass::of(Principal("brief".into()))
                 }),
@@ -195,6 +270,7 @@ impl Gate for Door {
 struct Server {
     at: SocketAddr,
     world: Arc<World>,
+    fan_out: Arc<FanOut>,
     drain: watch::Sender<bool>,
     handle: ServerHandle,
     client: reqwest::Client,
@@ -222,6 +298,7 @@ impl Server {
         let (drain, shutdown) = watch::channel(false);
         endpoint.shutdown = shutdown;
         adjust(&mut endpoint);
+        let fan_out = endpoint.fan_out.clone();
 
         let held = world.clone();
         let (tell, told) = tokio::sync::oneshot::channel();
@@ -255,6 +332,7 @@ impl Server {
         Server {
             at,
             world,
+            fan_out,
             drain,
             handle,
             client: reqwest::Client::new(),

@@ -13,7 +13,7 @@ use super::*;
 use crate::http::Sockets;
 
 /// A client that shows every message, pings aside.
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 async fn open(
     server: &Server,
@@ -34,44 +34,44 @@ const CURRENT: (&str, &str) = ("Sec-WebSocket-Protocol", "graphql-transport-ws")
 const OLDER: (&str, &str) = ("Sec-WebSocket-Protocol", "graphql-ws");
 
 impl Client {
-    async fn connect(server: &Server) -> Self {
+    pub(super) async fn connect(server: &Server) -> Self {
         open(server, "/graphql/ws", &[CURRENT]).await.unwrap()
     }
 
     /// A client that was let in.
-    async fn admitted(server: &Server) -> Self {
+    pub(super) async fn admitted(server: &Server) -> Self {
         let mut client = Self::connect(server).await;
         client.init("Bearer good").await;
         client
     }
 
-    async fn init(&mut self, authorization: &str) {
+    pub(super) async fn init(&mut self, authorization: &str) {
         let payload = json!({"authorization": authorization});
         self.say(json!({"type": "connection_init", "payload": payload}))
             .await;
         assert_eq!(self.hear().await, json!({"type": "connection_ack"}));
     }
 
-    async fn say(&mut self, message: Value) {
+    pub(super) async fn say(&mut self, message: Value) {
         self.0
             .send(Message::text(message.to_string()))
             .await
             .unwrap();
     }
 
-    async fn subscribe(&mut self, id: &str, query: &str) {
+    pub(super) async fn subscribe(&mut self, id: &str, query: &str) {
         let payload = json!({"query": query});
         self.say(json!({"type": "subscribe", "id": id, "payload": payload}))
             .await;
     }
 
-    async fn message(&mut self) -> Message {
+    pub(super) async fn message(&mut self) -> Message {
         let next = timeout(Duration::from_secs(10), self.0.next());
         next.await.expect("silence").expect("the end").unwrap()
     }
 
     /// The next message that is text.
-    async fn hear(&mut self) -> Value {
+    pub(super) async fn hear(&mut self) -> Value {
         loop {
             match self.message().await {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -83,15 +83,26 @@ impl Client {
 
     /// The code with which the server closes, whatever comes before.
     async fn close_code(&mut self) -> u16 {
+        self.last_words().await.1
+    }
+
+    /// What comes before the server closes, and its code and reason.
+    pub(super) async fn last_words(&mut self) -> (Vec<Value>, u16, String) {
+        let mut before = Vec::new();
         loop {
-            if let Message::Close(frame) = self.message().await {
-                return frame.expect("a code").code.into();
+            match self.message().await {
+                Message::Text(text) => before.push(serde_json::from_str(&text).unwrap()),
+                Message::Close(frame) => {
+                    let frame = frame.expect("a code");
+                    return (before, frame.code.into(), frame.reason.to_string());
+                }
+                _ => {}
             }
         }
     }
 }
 
-fn adjusted(adjust: impl FnOnce(&mut Sockets)) -> impl FnOnce(&mut Endpoint<Toy>) {
+pub(super) fn adjusted(adjust: impl FnOnce(&mut Sockets)) -> impl FnOnce(&mut Endpoint<Toy>) {
     move |endpoint| {
         let mut sockets = Sockets::default();
         adjust(&mut sockets);

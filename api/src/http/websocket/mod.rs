@@ -36,6 +36,9 @@ pub struct Sockets {
     pub ping_every: Duration,
     /// How long one write may take before the socket closes with 4290.
     pub write_within: Duration,
+    /// How old a result may be when it is written; the socket of a client that reads so slowly
+    /// that its results are older closes with 4290.
+    pub behind_at_most: Duration,
     /// How long a closing socket has to take its close frame before its connection is cut.
     pub close_within: Duration,
     /// Over how long the sockets close, each at a moment of its own, when the server drains.
@@ -57,6 +60,7 @@ impl Default for Sockets {
             init_within: Duration::from_secs(5),
             ping_every: Duration::from_secs(12),
             write_within: Duration::from_secs(10),
+            behind_at_most: Duration::from_secs(60),
             close_within: Duration::from_secs(2),
             drain_over: Duration::from_secs(5),
             operations: 32,

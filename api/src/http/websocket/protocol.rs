@@ -3,11 +3,11 @@
 //! They differ in names and in small things: the older one has no ping of its own but a message
 //! that keeps the line warm, and its `error` carries one error, not a list.
 
-use async_graphql::{Response, ServerError};
+use std::sync::Arc;
+
+use async_graphql::ServerError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-
-use crate::http::response::Body;
 
 /// A subprotocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,17 @@ struct Message {
     id: Option<String>,
     #[serde(default)]
     payload: Option<Value>,
+}
+
+/// An operation's id as JSON: written once, sent with every result.
+#[derive(Clone)]
+pub(super) struct Label(Arc<str>);
+
+impl Label {
+    /// The label of an id.
+    pub fn of(id: &str) -> Self {
+        Label(Value::from(id).to_string().into())
+    }
 }
 
 /// A message as it goes out.
@@ -119,16 +130,13 @@ impl Dialect {
         }
     }
 
-    /// A result of an operation.
-    pub fn next(self, id: &str, response: &Response) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Out {
-            id,
-            r#type: match self {
-                Dialect::Current => "next",
-                Dialect::Older => "data",
-            },
-            payload: Body::from(response),
-        })
+    /// A result of an operation, which is JSON already.
+    pub fn next(self, id: &Label, result: &str) -> String {
+        let kind = match self {
+            Dialect::Current => r#","type":"next","payload":"#,
+            Dialect::Older => r#","type":"data","payload":"#,
+        };
+        ["{\"id\":", &id.0, kind, result, "}"].concat()
     }
 
     /// An operation that was not executed. It ends the operation.

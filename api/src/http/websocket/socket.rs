@@ -2,11 +2,12 @@
 //!
 //! One task holds the socket and is the only one to write. Operations are tasks on the app's
 //! runtime that put finished messages into a bounded queue; when a client reads slowly the queue
-//! fills and they wait, and when it does not read at all a write runs out of time.
+//! fills and they wait, and when it does not read at all a write runs out of time. An operation
+//! that has joined a group is no task any more: the socket takes its items from the group, and runs
+//! it again if the group has left it behind.
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,30 +15,35 @@ use actix_web::rt::time::{Instant, Interval, interval_at, sleep_until, timeout};
 use actix_web::web;
 use actix_ws::{CloseCode, CloseReason, Closed, MessageStream, Session};
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Data, Executor, ServerError};
-use futures_util::StreamExt;
+use async_graphql::{Executor, ServerError};
 use futures_util::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
-use uuid::Uuid;
 
 use super::frames::{Frames, Heard};
-use super::protocol::{Ask, Dialect, authorization};
+use super::protocol::{Ask, Dialect, Label, authorization};
+use crate::http::fanout::{Found, Membership};
 use crate::http::gate::{GateError, Pass, credentials};
 use crate::http::operation::Operation;
-use crate::http::refusal::{internal_error, sentence};
+use crate::http::refusal::sentence;
 use crate::http::request::Parameters;
 use crate::http::request_id::{RequestId, Trace};
+use crate::http::run::{Caller, Queue, Run, Said, Told, queue};
 use crate::http::wire::Wire;
-use crate::http::{Endpoint, execute, graphql, response};
+use crate::http::{Endpoint, execute, graphql, response, share_of};
+
+/// How many items of a group are written before the socket listens again.
+const AT_A_TIME: usize = 64;
 
 /// Why a socket ends.
 enum End {
     /// With a close frame.
     Close(u16, &'static str),
+    /// The client reads too slowly; the cursor resumes the operation that it was too slow for.
+    TooSlow(Option<Arc<str>>),
     /// The client is gone already.
     Gone,
 }
@@ -49,13 +55,14 @@ enum Stage {
     /// The gate is asked.
     Knocking(BoxFuture<'static, Result<Pass, GateError>>),
     /// It is let in.
-    Open(Arc<Data>),
+    Open(Caller),
 }
 
 /// What a socket wakes up for.
 enum Event {
     Heard(Heard),
-    Ready(Finished),
+    Said(Said),
+    Moved,
     Judged(Result<Pass, GateError>),
     Late,
     Tick,
@@ -64,20 +71,17 @@ enum Event {
     PassEnded,
 }
 
-/// A message that an operation wants written.
-struct Finished {
-    id: String,
-    ticket: u64,
-    text: String,
-    last: bool,
-}
-
 /// An operation that the client holds.
 struct Held {
     /// Tells it from an earlier operation with the same id, of which messages may still come.
     ticket: u64,
+    label: Label,
     /// `None` for queries and mutations, which run to their end whoever waits.
     stop: Option<AbortHandle>,
+    /// Where its results come from once it is no task any more.
+    member: Option<Membership>,
+    /// Resumes it behind what was written.
+    cursor: Option<Arc<str>>,
 }
 
 impl Drop for Held {
@@ -102,8 +106,8 @@ pub(super) struct Socket<E> {
     pass_ends: Option<BoxFuture<'static, ()>>,
     held: HashMap<String, Held>,
     tickets: u64,
-    finished: mpsc::Sender<Finished>,
-    queue: mpsc::Receiver<Finished>,
+    queue: Queue,
+    said: mpsc::Receiver<Said>,
     /// By when the client must be let in.
     deadline: Instant,
     ticks: Interval,
@@ -124,7 +128,7 @@ impl<E: Executor> Socket<E> {
         trace: Trace,
     ) -> Self {
         let policy = &endpoint.sockets;
-        let (finished, queue) = mpsc::channel(policy.queue);
+        let (queue, said) = queue(policy.queue);
         let now = Instant::now();
         Socket {
             session,
@@ -137,8 +141,8 @@ impl<E: Executor> Socket<E> {
             pass_ends: None,
             held: HashMap::new(),
             tickets: 0,
-            finished,
             queue,
+            said,
             deadline: now + policy.init_within,
             ticks: interval_at(now + policy.ping_every, policy.ping_every),
             silent_ticks: 0,
@@ -163,12 +167,19 @@ impl<E: Executor> Socket<E> {
             ..
         } = self;
         drop(held);
-        let End::Close(code, reason) = end else {
-            return;
+        let (code, reason) = match end {
+            End::Close(code, reason) => (code, reason.to_owned()),
+            // At most 123 bytes fit into a close frame; a cursor has 43.
+            End::TooSlow(None) => (4290, json!({"code": "SLOW_CONSUMER"}).to_string()),
+            End::TooSlow(Some(after)) => {
+                let reason = json!({"code": "SLOW_CONSUMER", "after": &*after});
+                (4290, reason.to_string())
+            }
+            End::Gone => return,
         };
         let reason = CloseReason {
             code: CloseCode::from(code),
-            description: Some(reason.to_owned()),
+            description: Some(reason),
         };
         let farewell = async {
             if session.close(Some(reason)).await.is_ok() {
@@ -194,7 +205,8 @@ impl<E: Executor> Socket<E> {
                     self.silent_ticks = 0;
                     self.on_heard(dialect, heard).await
                 }
-                Event::Ready(finished) => self.on_finished(finished).await,
+                Event::Said(said) => self.on_said(dialect, said).await,
+                Event::Moved => self.on_moved(dialect).await,
                 Event::Judged(judged) => self.on_judged(dialect, judged).await,
                 Event::Late => Err(match self.stage {
                     Stage::Silent => End::Close(4408, "Connection initialisation timeout"),
@@ -224,7 +236,8 @@ impl<E: Executor> Socket<E> {
         let listening = !(knocking && dialect == Dialect::Older);
         tokio::select! {
             heard = self.frames.next(), if listening => Event::Heard(heard),
-            Some(finished) = self.queue.recv() => Event::Ready(finished),
+            Some(said) = self.said.recv() => Event::Said(said),
+            () = self.queue.moved.notified() => Event::Moved,
             judged = async {
                 match &mut self.stage {
                     Stage::Knocking(judgement) => judgement.await,
@@ -260,7 +273,8 @@ impl<E: Executor> Socket<E> {
             Heard::Sign => Ok(()),
             Heard::Ping(payload) => {
                 let session = &mut self.session;
-                in_time(self.endpoint.sockets.write_within, session.pong(&payload)).await
+                let pong = session.pong(&payload);
+                in_time(self.endpoint.sockets.write_within, &None, pong).await
             }
             Heard::Text(text) => match dialect.read(&text) {
                 Ok(ask) => self.on_ask(dialect, ask).await,
@@ -286,14 +300,13 @@ impl<E: Executor> Socket<E> {
             Ask::Ping(payload) => self.write(dialect.pong(payload)).await,
             Ask::Pong => Ok(()),
             Ask::Subscribe { id, payload } => {
-                let Stage::Open(data) = &self.stage else {
+                if !matches!(self.stage, Stage::Open(_)) {
                     return Err(End::Close(4401, "Unauthorized"));
-                };
-                let data = data.clone();
+                }
                 if self.held.contains_key(&id) {
                     return Err(End::Close(4409, "Subscriber for this id already exists"));
                 }
-                self.start(dialect, id, payload, data).await
+                self.start(dialect, id, payload).await
             }
             Ask::Complete { id } => {
                 self.held.remove(&id);
@@ -325,7 +338,10 @@ impl<E: Executor> Socket<E> {
     ) -> Result<(), End> {
         match judged {
             Ok(pass) => {
-                self.stage = Stage::Open(Arc::new(pass.data));
+                self.stage = Stage::Open(Caller {
+                    data: Arc::new(pass.data),
+                    rights: pass.rights,
+                });
                 self.pass_ends = pass.ends;
                 self.frames.allow(self.endpoint.sockets.message_bytes);
                 self.write(dialect.ack()).await
@@ -344,15 +360,8 @@ impl<E: Executor> Socket<E> {
     }
 
     /// Starts an operation, or says to the client why not.
-    async fn start(
-        &mut self,
-        dialect: Dialect,
-        id: String,
-        payload: Value,
-        data: Arc<Data>,
-    ) -> Result<(), End> {
-        self.tickets += 1;
-        let request_id = RequestId(format!("{}-{}", self.trace.id.0, self.tickets));
+    async fn start(&mut self, dialect: Dialect, id: String, payload: Value) -> Result<(), End> {
+        let request_id = self.next_request();
         let allowed = self.endpoint.sockets.operations;
         if self.held.len() >= allowed {
             let errors = vec![graphql::too_many(allowed)];
@@ -366,15 +375,39 @@ impl<E: Executor> Socket<E> {
             Ok(operation) => operation,
             Err(refusal) => return self.refuse(dialect, &id, refusal.errors, &request_id).await,
         };
+        let label = Label::of(&id);
+        self.launch(id, label, operation, request_id, None);
+        Ok(())
+    }
+
+    /// The request id of the next operation, which has a ticket of its own.
+    fn next_request(&mut self) -> RequestId {
+        self.tickets += 1;
+        RequestId(format!("{}-{}", self.trace.id.0, self.tickets))
+    }
+
+    /// Runs an operation, from a cursor if there is one.
+    fn launch(
+        &mut self,
+        id: String,
+        label: Label,
+        operation: Operation,
+        request_id: RequestId,
+        after: Option<Arc<str>>,
+    ) {
+        let Stage::Open(caller) = &self.stage else {
+            return;
+        };
         let subscription = operation.kind == OperationType::Subscription;
         let run = Run {
             executor: self.endpoint.executor.clone(),
-            data,
-            dialect,
-            id: id.clone(),
+            runtime: self.endpoint.runtime.clone(),
+            fan_out: self.endpoint.fan_out.clone(),
+            caller: caller.clone(),
             ticket: self.tickets,
             request_id,
-            finished: self.finished.clone(),
+            queue: self.queue.clone(),
+            after: after.clone(),
         };
         let task = run
             .finish(operation)
@@ -382,10 +415,12 @@ impl<E: Executor> Socket<E> {
         let task = self.endpoint.runtime.spawn(task);
         let held = Held {
             ticket: self.tickets,
+            label,
             stop: subscription.then(|| task.abort_handle()),
+            member: None,
+            cursor: after,
         };
         self.held.insert(id, held);
-        Ok(())
     }
 
     async fn refuse(
@@ -402,19 +437,91 @@ impl<E: Executor> Socket<E> {
         }
     }
 
-    async fn on_finished(&mut self, finished: Finished) -> Result<(), End> {
-        let current = self
-            .held
-            .get(&finished.id)
-            .is_some_and(|held| held.ticket == finished.ticket);
-        if !current {
+    async fn on_said(&mut self, dialect: Dialect, said: Said) -> Result<(), End> {
+        let holds = |(_, held): &(&String, &mut Held)| held.ticket == said.ticket;
+        let Some((id, held)) = self.held.iter_mut().find(holds) else {
             // The client has completed it meanwhile.
             return Ok(());
+        };
+        let text = match said.told {
+            Told::Item(item) => {
+                if item.made.elapsed() > self.endpoint.sockets.behind_at_most {
+                    return Err(End::TooSlow(held.cursor.take()));
+                }
+                let text = dialect.next(&held.label, &item.json);
+                let (policy, session) = (&self.endpoint.sockets, &mut self.session);
+                in_time(policy.write_within, &held.cursor, session.text(text)).await?;
+                held.cursor = item.cursor;
+                return Ok(());
+            }
+            Told::Joined(member) => {
+                held.member = Some(member);
+                // It may have something already.
+                self.queue.moved.notify_one();
+                return Ok(());
+            }
+            Told::LeftBehind => return Err(End::TooSlow(held.cursor.take())),
+            Told::Complete => dialect.complete(id),
+            Told::Failed(errors) => dialect
+                .error(id, &errors)
+                .map_err(|_| End::Close(1011, "Internal error"))?,
+        };
+        let id = id.clone();
+        self.held.remove(&id);
+        self.write(text).await
+    }
+
+    /// Takes what the groups have, and goes on alone where one has left this client behind.
+    async fn on_moved(&mut self, dialect: Dialect) -> Result<(), End> {
+        let mut alone = Vec::new();
+        let policy = &self.endpoint.sockets;
+        for (id, held) in &mut self.held {
+            let Some(member) = &mut held.member else {
+                continue;
+            };
+            for turn in 1.. {
+                match member.next() {
+                    Found::Nothing => break,
+                    Found::Alone => {
+                        alone.push(id.clone());
+                        break;
+                    }
+                    Found::Item(item) => {
+                        let text = dialect.next(&held.label, &item.json);
+                        let write = self.session.text(text);
+                        in_time(policy.write_within, &held.cursor, write).await?;
+                        held.cursor.clone_from(&item.cursor);
+                    }
+                }
+                if turn == AT_A_TIME {
+                    self.queue.moved.notify_one();
+                    break;
+                }
+            }
         }
-        if finished.last {
-            self.held.remove(&finished.id);
+        for id in alone {
+            self.go_on_alone(dialect, id).await?;
         }
-        self.write(finished.text).await
+        Ok(())
+    }
+
+    /// Runs an operation again that was a group's, from where its client stands.
+    async fn go_on_alone(&mut self, dialect: Dialect, id: String) -> Result<(), End> {
+        let Some(mut held) = self.held.remove(&id) else {
+            return Ok(());
+        };
+        let Some((recipe, after)) = held.member.take().map(Membership::leave) else {
+            return Ok(());
+        };
+        let request_id = self.next_request();
+        match recipe.prepare(&self.endpoint.limits) {
+            Ok(operation) => {
+                self.launch(id, held.label.clone(), operation, request_id, after);
+                Ok(())
+            }
+            // It was taken before.
+            Err(error) => self.refuse(dialect, &id, vec![error], &request_id).await,
+        }
     }
 
     async fn on_tick(&mut self, dialect: Dialect) -> Result<(), End> {
@@ -424,8 +531,8 @@ impl<E: Executor> Socket<E> {
         self.silent_ticks += 1;
         // The frame is answered by every client, in a browser too; the message can be seen by
         // those that watch for a server that is gone.
-        let session = &mut self.session;
-        in_time(self.endpoint.sockets.write_within, session.ping(b"")).await?;
+        let ping = self.session.ping(b"");
+        in_time(self.endpoint.sockets.write_within, &None, ping).await?;
         if matches!(self.stage, Stage::Open(_)) {
             self.write(dialect.keep_alive()).await?;
         }
@@ -433,94 +540,21 @@ impl<E: Executor> Socket<E> {
     }
 
     async fn write(&mut self, text: String) -> Result<(), End> {
-        let session = &mut self.session;
-        in_time(self.endpoint.sockets.write_within, session.text(text)).await
+        let write = self.session.text(text);
+        in_time(self.endpoint.sockets.write_within, &None, write).await
     }
 }
 
-/// A write that ends the socket when it takes too long.
+/// A write that ends the socket when it takes too long. The cursor resumes the operation whose
+/// result is written.
 async fn in_time(
     patience: Duration,
+    cursor: &Option<Arc<str>>,
     write: impl Future<Output = Result<(), Closed>>,
 ) -> Result<(), End> {
     match timeout(patience, write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(Closed)) => Err(End::Gone),
-        Err(_) => Err(End::Close(4290, "Slow consumer")),
-    }
-}
-
-/// A random part of a time, so that clients that lose their server together do not come back
-/// together.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "it is no identifier, just the random number that is at hand"
-)]
-fn share_of(whole: Duration) -> Duration {
-    let [byte, ..] = Uuid::new_v4().into_bytes();
-    whole * u32::from(byte) / 256
-}
-
-/// An operation on its way.
-struct Run<E> {
-    executor: E,
-    data: Arc<Data>,
-    dialect: Dialect,
-    id: String,
-    ticket: u64,
-    request_id: RequestId,
-    finished: mpsc::Sender<Finished>,
-}
-
-impl<E: Executor> Run<E> {
-    /// Runs the operation to its end. A query or a mutation is executed whether or not the socket
-    /// is still there to hear of it.
-    async fn finish(self, operation: Operation) {
-        let Operation {
-            request, places, ..
-        } = operation;
-        let request = request.data(self.request_id.clone());
-        let results = self
-            .executor
-            .execute_stream(request, Some(self.data.clone()));
-        let mut results = AssertUnwindSafe(results).catch_unwind();
-        while let Some(result) = results.next().await {
-            let mut result = match result {
-                Ok(result) => result,
-                Err(panic) => {
-                    tracing::error!(reason = %execute::panic_text(&*panic), "an operation panicked");
-                    return self.fail(vec![internal_error(None)]).await;
-                }
-            };
-            response::finish(&mut result, &places, &self.request_id);
-            if response::is_request_error(&result) {
-                return self.fail(result.errors).await;
-            }
-            let Ok(text) = self.dialect.next(&self.id, &result) else {
-                return self.fail(vec![internal_error(None)]).await;
-            };
-            if !self.send(text, false).await {
-                return;
-            }
-        }
-        self.send(self.dialect.complete(&self.id), true).await;
-    }
-
-    async fn fail(&self, mut errors: Vec<ServerError>) {
-        response::sign(&mut errors, &self.request_id);
-        if let Ok(text) = self.dialect.error(&self.id, &errors) {
-            self.send(text, true).await;
-        }
-    }
-
-    /// Whether the socket is still there.
-    async fn send(&self, text: String, last: bool) -> bool {
-        let finished = Finished {
-            id: self.id.clone(),
-            ticket: self.ticket,
-            text,
-            last,
-        };
-        self.finished.send(finished).await.is_ok()
+        Err(_) => Err(End::TooSlow(cursor.clone())),
     }
 }
