@@ -11,6 +11,7 @@ mod bulk;
 mod cancelled_begin;
 mod capture;
 mod catalogue;
+mod clients;
 mod dependencies;
 mod edit_laws;
 mod edits;
