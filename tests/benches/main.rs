@@ -1,9 +1,11 @@
 //! How fast orders are taken: `orderSubmit` of three lines over HTTP, every check on, beside the
-//! least SQL that the same order must cost, in one run. See docs/benchmarks.md.
+//! least SQL that the same order must cost, in one run. With the word `fanout`: how fast an event
+//! comes to a thousand subscribers, beside a bare broadcast. See docs/benchmarks.md.
 //!
 //! ```sh
 //! cargo build --release
 //! OMS_BENCH_POSTGRES=postgres://… cargo run --release -p benches
+//! cargo run --release -p benches -- fanout
 //! ```
 //!
 //! `OMS_BENCH_SECONDS` is the length of each measurement, 5 if not given. Without
@@ -24,18 +26,16 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::{self, Connection, Executor, PgConnection, Row, SqliteConnection};
 use serde_json::{Value, json};
 
+mod fanout;
+
 const CLIENTS: [usize; 3] = [1, 8, 32];
 const SKUS: usize = 40;
 
 fn main() {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(measure());
-}
-
-async fn measure() {
+    let word = std::env::args().nth(1);
+    if word.as_deref() == Some("floor") {
+        return fanout::floor::serve();
+    }
     let seconds: u64 = std::env::var("OMS_BENCH_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok())
@@ -45,6 +45,19 @@ async fn measure() {
         "{} cores, {seconds} s a figure",
         std::thread::available_parallelism().unwrap()
     );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        match word.as_deref() {
+            Some("fanout") => fanout::measure(span).await,
+            _ => measure(span).await,
+        }
+    });
+}
+
+async fn measure(span: Duration) {
     println!(
         "{:<9} {:>7} {:>9} {:>8} {:>8} {:>9} {:>9} {:>10} {:>9} {:>8} {:>7}",
         "back end",
@@ -75,7 +88,7 @@ async fn run(url: &str, span: Duration) {
     for clients in CLIENTS {
         let before = (cpu_of(server.pid()), postmaster(url).await.map(tree_cpu));
         let calls = statements(url).await;
-        let mut taken = closed_loop(clients, span, |seed| shop.buy(seed)).await;
+        let mut taken = closed_loop(clients, span, async |seed| drop(shop.buy(seed).await)).await;
         let orders = taken.len() as f64;
         let after = (cpu_of(server.pid()), postmaster(url).await.map(tree_cpu));
         let per_order = |ms: f64| ms / orders;
@@ -203,8 +216,11 @@ impl Drop for Server {
     }
 }
 
-/// The release build of `oms`.
+/// The release build of `oms`, or the one that `OMS_BENCH_PROGRAM` names.
 fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os("OMS_BENCH_PROGRAM") {
+        return program.into();
+    }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
         PathBuf::from,
@@ -268,7 +284,7 @@ impl Shop {
         answer["data"].clone()
     }
 
-    async fn buy(&self, seed: u64) {
+    async fn buy(&self, seed: u64) -> Value {
         let submit = "mutation S($input: OrderSubmitInput!) { orderSubmit(input: $input) {
             order { id number status } userErrors { code message } } }";
         let mut seed = seed;
@@ -291,6 +307,7 @@ impl Shop {
             done["orderSubmit"]["order"]["status"], "CONFIRMED",
             "{done}"
         );
+        done["orderSubmit"]["order"]["id"].clone()
     }
 }
 

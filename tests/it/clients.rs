@@ -11,7 +11,12 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 /// Says why they cannot run here, if they cannot.
 fn missing() -> Option<&'static str> {
     let mut node = Command::new("node");
-    if node.arg("--version").stdout(Stdio::null()).status().is_err() {
+    if node
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_err()
+    {
         return Some("node is not installed");
     }
     let installed = Path::new(FOLDER).join("node_modules").exists();

@@ -381,7 +381,7 @@ mod tests {
     use crate::http::limits::Limits;
     use crate::http::operation::prepare;
 
-    const ROWS: usize = 3;
+    const ROWS: usize = 2;
 
     /// What happens next in a history.
     #[derive(Clone, Copy, Debug)]
@@ -390,8 +390,10 @@ mod tests {
         Change(usize),
         /// A client begins with a snapshot.
         Arrive,
-        /// A client that is alone reads its next event, or else tries to join.
+        /// A client that is alone reads its next event, or else sees the end of the log.
         Alone(usize),
+        /// A client joins from the end that it has seen, which may be the end no more.
+        Join(usize),
         /// The group's stream reads its next event.
         Read,
         /// What it has read goes out.
@@ -410,6 +412,8 @@ mod tests {
 
     struct Client {
         reader: Reader,
+        /// Whether it has seen the end of the log since it last read.
+        at_end: bool,
         member: Option<Membership>,
         /// The rows that it has been shown and not told to remove.
         sees: BTreeSet<usize>,
@@ -507,6 +511,7 @@ mod tests {
                     let sent = self.log.len() as i64;
                     self.clients.push(Client {
                         reader: Reader { course, sent },
+                        at_end: false,
                         member: None,
                         sees,
                         told: Vec::new(),
@@ -514,6 +519,7 @@ mod tests {
                     });
                 }
                 Step::Alone(client) => self.alone(client),
+                Step::Join(client) => self.join(client),
                 Step::Read => self.read(),
                 Step::Publish => self.publish(),
                 Step::Leave(client) => {
@@ -536,6 +542,7 @@ mod tests {
                     course.shows((0..ROWS).map(id));
                     let sent = cursor.unwrap().parse().unwrap();
                     client.reader = Reader { course, sent };
+                    client.at_end = false;
                     self.look_for_leader();
                 }
             }
@@ -557,12 +564,22 @@ mod tests {
                 return;
             }
             let reader = &mut client.reader;
-            if (reader.sent as usize) < self.log.len() {
-                if let Some((seq, said)) = reader.read(&self.matches, &self.log) {
-                    client.hear(seq, &said);
-                }
+            client.at_end = (reader.sent as usize) == self.log.len();
+            if !client.at_end
+                && let Some((seq, said)) = reader.read(&self.matches, &self.log)
+            {
+                client.hear(seq, &said);
+            }
+        }
+
+        fn join(&mut self, client: usize) {
+            let Some(client) = self.clients.get_mut(client) else {
+                return;
+            };
+            if client.member.is_some() || !client.at_end {
                 return;
             }
+            let reader = &client.reader;
             let kind = Kind {
                 text: "".into(),
                 operation_name: None,
@@ -613,6 +630,7 @@ mod tests {
                 self.read();
                 for client in 0..self.clients.len() {
                     self.alone(client);
+                    self.join(client);
                     self.clients[client].take();
                 }
             }
@@ -627,19 +645,20 @@ mod tests {
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
-            4 => (0..ROWS).prop_map(Step::Change),
+            3 => (0..ROWS).prop_map(Step::Change),
             1 => Just(Step::Arrive),
             6 => (0..4_usize).prop_map(Step::Alone),
-            3 => Just(Step::Read),
+            6 => (0..4_usize).prop_map(Step::Join),
+            6 => Just(Step::Read),
             2 => Just(Step::Publish),
             1 => (0..4_usize).prop_map(Step::Leave),
             1 => (0..4_usize).prop_map(Step::Part),
         ];
-        proptest::collection::vec(step, 0..80)
+        proptest::collection::vec(step, 20..200)
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
 
         #[test]
         fn whoever_joins_whenever_ends_up_seeing_what_is_so(steps in steps()) {
@@ -652,10 +671,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_owed_a_removal_of_which_the_group_was_silent_does_not_join() {
+        use Step::{Alone, Arrive, Change, Join, Read};
+        let mut history = History::new();
+        for step in [Arrive, Alone(0), Join(0)] {
+            history.step(step);
+        }
+        // Shown to the second alone, and gone before the group has read that it came.
+        for step in [Change(0), Arrive, Alone(1), Change(0), Read, Read, Join(1)] {
+            history.step(step);
+        }
+        assert!(history.clients[1].member.is_none());
+        history.rest();
+        assert!(history.clients[1].member.is_some());
+        assert_eq!(history.clients[1].told, [2]);
+        assert!(history.clients[0].told.is_empty());
+    }
+
+    #[test]
     fn a_ring_keeps_what_is_recent_and_small() {
         let mut history = History::new();
         history.step(Step::Arrive);
         history.step(Step::Alone(0));
+        history.step(Step::Join(0));
         let (_, group) = history.leader.as_ref().unwrap();
         let publish = |seq, size: usize| {
             let cursor = None;
