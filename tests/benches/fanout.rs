@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sea_orm::prelude::chrono::{DateTime, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -188,7 +188,7 @@ where
     F: Future<Output = ()>,
 {
     let (begun, end) = (heard.items.load(Ordering::SeqCst), Instant::now() + span);
-    let sent = Cell::new(0);
+    let sent = Cell::new(0_u64);
     let lanes = (0..WINDOW).map(|_| async {
         while Instant::now() < end {
             let wanted =
@@ -398,7 +398,7 @@ pub mod floor {
     use actix_web::rt;
     use actix_web::web::{self, Bytes, Data, Payload};
     use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
-    use sea_orm::prelude::chrono::Utc;
+    use chrono::Utc;
     use serde_json::json;
     use tokio::sync::broadcast::{self, error::RecvError};
 
