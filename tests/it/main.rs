@@ -28,6 +28,7 @@ mod rules;
 mod schema;
 mod stages;
 mod statements;
+mod telemetry;
 mod updates;
 mod verify;
 mod workbench;

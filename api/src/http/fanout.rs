@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::course::{Apart, Course, Place};
 use super::operation::Recipe;
+use crate::telemetry::figures;
 
 /// How much a group keeps for members that read slowly and for those who join.
 const RING_ITEMS: usize = 256;
@@ -165,6 +166,7 @@ impl FanOut {
 
     /// A selection was executed for an item.
     pub(super) fn count_execution(&self, shared: bool) {
+        figures::executed();
         self.executed.fetch_add(1, Ordering::Relaxed);
         if shared {
             self.shared.fetch_add(1, Ordering::Relaxed);

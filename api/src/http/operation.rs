@@ -53,6 +53,15 @@ impl Recipe {
 /// The arguments of a stream by position that say where it begins, and nothing about its items.
 const BEGINNINGS: [&str; 2] = ["after", "snapshot"];
 
+/// What people call a kind of operation.
+pub(super) fn name(kind: OperationType) -> &'static str {
+    match kind {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    }
+}
+
 /// Reads and weighs a document and picks the operation to run.
 pub(super) fn prepare(
     text: &str,

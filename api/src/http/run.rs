@@ -14,16 +14,17 @@ use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, CatchUnwind};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::course::{Course, Place};
 use super::execute::panic_text;
 use super::fanout::{Entered, FanOut, Group, Item, Kind, Membership};
-use super::operation::{Operation, Places, Recipe};
+use super::operation::{self, Operation, Places, Recipe};
 use super::refusal::internal_error;
 use super::request_id::RequestId;
 use super::response::{self, Body};
+use crate::telemetry::figures::{self, Outcome};
 
 /// How many bytes a client's queue holds, whatever the number of its messages.
 const QUEUE_BYTES: u32 = 1024 * 1024;
@@ -85,6 +86,8 @@ pub(super) struct Caller {
 
 /// An operation on its way.
 pub(super) struct Run<E> {
+    /// What carries it, for the figures.
+    pub transport: &'static str,
     pub executor: E,
     pub runtime: Handle,
     pub fan_out: Arc<FanOut>,
@@ -107,9 +110,17 @@ impl<E: Executor> Run<E> {
             request,
             places,
             recipe,
-            ..
+            kind: of,
         } = operation;
-        let subscription = recipe.is_some();
+        let (subscription, began) = (recipe.is_some(), Instant::now());
+        let ended = |outcome| {
+            figures::operation_ended(
+                self.transport,
+                operation::name(of),
+                outcome,
+                began.elapsed(),
+            );
+        };
         let company = recipe.and_then(|recipe| {
             let kind = Kind {
                 text: recipe.text.clone(),
@@ -153,6 +164,9 @@ impl<E: Executor> Run<E> {
             };
             let told = match result {
                 Some(result) => {
+                    if !subscription && let Ok(result) = &result {
+                        ended(Outcome::of(&result.errors));
+                    }
                     let executed = write(result, &places, &self.request_id, course.item());
                     if subscription && executed.is_ok() {
                         self.fan_out.count_execution(false);
@@ -160,7 +174,12 @@ impl<E: Executor> Run<E> {
                     executed.map_or_else(Told::Failed, Told::Item)
                 }
                 None if course.was_left_behind() => Told::LeftBehind,
-                None => Told::Complete,
+                None => {
+                    if subscription {
+                        ended(Outcome::Ok);
+                    }
+                    Told::Complete
+                }
             };
             let (last, bytes) = match &told {
                 Told::Item(item) => (false, item.json.len()),

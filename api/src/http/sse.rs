@@ -32,6 +32,7 @@ use super::response::{self, Body};
 use super::run::{Caller, Queue, Run, Said, Told, queue};
 use super::wire::Wire;
 use super::{Endpoint, share_of};
+use crate::telemetry::figures::{self, Outcome};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -62,7 +63,12 @@ pub(super) async fn serve<E: Executor>(
 ) -> HttpResponse {
     let trace = Trace::of(http.headers());
     let (sender, mut receiver) = mpsc::channel(WRITTEN);
-    let Accepted { pass, operation } = match accept(&http, payload, &endpoint).await {
+    let began = Instant::now();
+    let accepted = accept(&http, payload, &endpoint).await;
+    if accepted.is_err() {
+        figures::operation_ended("sse", "unknown", Outcome::Refused, began.elapsed());
+    }
+    let Accepted { pass, operation } = match accepted {
         Ok(accepted) => accepted,
         // A browser's client is told nothing of an answer that is no stream, so a mistake in the
         // document is an event.
@@ -170,6 +176,7 @@ impl<E: Executor> Events<E> {
         self.tickets += 1;
         let subscription = operation.kind == OperationType::Subscription;
         let run = Run {
+            transport: "sse",
             executor: self.endpoint.executor.clone(),
             runtime: self.endpoint.runtime.clone(),
             fan_out: self.endpoint.fan_out.clone(),
@@ -190,6 +197,8 @@ impl<E: Executor> Events<E> {
         mut said: mpsc::Receiver<Said>,
         mut pass_ends: Option<BoxFuture<'static, ()>>,
     ) {
+        let _open = figures::socket_open();
+        let _runs = self.stop.is_some().then(figures::subscription_open);
         let policy = self.endpoint.sockets.clone();
         let mut shutdown = self.endpoint.shutdown.clone();
         let share = share_of(policy.drain_over);
@@ -230,7 +239,7 @@ impl<E: Executor> Events<E> {
                 let late = item.made.elapsed() > self.endpoint.sockets.behind_at_most;
                 match late {
                     true => Goes::Ended,
-                    false => self.write(next(&item)).await,
+                    false => self.deliver(&item).await,
                 }
             }
             Told::Joined(member) => {
@@ -257,7 +266,7 @@ impl<E: Executor> Events<E> {
             match member.next() {
                 Found::Nothing => break,
                 Found::Item(item) => {
-                    if self.write(next(&item)).await == Goes::Ended {
+                    if self.deliver(&item).await == Goes::Ended {
                         return Goes::Ended;
                     }
                 }
@@ -273,6 +282,14 @@ impl<E: Executor> Events<E> {
             }
         }
         Goes::On
+    }
+
+    async fn deliver(&mut self, item: &Item) -> Goes {
+        let goes = self.write(next(item)).await;
+        if goes == Goes::On && self.stop.is_some() {
+            figures::delivered();
+        }
+        goes
     }
 
     /// A write that ends the stream when it takes too long.

@@ -34,6 +34,7 @@ use crate::http::request_id::{RequestId, Trace};
 use crate::http::run::{Caller, Queue, Run, Said, Told, queue};
 use crate::http::wire::Wire;
 use crate::http::{Endpoint, execute, graphql, response, share_of};
+use crate::telemetry::figures;
 
 /// How many items of a group are written before the socket listens again.
 const AT_A_TIME: usize = 64;
@@ -82,6 +83,8 @@ struct Held {
     member: Option<Membership>,
     /// Resumes it behind what was written.
     cursor: Option<Arc<str>>,
+    /// Counts it, if it is a subscription.
+    counted: Option<figures::Open>,
 }
 
 impl Drop for Held {
@@ -154,6 +157,7 @@ impl<E: Executor> Socket<E> {
 
     /// Holds the socket until it ends.
     pub async fn run(mut self) {
+        let _open = figures::socket_open();
         let end = match self.dialect {
             Some(dialect) => self.talk(dialect).await,
             None => End::Close(4406, "Subprotocol not acceptable"),
@@ -175,8 +179,12 @@ impl<E: Executor> Socket<E> {
                 let reason = json!({"code": "SLOW_CONSUMER", "after": &*after});
                 (4290, reason.to_string())
             }
-            End::Gone => return,
+            End::Gone => {
+                figures::socket_closed(1006);
+                return;
+            }
         };
+        figures::socket_closed(code);
         let reason = CloseReason {
             code: CloseCode::from(code),
             description: Some(reason),
@@ -400,6 +408,7 @@ impl<E: Executor> Socket<E> {
         };
         let subscription = operation.kind == OperationType::Subscription;
         let run = Run {
+            transport: "websocket",
             executor: self.endpoint.executor.clone(),
             runtime: self.endpoint.runtime.clone(),
             fan_out: self.endpoint.fan_out.clone(),
@@ -419,6 +428,7 @@ impl<E: Executor> Socket<E> {
             stop: subscription.then(|| task.abort_handle()),
             member: None,
             cursor: after,
+            counted: subscription.then(figures::subscription_open),
         };
         self.held.insert(id, held);
     }
@@ -451,6 +461,9 @@ impl<E: Executor> Socket<E> {
                 let text = dialect.next(&held.label, &item.json);
                 let (policy, session) = (&self.endpoint.sockets, &mut self.session);
                 in_time(policy.write_within, &held.cursor, session.text(text)).await?;
+                if held.counted.is_some() {
+                    figures::delivered();
+                }
                 held.cursor = item.cursor;
                 return Ok(());
             }
@@ -490,6 +503,7 @@ impl<E: Executor> Socket<E> {
                         let text = dialect.next(&held.label, &item.json);
                         let write = self.session.text(text);
                         in_time(policy.write_within, &held.cursor, write).await?;
+                        figures::delivered();
                         held.cursor.clone_from(&item.cursor);
                     }
                 }
