@@ -73,7 +73,7 @@ pub async fn measure(span: Duration) {
         let event = || async move {
             let nth = turn.fetch_add(1, Ordering::Relaxed) as usize;
             let (order, times) = &orders[nth % ORDERS];
-            let tagged = times.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+            let tagged = times.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
             let name = if tagged {
                 "orderAddTags"
             } else {
@@ -317,12 +317,13 @@ impl Subscriber {
                 continue;
             };
             counter.set(counter.get() + 1);
-            if counter.get() % 8 == 0 {
+            if counter.get().is_multiple_of(8) {
                 let happened: DateTime<Utc> = rest.split('"').next().unwrap().parse().unwrap();
                 let took = (Utc::now() - happened).num_microseconds().unwrap_or(0);
                 heard.latencies.lock().unwrap().push(took as f64 / 1_000.0);
             }
-            if (heard.items.fetch_add(1, Ordering::SeqCst) + 1) % SUBSCRIBERS == 0 {
+            let items = heard.items.fetch_add(1, Ordering::SeqCst) + 1;
+            if items.is_multiple_of(SUBSCRIBERS) {
                 heard.stirred.notify_waiters();
             }
         }
