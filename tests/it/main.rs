@@ -26,6 +26,8 @@ mod rules;
 mod schema;
 mod stages;
 mod statements;
+mod stock_feeds;
+mod stock_levels;
 mod updates;
 mod verify;
 mod workbench;
