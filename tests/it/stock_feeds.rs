@@ -119,7 +119,7 @@ async fn available(app: &TestApp, of: &Stocked) -> (i64, i64) {
 }
 
 async fn drift(app: &TestApp) -> Vec<Value> {
-    let query = "{ stockDrift { nodes { kind stated had difference observedAt foundAt
+    let query = "{ stockDrift(first: 250) { nodes { kind stated had difference observedAt foundAt
         variant { sku } warehouse { code } source { code } } } }";
     let found = app.gql(query, json!({})).await;
     found["stockDrift"]["nodes"].as_array().unwrap().clone()
@@ -426,7 +426,7 @@ async fn x2_a_figure_below_what_is_held_takes_from_the_youngest_and_is_seen_live
     let waiter = app.place(wants(&other, 5)).await["id"].clone();
     app.settle().await;
     let mut socket = app.socket().await;
-    let follow = "subscription { exceptionQueue { kind exception { code orderId } } }";
+    let follow = "subscription { exceptionQueue { kind exception { code order { id } } } }";
     let id = socket.subscribe(follow, json!({})).await;
     let end = socket.next(&id).await;
     assert_eq!(end["exceptionQueue"]["kind"], "SNAPSHOT_END", "{end}");
@@ -451,8 +451,8 @@ async fn x2_a_figure_below_what_is_held_takes_from_the_youngest_and_is_seen_live
     while flagged.len() < 2 {
         let item = socket.next(&id).await["exceptionQueue"].take();
         assert_eq!(item["exception"]["code"], "INSUFFICIENT_STOCK", "{item}");
-        if !flagged.contains(&item["exception"]["orderId"]) {
-            flagged.push(item["exception"]["orderId"].clone());
+        if !flagged.contains(&item["exception"]["order"]["id"]) {
+            flagged.push(item["exception"]["order"]["id"].clone());
         }
     }
     assert!(orders[1..].iter().all(|id| flagged.contains(id)));

@@ -20,8 +20,8 @@ both_backends!(
     x1_stock_of_another_channel_is_never_spoken_of,
 );
 
-const LEVELS: &str = "subscription L($where: StockWhere, $after: String, $snapshot: Boolean) {
-    stockLevels(where: $where, after: $after, snapshot: $snapshot) {
+const LEVELS: &str = "subscription L($where: StockWhere, $after: String) {
+    stockLevels(where: $where, after: $after) {
         kind seq cursor event occurredAt variantId warehouseId
         stock { onHand reserved available withheld incoming version variant { sku }
             warehouse { code } freshness { ageSecs stale withheldPercent source { code } } } } }";
@@ -320,7 +320,7 @@ async fn x1_stock_of_another_channel_is_never_spoken_of(app: &TestApp) {
         .await
         .unwrap();
     app.settle().await;
-    let key = app.key_for(Role::Partner, &["web"], None).await.key;
+    let key = app.key_for(Role::Viewer, &["web"], None).await.key;
     let mut socket = app.socket_as(&key).await;
     let filter = json!({ "sku": { "in": ["MINE", "THEIRS"] },
         "onHand": { "range": { "gte": 1 } } });
