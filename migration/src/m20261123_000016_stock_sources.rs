@@ -68,11 +68,17 @@ CREATE TABLE stock_drift (
 CREATE INDEX stock_drift_found ON stock_drift(found_at, id);
 
 CREATE INDEX stock_drift_stock ON stock_drift(variant_id, warehouse_id);
+
+DROP INDEX stock_movement_stock;
+
+CREATE INDEX stock_movement_stock ON stock_movement(variant_id, warehouse_id, occurred_at);
 "#,
-    [
-        "stock_drift",
-        "stock_statement",
-        "stock_source_warehouse",
-        "stock_source",
-    ]
+    r#"
+DROP INDEX stock_movement_stock;
+CREATE INDEX stock_movement_stock ON stock_movement(variant_id, warehouse_id);
+DROP TABLE stock_drift;
+DROP TABLE stock_statement;
+DROP TABLE stock_source_warehouse;
+DROP TABLE stock_source;
+"#
 );
