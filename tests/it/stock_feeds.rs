@@ -23,6 +23,7 @@ both_backends!(
     x2_a_feed_that_lies_still_is_flagged_until_it_moves,
     x2_a_feed_of_one_key_has_one_effect_and_goes_on_where_it_was_cut_off,
     x2_more_units_than_before_go_to_who_waits,
+    x2_feeds_orders_and_receipts_at_once_leave_the_books_right,
 );
 
 const NODE: &str = "id code staleSince withheldPercent stillSince missing version observedAt
@@ -681,4 +682,55 @@ async fn x2_more_units_than_before_go_to_who_waits(app: &TestApp) {
     assert_eq!(app.order(&first["id"]).await["status"], "CONFIRMED");
     let second = app.order(&second["id"]).await;
     assert_eq!(second["lines"][0]["backordered"], 1, "{second:#}");
+}
+
+async fn x2_feeds_orders_and_receipts_at_once_leave_the_books_right(app: &TestApp) {
+    app.open_shop().await;
+    app.serve_from("web", &["VIE"]).await;
+    wms(app, json!({})).await;
+    let (mug, tin) = (
+        app.stocked("BUSY", 20, true).await,
+        app.stocked("BUSIER", 20, true).await,
+    );
+    for round in 0..5 {
+        app.clock.advance(TimeDelta::seconds(1));
+        // The versions of one moment come in any order; the highest stands.
+        let feeds = (0..10).map(|version| {
+            let units = (version * 7) % 23;
+            let mut rows = vec![row(&mug, units), row(&tin, 22 - units)];
+            if version % 2 == 0 {
+                rows.reverse();
+            }
+            // The last is sent by several at once.
+            let key = format!("{round}-{version}");
+            let mut input = feed(app, &key, 0, json!(rows));
+            input["version"] = json!(round * 10 + version);
+            input
+        });
+        let feeds: Vec<Value> = feeds.collect();
+        let again = std::iter::repeat_n(feeds[9].clone(), 5);
+        let sending = feeds.clone().into_iter().chain(again);
+        let sending = sending.map(|input| send(app, input));
+        let orders = (0..10).map(|n| {
+            let of = if n % 2 == 0 { &mug } else { &tin };
+            app.place(wants(of, 1 + n % 3))
+        });
+        let (sent, _, _) = tokio::join!(
+            futures_util::future::join_all(sending),
+            futures_util::future::join_all(orders),
+            api::workers::round(&app.app),
+        );
+        let fresh = |input: &&Value| input["userErrors"] == json!([]) && input["replayed"] == false;
+        assert_eq!(sent.iter().filter(fresh).count(), 10, "{sent:#?}");
+        app.settle().await;
+        let last = (9 * 7) % 23;
+        assert_eq!(app.stock_of(&mug).await.0, last);
+        assert_eq!(app.stock_of(&tin).await.0, 22 - last);
+        assert!(
+            api::integrity::verify(&app.app.db.read)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
 }

@@ -85,7 +85,9 @@ pub async fn booked_since(
 }
 
 /// Writes what was said and where it differed. The stock rows are locked.
-pub fn write(tx: &Tx, said: Vec<stock_statement::Model>, drift: Vec<stock_drift::Model>) {
+pub fn write(tx: &Tx, mut said: Vec<stock_statement::Model>, drift: Vec<stock_drift::Model>) {
+    // In the order in which those that are missing are noted, who does not lock the stock rows.
+    said.sort_by_key(|row| (row.variant_id, row.warehouse_id));
     let said = said.into_iter().map(|row| row.into_active_model());
     tx.defer_rows(said.collect(), |insert| {
         use stock_statement::Column::*;
