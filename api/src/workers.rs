@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
 use crate::reports::stages;
+use crate::telemetry::figures;
 use crate::tx::Actor;
 
 /// How long saved answers are kept.
@@ -250,7 +251,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut rounds: u64 = 0;
     let mut answers_are_old = false;
     loop {
-        for failure in round(&app).await.failures {
+        let failures = round(&app).await.failures;
+        figures::round_ended(failures.len());
+        for failure in failures {
             tracing::error!(%failure, "background work will be tried again");
         }
         // Once an hour, whatever the interval, and then some in each round until none are left.

@@ -28,6 +28,7 @@ mod stages;
 mod statements;
 mod stock_feeds;
 mod stock_levels;
+mod telemetry;
 mod updates;
 mod verify;
 mod workbench;

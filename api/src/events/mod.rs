@@ -24,7 +24,7 @@ mod log;
 mod sequencer;
 
 pub use hub::{Hub, Logged};
-pub use log::{page, position};
+pub use log::{Position, page, position};
 
 /// Everything that can happen. Consumers match on it exhaustively, so a new event is a compile
 /// error wherever somebody must decide what it means to them.
