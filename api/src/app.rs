@@ -18,11 +18,13 @@ use entity::{counter, idempotency};
 
 mod bulk;
 mod edit;
+mod feeds;
 mod import;
 mod intake;
 
 pub use bulk::Started;
 pub use edit::Rehearsed;
+pub use feeds::{Sync, Synced};
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
 

@@ -227,14 +227,18 @@ const INVARIANTS: &[Invariant] = &[
         name: "I9",
         rule: "nobody waits for units that are free in a warehouse that serves the order's channel",
         query: "SELECT o.number || ': ' || b.quantity || ' of ' || l.sku || ' wanted, '
-                || (s.on_hand - s.reserved - s.safety) || ' free'
+                || (s.on_hand - s.reserved - s.safety
+                    - (s.on_hand * COALESCE(f.withheld_percent, 0) + 99) / 100) || ' free'
             FROM backorder b
             JOIN \"order\" o ON o.id = b.order_id
             JOIN order_line l ON l.id = b.line_id
             JOIN channel_warehouse w ON w.channel_id = o.channel_id
             JOIN warehouse h ON h.id = w.warehouse_id AND h.active
             JOIN stock s ON s.variant_id = b.variant_id AND s.warehouse_id = w.warehouse_id
-            WHERE b.status = 'WAITING' AND s.on_hand - s.reserved - s.safety > 0",
+            LEFT JOIN stock_source_warehouse v ON v.warehouse_id = s.warehouse_id
+            LEFT JOIN stock_source f ON f.id = v.source_id
+            WHERE b.status = 'WAITING' AND s.on_hand - s.reserved - s.safety
+                - (s.on_hand * COALESCE(f.withheld_percent, 0) + 99) / 100 > 0",
     },
     Invariant {
         name: "I10",

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::app::{App, Round};
 use crate::exceptions;
 use crate::failure::Failure;
-use crate::inventory;
+use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
 use crate::reports::stages;
 use crate::telemetry::figures;
@@ -37,6 +37,7 @@ pub async fn round(app: &App) -> Round {
         app.reconcile_payments().await,
         expire_authorizations(app).await,
         expire_holds(app).await,
+        watch_sources(app).await,
         serve_waiters(app).await,
         cover_orders(app).await,
         wake_exceptions(app).await,
@@ -95,6 +96,22 @@ async fn expire_holds(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(carried_out(app, changed).await);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Takes sources of stock figures for what their times say: stale past their budget, and kept back
+/// the more the older they are. What this makes free is served next.
+async fn watch_sources(app: &App) -> Result<Round, Failure> {
+    let misjudged = sources::misjudged(&app.db.read, app.clock.now()).await?;
+    let mut outcomes = Vec::with_capacity(misjudged.len());
+    for source in misjudged {
+        let changed = app
+            .write(&Actor::worker("freshness"), move |tx| async move {
+                sources::watch(&tx, source).await
+            })
+            .await;
+        outcomes.push(changed.map(usize::from));
     }
     Ok(outcomes.into_iter().collect())
 }

@@ -28,6 +28,8 @@ mod rules;
 mod schema;
 mod stages;
 mod statements;
+mod stock_feeds;
+mod stock_levels;
 mod telemetry;
 mod updates;
 mod verify;

@@ -27,6 +27,8 @@ pub mod rules;
 pub mod scalars;
 pub mod stages;
 pub mod stock;
+pub mod stock_levels;
+pub mod stock_sources;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
@@ -41,6 +43,7 @@ pub struct Query(
     customers::CustomerQuery,
     rules::RuleQuery,
     stock::StockQuery,
+    stock_sources::StockSourceQuery,
     keys::KeyQuery,
     node::NodeQuery,
 );
@@ -57,6 +60,7 @@ pub struct Mutation(
     customers::CustomerMutation,
     rules::RuleMutation,
     stock::StockMutation,
+    stock_sources::StockSourceMutation,
     keys::KeyMutation,
 );
 
@@ -66,6 +70,8 @@ pub struct Subscription(
     orders::OrderSubscription,
     orders::BulkSubscription,
     stages::StageSubscription,
+    stock_levels::StockLevelSubscription,
+    stock_sources::StockSourceSubscription,
 );
 
 /// The schema.
