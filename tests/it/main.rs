@@ -8,15 +8,18 @@
 
 mod access;
 mod bulk;
+mod bus;
 mod cancelled_begin;
 mod capture;
 mod catalogue;
 mod dependencies;
 mod edit_laws;
 mod edits;
+mod events;
 mod finding;
 mod imports;
 mod lifecycle;
+mod many_nodes;
 mod migrating;
 mod nodes;
 mod postal_codes;

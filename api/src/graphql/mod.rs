@@ -14,6 +14,7 @@ pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
+pub mod events;
 pub mod feed;
 pub mod filters;
 pub mod ids;
@@ -42,6 +43,7 @@ pub struct Query(
     rules::RuleQuery,
     stock::StockQuery,
     keys::KeyQuery,
+    events::EventQuery,
     node::NodeQuery,
 );
 
@@ -66,6 +68,7 @@ pub struct Subscription(
     orders::OrderSubscription,
     orders::BulkSubscription,
     stages::StageSubscription,
+    events::EventSubscription,
 );
 
 /// The schema.
