@@ -24,6 +24,12 @@ pub enum Action {
     ReleaseHold,
     /// Its gates are tried again, and it is released to staging if all are green.
     Confirm,
+    /// Its open exceptions are given to somebody.
+    Assign,
+    /// Tags are put on it.
+    AddTags,
+    /// Tags are taken off it.
+    RemoveTags,
 }
 
 /// Where an operation stands.
@@ -54,7 +60,7 @@ pub struct Model {
     pub id: BulkOperationId,
     /// What is done.
     pub action: Action,
-    /// What the action needs besides the order: `{reason}`.
+    /// What the action needs besides the order, by its fields; null if it needs nothing.
     #[sea_orm(column_type = "JsonBinary")]
     pub input: Json,
     /// Whether it only says what it would come to.

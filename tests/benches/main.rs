@@ -107,6 +107,51 @@ async fn run(url: &str, span: Duration) {
             100.0 * rate / floor_rate,
         );
     }
+    with_rules(&shop, postgres, span).await;
+}
+
+/// Orders that four rules judge, one of which asks what the customer ordered before, beside orders
+/// without a rule, in turn, while an order that all four found waits.
+async fn with_rules(shop: &Shop, postgres: bool, span: Duration) {
+    const TURNS: u32 = 5;
+    const CLIENTS: usize = 8;
+    shop.switch_rules(false).await;
+    for (code, expression) in [
+        ("bench-large", "order.total >= 1000"),
+        ("bench-many", "lines.exists(line, line.quantity >= 100)"),
+        (
+            "bench-units",
+            "order.unitCount >= 100 && order.channel == 'web'",
+        ),
+        (
+            "bench-busy",
+            "customer.ordersLastHour >= 0 && order.lineCount == 1",
+        ),
+    ] {
+        shop.rule(code, expression).await;
+    }
+    let flagged = shop.submit(&[0], 100, 0x1234_5678).await;
+    assert_eq!(flagged["stage"], "ON_HOLD", "{flagged}");
+    assert_eq!(flagged["exceptions"].as_array().unwrap().len(), 4);
+    let (mut with, mut without) = (0, 0);
+    for _ in 0..TURNS {
+        shop.switch_rules(false).await;
+        without += closed_loop(CLIENTS, span / TURNS, |seed| shop.buy(seed))
+            .await
+            .len();
+        shop.switch_rules(true).await;
+        with += closed_loop(CLIENTS, span / TURNS, |seed| shop.buy(seed))
+            .await
+            .len();
+    }
+    let rate = |orders: usize| orders as f64 / span.as_secs_f64();
+    println!(
+        "{:<9} {CLIENTS:>7} {:>9.0} orders/s with four rules, {:.0} without one, in {TURNS} turns: {:.0}%",
+        if postgres { "postgres" } else { "sqlite" },
+        rate(with),
+        rate(without),
+        100.0 * rate(with) / rate(without),
+    );
 }
 
 /// The latencies, in milliseconds, of what many clients did one after another for a while.
@@ -269,15 +314,21 @@ impl Shop {
     }
 
     async fn buy(&self, seed: u64) {
-        let submit = "mutation S($input: OrderSubmitInput!) { orderSubmit(input: $input) {
-            order { id number status } userErrors { code message } } }";
-        let mut seed = seed;
         let first = seed as usize % SKUS;
-        let lines: Vec<Value> = [0, 13, 27]
-            .into_iter()
-            .map(|step| json!({ "sku": self.skus[(first + step) % SKUS], "quantity": 1 }))
+        let order = self
+            .submit(&[first, first + 13, first + 27], 1, next(seed))
+            .await;
+        assert_eq!(order["status"], "CONFIRMED", "{order}");
+    }
+
+    /// Submits an order of these of our variants, so many units of each.
+    async fn submit(&self, of: &[usize], quantity: u32, seed: u64) -> Value {
+        let submit = "mutation S($input: OrderSubmitInput!) { orderSubmit(input: $input) {
+            order { id number status stage exceptions { code } } userErrors { code message } } }";
+        let lines: Vec<Value> = of
+            .iter()
+            .map(|place| json!({ "sku": self.skus[place % SKUS], "quantity": quantity }))
             .collect();
-        seed = next(seed);
         let input = json!({
             "channel": "web",
             "customer": { "code": "C-1001" },
@@ -286,11 +337,45 @@ impl Shop {
             "payment": { "method": "CARD", "token": "tok_approve" },
             "idempotencyKey": format!("{seed:x}-{:x}", std::process::id()),
         });
-        let done = self.ask(submit, json!({ "input": input })).await;
+        let mut done = self.ask(submit, json!({ "input": input })).await;
+        assert_eq!(done["orderSubmit"]["userErrors"], json!([]));
+        done["orderSubmit"]["order"].take()
+    }
+
+    async fn rule(&self, code: &str, expression: &str) {
+        let create = "mutation R($input: ExceptionRuleCreateInput!) {
+            exceptionRuleCreate(input: $input) { userErrors { code message } } }";
+        let input = json!({ "code": code, "name": code, "expression": expression,
+            "severity": "HIGH", "queue": "bench" });
+        let done = self.ask(create, json!({ "input": input })).await;
         assert_eq!(
-            done["orderSubmit"]["order"]["status"], "CONFIRMED",
+            done["exceptionRuleCreate"]["userErrors"],
+            json!([]),
             "{done}"
         );
+    }
+
+    /// Enables the rules of this measurement, or disables all there are.
+    async fn switch_rules(&self, enabled: bool) {
+        let update = "mutation R($input: ExceptionRuleUpdateInput!) {
+            exceptionRuleUpdate(input: $input) { userErrors { code message } } }";
+        let all = self
+            .ask(
+                "{ exceptionRules(first: 100) { nodes { id code } } }",
+                json!({}),
+            )
+            .await;
+        for rule in all["exceptionRules"]["nodes"].as_array().unwrap() {
+            if !enabled || rule["code"].as_str().unwrap().starts_with("bench-") {
+                let input = json!({ "id": rule["id"], "enabled": enabled });
+                let done = self.ask(update, json!({ "input": input })).await;
+                assert_eq!(
+                    done["exceptionRuleUpdate"]["userErrors"],
+                    json!([]),
+                    "{done}"
+                );
+            }
+        }
     }
 }
 

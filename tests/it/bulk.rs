@@ -18,6 +18,8 @@ both_backends!(
     a_dry_run_says_what_would_become_of_each_and_changes_nothing,
     orders_are_held_and_their_holds_lifted_together,
     what_is_green_is_released_and_what_is_not_is_told_which_gate_is_closed,
+    exceptions_of_many_orders_are_given_to_a_team_together,
+    what_a_query_finds_is_tagged_together,
     a_stopped_operation_leaves_the_rest_as_it_is,
     an_operation_is_started_once_for_its_key,
     x1_a_confined_key_changes_only_the_orders_of_its_channels,
@@ -25,13 +27,16 @@ both_backends!(
     two_nodes_work_one_operation_off_without_doing_a_row_twice,
 );
 
-const FIELDS: &str = "id action dryRun reason state total pending changed refused failed skipped
+const FIELDS: &str =
+    "id action dryRun reason tags owner queue state total pending changed refused failed skipped
     finishedAt";
 
 /// Starts an operation and returns the payload.
 async fn start(app: &TestApp, key: &str, verb: &str, input: Value) -> Value {
     let kind = match verb {
         "orderBulkCancel" | "orderBulkHold" => "OrderBulkStopInput",
+        "orderBulkAssign" => "OrderBulkAssignInput",
+        "orderBulkAddTags" | "orderBulkRemoveTags" => "OrderBulkTagsInput",
         _ => "OrderBulkInput",
     };
     let query = format!(
@@ -297,6 +302,87 @@ async fn what_is_green_is_released_and_what_is_not_is_told_which_gate_is_closed(
     let third = started(app, "orderBulkConfirm", all).await;
     let said = rows(app, &third["id"]).await;
     assert_eq!(said[0]["message"], "the order is CONFIRMED");
+}
+
+async fn exceptions_of_many_orders_are_given_to_a_team_together(app: &TestApp) {
+    app.open_shop().await;
+    let declined = json!({ "payment": { "method": "CARD", "token": "tok_decline" } });
+    let flagged = [
+        app.place(basket_with(declined.clone())).await,
+        app.place(basket_with(declined)).await,
+    ];
+    let fine = app.place(basket()).await;
+    app.settle().await;
+    let ids = json!([flagged[0]["id"], flagged[1]["id"], fine["id"]]);
+    let whose = "query Whose($id: ID!) { order(by: { id: $id }) {
+        exceptions { status owner queue } } }";
+
+    let to_team = json!({ "orders": { "ids": ids }, "owner": " Ada ", "queue": "fraud" });
+    let mut dry = to_team.clone();
+    dry["dryRun"] = json!(true);
+    started(app, "orderBulkAssign", dry).await;
+    let untouched = app.gql(whose, json!({ "id": ids[0] })).await;
+    assert_eq!(untouched["order"]["exceptions"][0]["owner"], Value::Null);
+
+    let given = started(app, "orderBulkAssign", to_team).await;
+    assert_eq!(
+        (&given["action"], &given["owner"], &given["queue"]),
+        (&json!("ASSIGN"), &json!("Ada"), &json!("fraud"))
+    );
+    let said = rows(app, &given["id"]).await;
+    assert_eq!(
+        tally(&said),
+        BTreeMap::from([
+            (key("CHANGED", ""), 2),
+            (key("REFUSED", "EXCEPTION_NOT_OPEN"), 1),
+        ])
+    );
+    for id in [&ids[0], &ids[1]] {
+        let now = app.gql(whose, json!({ "id": id })).await;
+        assert_eq!(
+            now["order"]["exceptions"],
+            json!([{ "status": "ASSIGNED", "owner": "Ada", "queue": "fraud" }])
+        );
+    }
+    let to_nobody = json!({ "orders": { "ids": ids } });
+    let refused = start(app, &app.admin_key, "orderBulkAssign", to_nobody).await;
+    assert_eq!(codes(&refused), ["INVALID_INPUT"]);
+}
+
+async fn what_a_query_finds_is_tagged_together(app: &TestApp) {
+    app.open_shop().await;
+    let orders = [app.place(basket()).await, app.place(basket()).await];
+    app.settle().await;
+    let query = format!(
+        "sku:MUG-WHITE number:{}",
+        orders[0]["number"].as_str().unwrap()
+    );
+    let tags = json!(["Recall 7", "VIP", "vip"]);
+    let one = json!({ "orders": { "query": query }, "tags": tags });
+    let tagged = started(app, "orderBulkAddTags", one).await;
+    assert_eq!(tagged["changed"], 1, "{tagged:#}");
+    assert_eq!(tagged["tags"], json!(["Recall 7", "VIP"]));
+    let of = "query Tags($id: ID!) { order(by: { id: $id }) { tags version } }";
+    let now = app.gql(of, json!({ "id": orders[0]["id"] })).await;
+    assert_eq!(now["order"]["tags"], json!(["Recall 7", "VIP"]));
+    let other = app.gql(of, json!({ "id": orders[1]["id"] })).await;
+    assert_eq!(other["order"]["tags"], json!([]));
+
+    let off = json!({ "orders": { "query": "tag:vip" }, "tags": ["VIP"] });
+    let untagged = started(app, "orderBulkRemoveTags", off.clone()).await;
+    assert_eq!(untagged["changed"], 1);
+    let now = app.gql(of, json!({ "id": orders[0]["id"] })).await;
+    assert_eq!(now["order"]["tags"], json!(["Recall 7"]));
+    // Nobody has it any more.
+    let again = started(app, "orderBulkRemoveTags", off).await;
+    assert_eq!(
+        (&again["total"], &again["state"]),
+        (&json!(0), &json!("COMPLETED"))
+    );
+
+    let no_tag = json!({ "orders": { "query": "" }, "tags": ["a\nb"] });
+    let refused = start(app, &app.admin_key, "orderBulkAddTags", no_tag).await;
+    assert_eq!(codes(&refused), ["INVALID_INPUT"]);
 }
 
 async fn a_stopped_operation_leaves_the_rest_as_it_is(app: &TestApp) {

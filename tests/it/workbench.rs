@@ -8,8 +8,10 @@ use api::failure::Code;
 use api::tx::Actor;
 use chrono::Duration;
 use entity::api_key::Role;
-use entity::{ExceptionId, OrderId, address, backorder, channel, order, order_exception};
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Set};
+use entity::{ExceptionId, OrderId, address, backorder, channel, customer, order, order_exception};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Set,
+};
 use serde_json::{Value, json};
 use support::merchant::{basket_with, codes};
 use support::{TestApp, both_backends};
@@ -24,6 +26,8 @@ both_backends!(
     t1_a_price_is_made_ours_or_left_theirs,
     t1_what_is_missing_becomes_an_order_of_its_own,
     t1_a_line_that_waits_is_split_off_with_its_place,
+    t1_an_order_on_account_is_split_within_its_credit,
+    t1_of_an_order_that_was_declined_each_part_asks_for_its_own_money,
     t1_the_parts_of_a_split_add_up_in_every_currency,
     t1_an_order_that_lacks_everything_is_not_split,
     t1_the_queue_is_followed_exactly_once_while_orders_flow,
@@ -617,6 +621,82 @@ async fn t1_a_line_that_waits_is_split_off_with_its_place(app: &TestApp) {
     app.receive(&ink, 3).await;
     assert_eq!(whole(app, &other["id"]).await["stage"], "STAGED");
     assert_eq!(whole(app, &behind["id"]).await["stage"], "BACKORDERED");
+}
+
+/// Splits off what a placed order waits for; returns the order as it was, and both parts.
+async fn split_off(app: &TestApp, placed: &Value) -> [Value; 3] {
+    let before = whole(app, &placed["id"]).await;
+    let document = "mutation S($input: OrderSplitInput!) { orderSplit(input: $input) {
+        order { id } userErrors { code field message } } }";
+    let input = json!({ "id": before["id"], "expectedVersion": before["version"] });
+    let split = app.gql(document, json!({ "input": input })).await;
+    assert_eq!(split["orderSplit"]["userErrors"], json!([]), "{split:#}");
+    let first = whole(app, &placed["id"]).await;
+    let other = whole(app, &first["splitOffs"][0]["id"]).await;
+    assert_eq!(
+        amount(&first["total"]) + amount(&other["total"]),
+        amount(&before["total"])
+    );
+    [before, first, other]
+}
+
+async fn t1_an_order_on_account_is_split_within_its_credit(app: &TestApp) {
+    app.open_shop().await;
+    let ink = app.stocked("INK", 2, true).await;
+    let wants = json!({ "channel": "b2b", "customer": { "code": "B-2004" },
+        "payment": { "method": "ACCOUNT" }, "lines": [{ "sku": "INK", "quantity": 5 }] });
+    let placed = app.place(basket_with(wants)).await;
+    // The order takes all the credit that there is: neither part may need more for a moment.
+    let taken = customer::Entity::find()
+        .filter(customer::Column::Code.eq("B-2004"))
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
+    let mut row = taken.clone().into_active_model();
+    row.credit_limit_minor = Set(Some(taken.credit_used_minor));
+    row.update(&app.app.db.write).await.unwrap();
+
+    let [before, first, other] = split_off(app, &placed).await;
+    assert_eq!(before["stage"], "BACKORDERED");
+    assert_eq!(first["stage"], "STAGED", "{first:#}");
+    assert_eq!(other["stage"], "BACKORDERED", "{other:#}");
+    for order in [&first, &other] {
+        assert_eq!(order["payment"]["authorized"], order["total"], "{order:#}");
+        assert_eq!(order["exceptions"], json!([]), "{order:#}");
+    }
+    let now = customer::Entity::find_by_id(taken.id)
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(now.credit_used_minor, taken.credit_used_minor);
+    app.receive(&ink, 3).await;
+    assert_eq!(whole(app, &other["id"]).await["stage"], "STAGED");
+}
+
+async fn t1_of_an_order_that_was_declined_each_part_asks_for_its_own_money(app: &TestApp) {
+    app.open_shop().await;
+    let ink = app.stocked("INK", 2, true).await;
+    let wants = json!({ "lines": [{ "sku": "INK", "quantity": 5 }],
+        "payment": { "method": "CARD", "token": "tok_decline" } });
+    let placed = app.place(basket_with(wants)).await;
+    let [before, first, other] = split_off(app, &placed).await;
+    assert_eq!(before["exceptions"][0]["code"], "PAYMENT_DECLINED");
+    for order in [&first, &other] {
+        let codes: Vec<_> = order["exceptions"].as_array().unwrap().iter().collect();
+        assert_eq!(codes.len(), 1, "{order:#}");
+        assert_eq!(codes[0]["code"], "PAYMENT_DECLINED", "{order:#}");
+        let retry = "mutation R($id: ID!) { orderRetryPayment(input: {
+            id: $id, token: \"tok_approve\" }) { userErrors { code message } } }";
+        let paid = app.gql(retry, json!({ "id": order["id"] })).await;
+        assert_eq!(paid["orderRetryPayment"]["userErrors"], json!([]));
+        let now = whole(app, &order["id"]).await;
+        assert_eq!(now["payment"]["authorized"], order["total"], "{now:#}");
+    }
+    assert_eq!(whole(app, &first["id"]).await["stage"], "STAGED");
+    app.receive(&ink, 3).await;
+    assert_eq!(whole(app, &other["id"]).await["stage"], "STAGED");
 }
 
 async fn t1_the_parts_of_a_split_add_up_in_every_currency(app: &TestApp) {

@@ -12,8 +12,11 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Order,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::queue::{self, Receiver};
+use super::tags::{self, Tags, add_tags, remove_tags};
 use super::{Changed, Confirm, End, Hold, ReleaseHold, cancel, confirm, hold, release_hold, text};
 use crate::catalogue::Reference;
 use crate::events::{Entry, Event};
@@ -35,13 +38,88 @@ pub struct Selection {
     pub named: Option<BTreeSet<OrderId>>,
 }
 
+/// What is done to each order, and what that needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "action",
+    content = "input",
+    rename_all = "SCREAMING_SNAKE_CASE",
+    rename_all_fields = "camelCase"
+)]
+pub enum Work {
+    /// It is cancelled.
+    Cancel {
+        /// Why.
+        reason: String,
+    },
+    /// It is stopped.
+    Hold {
+        /// Why.
+        reason: String,
+    },
+    /// Every hold that stands on it is lifted.
+    ReleaseHold,
+    /// Its gates are tried again, and it is released to staging if all are green.
+    Confirm,
+    /// Its open exceptions are given to somebody.
+    Assign {
+        /// To whom.
+        to: Receiver,
+    },
+    /// Tags are put on it.
+    AddTags {
+        /// Which tags.
+        tags: Vec<String>,
+    },
+    /// Tags are taken off it.
+    RemoveTags {
+        /// Which tags.
+        tags: Vec<String>,
+    },
+}
+
+impl Work {
+    /// What an operation does.
+    pub fn of(operation: &bulk_operation::Model) -> Result<Work, Failure> {
+        let (action, input) = (operation.action, &operation.input);
+        serde_json::from_value(json!({ "action": action, "input": input }))
+            .map_err(|error| Failure::Internal(format!("a bulk operation's input: {error}")))
+    }
+
+    /// Refused where every order would be refused for the same reason.
+    fn checked(self) -> Result<Work, Failure> {
+        Ok(match self {
+            Work::Cancel { reason } => Work::Cancel {
+                reason: text("reason", &reason)?,
+            },
+            Work::Hold { reason } => Work::Hold {
+                reason: text("reason", &reason)?,
+            },
+            Work::Assign { to } => Work::Assign { to: to.checked()? },
+            Work::AddTags { tags } => Work::AddTags {
+                tags: tags::checked(&tags)?,
+            },
+            Work::RemoveTags { tags } => Work::RemoveTags {
+                tags: tags::checked(&tags)?,
+            },
+            Work::ReleaseHold | Work::Confirm => self,
+        })
+    }
+
+    /// As it is kept: the action, and the rest.
+    fn stored(&self) -> Result<(Action, serde_json::Value), Failure> {
+        let fault = |error| Failure::Internal(format!("a bulk operation's input: {error}"));
+        let mut whole = serde_json::to_value(self).map_err(fault)?;
+        let action = serde_json::from_value(whole["action"].take()).map_err(fault)?;
+        Ok((action, whole["input"].take()))
+    }
+}
+
 /// What [`start`] needs.
 #[derive(Clone, Debug)]
 pub struct Start {
     /// What is done to each order.
-    pub action: Action,
-    /// Why; cancelling and holding need it.
-    pub reason: Option<String>,
+    pub work: Work,
     /// Whether it only says what it would come to.
     pub dry_run: bool,
     /// Which orders.
@@ -52,16 +130,12 @@ pub struct Start {
 
 /// Takes the selection, oldest order first. Nothing is done to the orders yet.
 pub async fn start(tx: &Tx, cmd: &Start) -> Result<BulkOperationId, Failure> {
-    let reason = cmd
-        .reason
-        .as_deref()
-        .map(|reason| text("reason", reason))
-        .transpose()?;
+    let (action, input) = cmd.work.clone().checked()?.stored()?;
     let id: BulkOperationId = tx.id();
     let row = bulk_operation::Model {
         id,
-        action: cmd.action,
-        input: json!({ "reason": reason }),
+        action,
+        input,
         dry_run: cmd.dry_run,
         state: State::Running,
         total: 0,
@@ -90,17 +164,12 @@ pub async fn start(tx: &Tx, cmd: &Start) -> Result<BulkOperationId, Failure> {
             .filter(bulk_operation::Column::Id.eq(id))
             .into_query(),
     );
-    let (action, dry_run) = (cmd.action, cmd.dry_run);
-    emit(
-        tx,
-        id,
-        1,
-        Event::BulkStarted {
-            action,
-            orders: total,
-            dry_run,
-        },
-    );
+    let event = Event::BulkStarted {
+        action,
+        orders: total,
+        dry_run: cmd.dry_run,
+    };
+    emit(tx, id, 1, event);
     Ok(id)
 }
 
@@ -240,10 +309,8 @@ async fn act(
     order_id: OrderId,
 ) -> Result<Changed, Failure> {
     let expected_version = None;
-    let reason = operation.input["reason"].as_str().unwrap_or_default();
-    match operation.action {
-        Action::Cancel => {
-            let reason = reason.to_owned();
+    match Work::of(operation)? {
+        Work::Cancel { reason } => {
             let cmd = End {
                 order_id,
                 expected_version,
@@ -251,8 +318,7 @@ async fn act(
             };
             cancel(tx, reference, &cmd).await
         }
-        Action::Hold => {
-            let reason = reason.to_owned();
+        Work::Hold { reason } => {
             let cmd = Hold {
                 order_id,
                 expected_version,
@@ -260,7 +326,7 @@ async fn act(
             };
             hold(tx, &cmd).await
         }
-        Action::ReleaseHold => {
+        Work::ReleaseHold => {
             let cmd = ReleaseHold {
                 order_id,
                 hold_id: None,
@@ -268,7 +334,24 @@ async fn act(
             };
             release_hold(tx, reference, &cmd).await
         }
-        Action::Confirm => confirm(tx, reference, &Confirm { order_id }).await,
+        Work::Confirm => confirm(tx, reference, &Confirm { order_id }).await,
+        Work::Assign { to } => queue::assign_all(tx, order_id, &to).await,
+        Work::AddTags { tags } => {
+            let cmd = Tags {
+                order_id,
+                expected_version,
+                tags,
+            };
+            add_tags(tx, &cmd).await
+        }
+        Work::RemoveTags { tags } => {
+            let cmd = Tags {
+                order_id,
+                expected_version,
+                tags,
+            };
+            remove_tags(tx, &cmd).await
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::order_exception::Status;
-use entity::{ExceptionId, order_exception};
+use entity::{ExceptionId, OrderId, order_exception};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::aggregate::Aggregate;
@@ -68,19 +69,18 @@ fn name(field: &str, name: &str) -> Result<String, Problem> {
     Ok(name.to_owned())
 }
 
-/// Gives an exception to somebody or to nobody, and writes it down if that is news.
-fn hand_over(
+/// Gives an exception to somebody or to nobody, and writes it down. Says whether it is news.
+fn give(
     tx: &Tx,
-    mut aggregate: Aggregate,
+    aggregate: &mut Aggregate,
     place: usize,
     queue: Option<String>,
     owner: Option<String>,
-) -> Changed {
+) -> bool {
     let exception = &mut aggregate.exceptions[place];
     let queue = queue.unwrap_or_else(|| exception.queue.clone());
-    let order_id = exception.order_id;
     if exception.queue == queue && exception.owner == owner {
-        return Changed::only(order_id);
+        return false;
     }
     let before = std::mem::replace(&mut exception.owner, owner.clone());
     if before != owner {
@@ -99,8 +99,46 @@ fn hand_over(
         before,
     };
     aggregate.record(tx, event);
-    aggregate.save(tx);
-    Changed::only(order_id)
+    true
+}
+
+/// The same as all that is done to its order.
+fn hand_over(
+    tx: &Tx,
+    mut aggregate: Aggregate,
+    place: usize,
+    queue: Option<String>,
+    owner: Option<String>,
+) -> Changed {
+    let changed = Changed::only(aggregate.exceptions[place].order_id);
+    if give(tx, &mut aggregate, place, queue, owner) {
+        aggregate.save(tx);
+    }
+    changed
+}
+
+/// Who gets an exception: a person, a team, or a person of a team.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receiver {
+    /// To whom; none = to nobody of the team.
+    pub owner: Option<String>,
+    /// To which team; none = it stays with its own.
+    pub queue: Option<String>,
+}
+
+impl Receiver {
+    /// The names without blanks around them; refused if there is none, or what is none.
+    pub fn checked(&self) -> Result<Receiver, Problem> {
+        let given = |field, text: &Option<String>| {
+            text.as_deref().map(|text| name(field, text)).transpose()
+        };
+        let (owner, queue) = (given("owner", &self.owner)?, given("queue", &self.queue)?);
+        if owner.is_none() && queue.is_none() {
+            let message = "name an owner, a queue, or both";
+            return Err(Problem::new(Code::InvalidInput, message).at("input.owner"));
+        }
+        Ok(Receiver { owner, queue })
+    }
 }
 
 /// What [`assign`] needs.
@@ -108,29 +146,33 @@ fn hand_over(
 pub struct Assign {
     /// Which exception.
     pub exception: Named,
-    /// To whom; none = to nobody of the team.
-    pub owner: Option<String>,
-    /// To which team; none = it stays with its own.
-    pub queue: Option<String>,
+    /// To whom.
+    pub to: Receiver,
 }
 
 /// Gives an exception to a person, to a team, or to a person of a team, whoever had it before.
 pub async fn assign(tx: &Tx, cmd: &Assign) -> Result<Changed, Failure> {
-    let given = |field, text: &Option<String>| {
-        text.as_deref()
-            .map(|text| name(field, text))
-            .transpose()
-            .map_err(Failure::from)
-    };
-    let (owner, queue) = (given("owner", &cmd.owner)?, given("queue", &cmd.queue)?);
-    if owner.is_none() && queue.is_none() {
-        let message = "name an owner, a queue, or both";
-        return Err(Problem::new(Code::InvalidInput, message)
-            .at("input.owner")
-            .into());
-    }
+    let Receiver { owner, queue } = cmd.to.checked()?;
     let (aggregate, place) = lock_open(tx, cmd.exception).await?;
     Ok(hand_over(tx, aggregate, place, queue, owner))
+}
+
+/// The same with all open exceptions of an order. Refused with EXCEPTION_NOT_OPEN if it has none.
+pub async fn assign_all(tx: &Tx, order: OrderId, to: &Receiver) -> Result<Changed, Failure> {
+    let Receiver { owner, queue } = to.checked()?;
+    let mut aggregate = lock_one(tx, order).await?;
+    let open = aggregate.exceptions.len();
+    if open == 0 {
+        let message = "the order has no open exception";
+        return Err(Problem::new(Code::ExceptionNotOpen, message).into());
+    }
+    let given = (0..open)
+        .filter(|place| give(tx, &mut aggregate, *place, queue.clone(), owner.clone()))
+        .count();
+    if given > 0 {
+        aggregate.save(tx);
+    }
+    Ok(Changed::only(order))
 }
 
 /// What [`take`] needs.

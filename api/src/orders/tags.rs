@@ -59,6 +59,11 @@ fn named(tags: &[String]) -> Result<BTreeMap<String, String>, Problem> {
     Ok(named)
 }
 
+/// Tags as they would be kept, each once; refused where one is none.
+pub fn checked(tags: &[String]) -> Result<Vec<String>, Problem> {
+    named(tags).map(|named| named.into_values().collect())
+}
+
 /// The tags on a locked order, by their keys.
 async fn there(tx: &Tx, order: OrderId) -> Result<BTreeMap<String, String>, Failure> {
     let rows = order_tag::Entity::find()

@@ -7,26 +7,26 @@ use std::time::Duration;
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, Subscription};
 use async_stream::try_stream;
 use chrono::{DateTime, Utc};
-use entity::bulk_operation::Action;
 use entity::{BulkOperationId, ChannelId, OrderId, bulk_operation, bulk_row, order};
 use futures_util::Stream;
 use sea_orm::{ColumnTrait, EntityTrait, Order as Direction, QueryFilter};
 use serde::Serialize;
 
 use super::queries::{OrderWhere, visible};
+use super::search::matching;
 use super::{Order, order_of};
 use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::failure::{Code, Failure, Problem};
 use crate::graphql::command::payloads;
 use crate::graphql::errors::{bad_input, fault, outcome};
-use crate::graphql::filters::condition;
 use crate::graphql::ids::{from_global, from_globals, to_global};
 use crate::graphql::loaders::load;
 use crate::graphql::once::{mark_replayed, once};
 use crate::graphql::pagination::{Rows, Sort, cost, page};
 use crate::graphql::{Allowed, actor, app, principal};
-use crate::orders::bulk::{self, Selection, Start};
+use crate::orders::bulk::{self, Selection, Start, Work};
+use crate::orders::queue::Receiver;
 
 /// How many orders can be named one by one.
 const MOST_NAMED: usize = 1_000;
@@ -49,6 +49,12 @@ pub enum BulkAction {
     ReleaseHold,
     /// Its gates are tried again, and it is released to staging if all are green.
     Confirm,
+    /// Its open exceptions are given to somebody.
+    Assign,
+    /// Tags are put on it.
+    AddTags,
+    /// Tags are taken off it.
+    RemoveTags,
 }
 
 /// Where an operation stands.
@@ -87,6 +93,9 @@ pub enum OrderSelection {
     Ids(Vec<ID>),
     /// All that match and that you may see, at most 10,000.
     Where(Box<OrderWhere>),
+    /// All that a query finds, written as for `orders(query:)`, at most 10,000. One without a word
+    /// finds everything that you may see.
+    Query(String),
 }
 
 /// An action on many orders that has its reason.
@@ -109,6 +118,38 @@ pub struct OrderBulkStopInput {
 pub struct OrderBulkInput {
     /// Which orders.
     pub orders: OrderSelection,
+    /// Whether only to say what it would come to. Nothing is changed.
+    #[graphql(default)]
+    pub dry_run: bool,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    pub idempotency_key: Option<String>,
+}
+
+/// Gives the exceptions of many orders to somebody.
+#[derive(Clone, Debug, InputObject)]
+pub struct OrderBulkAssignInput {
+    /// Which orders.
+    pub orders: OrderSelection,
+    /// To whom. Not given: to nobody of the queue.
+    pub owner: Option<String>,
+    /// To which team's queue. Not given: each exception stays in its own.
+    pub queue: Option<String>,
+    /// Whether only to say what it would come to. Nothing is changed.
+    #[graphql(default)]
+    pub dry_run: bool,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    pub idempotency_key: Option<String>,
+}
+
+/// Tags for many orders.
+#[derive(Clone, Debug, InputObject)]
+pub struct OrderBulkTagsInput {
+    /// Which orders.
+    pub orders: OrderSelection,
+    /// The tags: 1 to 50, each of 1 to 50 characters. Case does not matter.
+    pub tags: Vec<String>,
     /// Whether only to say what it would come to. Nothing is changed.
     #[graphql(default)]
     pub dry_run: bool,
@@ -195,6 +236,23 @@ impl BulkOperation {
     /// Why; null for an action that needs no reason.
     async fn reason(&self) -> Option<&str> {
         self.row.input["reason"].as_str()
+    }
+
+    /// The tags that are put on or taken off; null for another action.
+    async fn tags(&self) -> Option<Vec<&str>> {
+        let tags = self.row.input["tags"].as_array()?;
+        Some(tags.iter().filter_map(|tag| tag.as_str()).collect())
+    }
+
+    /// To whom exceptions are given; null for another action, or if to nobody of the queue.
+    async fn owner(&self) -> Option<&str> {
+        self.row.input["to"]["owner"].as_str()
+    }
+
+    /// To which team's queue exceptions are given; null for another action, or if each stays in its
+    /// own.
+    async fn queue(&self) -> Option<&str> {
+        self.row.input["to"]["queue"].as_str()
     }
 
     /// Whether it only says what it would come to.
@@ -368,7 +426,16 @@ impl BulkMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders, and why.")] input: OrderBulkStopInput,
     ) -> async_graphql::Result<BulkOperationPayload> {
-        start(ctx, "orderBulkCancel", Action::Cancel, input.into()).await
+        let work = Work::Cancel {
+            reason: input.reason,
+        };
+        let asked = Asked {
+            orders: input.orders,
+            work,
+            dry_run: input.dry_run,
+            key: input.idempotency_key,
+        };
+        start(ctx, "orderBulkCancel", asked).await
     }
 
     /// Stops orders, each as `orderHold` does; an order that is held gets one hold more. Errors:
@@ -379,7 +446,16 @@ impl BulkMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders, and why.")] input: OrderBulkStopInput,
     ) -> async_graphql::Result<BulkOperationPayload> {
-        start(ctx, "orderBulkHold", Action::Hold, input.into()).await
+        let work = Work::Hold {
+            reason: input.reason,
+        };
+        let asked = Asked {
+            orders: input.orders,
+            work,
+            dry_run: input.dry_run,
+            key: input.idempotency_key,
+        };
+        start(ctx, "orderBulkHold", asked).await
     }
 
     /// Lifts every hold that stands on the orders, each as `orderReleaseHold` does. An order
@@ -391,13 +467,13 @@ impl BulkMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders.")] input: OrderBulkInput,
     ) -> async_graphql::Result<BulkOperationPayload> {
-        start(
-            ctx,
-            "orderBulkReleaseHold",
-            Action::ReleaseHold,
-            input.into(),
-        )
-        .await
+        let asked = Asked {
+            orders: input.orders,
+            work: Work::ReleaseHold,
+            dry_run: input.dry_run,
+            key: input.idempotency_key,
+        };
+        start(ctx, "orderBulkReleaseHold", asked).await
     }
 
     /// Tries the gates of orders again, asks for stock that they lack, and releases to staging what
@@ -412,7 +488,72 @@ impl BulkMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders.")] input: OrderBulkInput,
     ) -> async_graphql::Result<BulkOperationPayload> {
-        start(ctx, "orderBulkConfirm", Action::Confirm, input.into()).await
+        let asked = Asked {
+            orders: input.orders,
+            work: Work::Confirm,
+            dry_run: input.dry_run,
+            key: input.idempotency_key,
+        };
+        start(ctx, "orderBulkConfirm", asked).await
+    }
+
+    /// Gives all open exceptions of the orders to a person, to a team, or to a person of a team,
+    /// whoever had them before. An order without an open exception is refused in its row
+    /// (EXCEPTION_NOT_OPEN). Errors: IDEMPOTENCY_KEY_REUSED, INVALID_INPUT, NOT_FOUND, TOO_MANY.
+    /// Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_bulk_assign(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which orders, and to whom.")] input: OrderBulkAssignInput,
+    ) -> async_graphql::Result<BulkOperationPayload> {
+        let to = Receiver {
+            owner: input.owner,
+            queue: input.queue,
+        };
+        let asked = Asked {
+            orders: input.orders,
+            work: Work::Assign { to },
+            dry_run: input.dry_run,
+            key: input.idempotency_key,
+        };
+        start(ctx, "orderBulkAssign", asked).await
+    }
+
+    /// Puts tags on orders, each as `orderAddTags` does. An order that has them already is not
+    /// changed, and counts as changed. Errors: IDEMPOTENCY_KEY_REUSED, INVALID_INPUT, NOT_FOUND,
+    /// TOO_MANY. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_bulk_add_tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which tags, on which orders.")] input: OrderBulkTagsInput,
+    ) -> async_graphql::Result<BulkOperationPayload> {
+        let asked = Asked {
+            orders: input.orders,
+            work: Work::AddTags { tags: input.tags },
+            dry_run: input.dry_run,
+            key: input.idempotency_key,
+        };
+        start(ctx, "orderBulkAddTags", asked).await
+    }
+
+    /// Takes tags off orders, each as `orderRemoveTags` does. An order that has none of them is not
+    /// changed, and counts as changed. Errors: IDEMPOTENCY_KEY_REUSED, INVALID_INPUT, NOT_FOUND,
+    /// TOO_MANY. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_bulk_remove_tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which tags, off which orders.")] input: OrderBulkTagsInput,
+    ) -> async_graphql::Result<BulkOperationPayload> {
+        let asked = Asked {
+            orders: input.orders,
+            work: Work::RemoveTags { tags: input.tags },
+            dry_run: input.dry_run,
+            key: input.idempotency_key,
+        };
+        start(ctx, "orderBulkRemoveTags", asked).await
     }
 
     /// Stops an operation: orders that are not done yet are left as they are, and what was done
@@ -449,52 +590,29 @@ impl BulkMutation {
 /// What starts an operation, whichever it is.
 struct Asked {
     orders: OrderSelection,
-    reason: Option<String>,
+    work: Work,
     dry_run: bool,
     key: Option<String>,
-}
-
-impl From<OrderBulkStopInput> for Asked {
-    fn from(input: OrderBulkStopInput) -> Self {
-        Asked {
-            orders: input.orders,
-            reason: Some(input.reason),
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        }
-    }
-}
-
-impl From<OrderBulkInput> for Asked {
-    fn from(input: OrderBulkInput) -> Self {
-        Asked {
-            orders: input.orders,
-            reason: None,
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        }
-    }
 }
 
 /// What the same key must come with again.
 #[derive(Serialize)]
 struct Same<'a> {
     orders: String,
-    reason: Option<&'a str>,
+    work: &'a Work,
     dry_run: bool,
 }
 
 async fn start(
     ctx: &Context<'_>,
     operation: &'static str,
-    action: Action,
     asked: Asked,
 ) -> async_graphql::Result<BulkOperationPayload> {
     let refused = |problem: Problem| Ok((None::<BulkOperation>, vec![problem.into()]).into());
     let caller = principal(ctx)?;
     let same = Same {
         orders: format!("{:?}", asked.orders),
-        reason: asked.reason.as_deref(),
+        work: &asked.work,
         dry_run: asked.dry_run,
     };
     let claim = match once(ctx, operation, &same, asked.key.as_deref()) {
@@ -503,7 +621,11 @@ async fn start(
     };
     let selection = match asked.orders {
         OrderSelection::Where(filter) => Selection {
-            matching: visible(caller).add(condition(Some(&*filter))?),
+            matching: matching(caller, Some(&*filter), None)?,
+            named: None,
+        },
+        OrderSelection::Query(query) => Selection {
+            matching: matching(caller, None, Some(&query))?,
             named: None,
         },
         OrderSelection::Ids(ids) if !(1..=MOST_NAMED).contains(&ids.len()) => {
@@ -522,8 +644,7 @@ async fn start(
         }
     };
     let cmd = Start {
-        action,
-        reason: asked.reason.clone(),
+        work: asked.work,
         dry_run: asked.dry_run,
         selection,
         channels: caller.channels.clone(),

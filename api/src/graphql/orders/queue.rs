@@ -20,7 +20,7 @@ use crate::graphql::errors::{UserError, fault};
 use crate::graphql::ids::{from_global, from_globals, to_global};
 use crate::graphql::{Allowed, app, principal};
 use crate::http::IdempotencyKey;
-use crate::orders::queue::{self, Assign, Named, Reopen, Snooze, Take};
+use crate::orders::queue::{self, Assign, Named, Receiver, Reopen, Snooze, Take};
 use crate::orders::split::{Part, Split, split};
 use crate::orders::{self, Changed};
 use crate::tx::Tx;
@@ -533,8 +533,10 @@ async fn assign(
     let case = move |tx: Arc<Tx>, id| async move {
         let cmd = Assign {
             exception: named(id, input.expected_version),
-            owner: input.owner.clone(),
-            queue: input.queue.clone(),
+            to: Receiver {
+                owner: input.owner.clone(),
+                queue: input.queue.clone(),
+            },
         };
         queue::assign(&tx, &cmd).await
     };
