@@ -7,18 +7,22 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use api::catalogue;
 use api::cli::{self, Cli};
 use api::config::Config;
+use api::db::Db;
 use api::events::position;
+use api::tx::{Actor, new_id};
 use clap::Parser;
-use entity::event_log;
+use entity::{VariantId, event_log};
 use futures_util::future::join_all;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, TransactionTrait,
+};
 use serde_json::{Value, json};
 use support::merchant::{SUBMIT, basket_with};
 use support::redis::RedisServer;
@@ -213,7 +217,7 @@ async fn all_say(alive: &Alive, wanted: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_subscriber_gets_the_log_while_redis_goes_twice_and_a_node_dies() {
+async fn every_subscriber_gets_the_log_while_redis_comes_and_goes_and_a_node_dies() {
     let Some(mut redis) = RedisServer::start().await else {
         return;
     };
@@ -338,6 +342,39 @@ async fn every_subscriber_gets_the_log_while_redis_goes_twice_and_a_node_dies() 
         assert_eq!(moved, size.subscribers / 3);
         drop(nodes);
         app.settle().await;
+    })
+    .await;
+}
+
+/// A node that stops in the middle of stamping holds the one lock; the database cuts it off, and
+/// another node goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_freezes_while_it_stamps_is_cut_off() {
+    journey(Backend::Postgres, async |app| {
+        app.settle().await;
+        let node = Db::connect(&app.app.config.database).await.unwrap();
+        let frozen = node.write.begin().await.unwrap();
+        let sql = "SELECT last_seq FROM sequencer WHERE id = 1 FOR UPDATE";
+        let lock = Statement::from_string(node.backend, sql);
+        frozen.query_one_raw(lock).await.unwrap();
+        let actor = Actor::worker("test");
+        let written = app.app.write(&actor, |tx| async move {
+            catalogue::changed(&tx, "variant", new_id::<VariantId>(), 1, "X");
+            Ok(())
+        });
+        written.await.unwrap();
+        let stamped = async {
+            loop {
+                // Who waits for the lock does not wait long, and tries again.
+                if let Ok(stamped @ 1..) = app.app.hub.turn().await {
+                    return stamped;
+                }
+            }
+        };
+        let stamped = tokio::time::timeout(PATIENCE, stamped).await;
+        assert_eq!(stamped.expect("the lock in time"), 1);
+        assert!(frozen.commit().await.is_err());
+        let _ = node.close().await;
     })
     .await;
 }
