@@ -8,9 +8,11 @@ use chrono::TimeDelta;
 use entity::idempotency;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::app::{App, Round};
+use crate::events::retention;
 use crate::exceptions;
 use crate::failure::Failure;
 use crate::inventory::{self, sources};
@@ -195,16 +197,26 @@ async fn project(app: &App) -> Result<Round, Failure> {
 /// Moves what follows from the log forward soon after each event, a few times a second at most,
 /// until told to stop. Nothing that has a connection is dropped half-way.
 pub async fn run_projections(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut news = app.hub.subscribe().await.ok();
+    let mut news = None;
     while !*stop.borrow() {
+        if news.is_none() {
+            news = app.hub.subscribe().await.ok();
+        }
         if let Err(failure) = project(&app).await {
             tracing::error!(%failure, "a projection will be moved later");
         }
         let soon = async {
             tokio::time::sleep(PROJECTION_PAUSE).await;
             // Other nodes move it too; whatever was missed here is found by the position.
-            if let Some(news) = &mut news {
-                let _ = tokio::time::timeout(PROJECTION_IDLE, news.recv()).await;
+            match &mut news {
+                Some(heard) => {
+                    let heard = tokio::time::timeout(PROJECTION_IDLE, heard.recv()).await;
+                    if matches!(heard, Ok(Err(RecvError::Closed))) {
+                        // The log is another one.
+                        news = None;
+                    }
+                }
+                None => tokio::time::sleep(PROJECTION_IDLE).await,
             }
         };
         tokio::select! {
@@ -245,11 +257,26 @@ pub async fn forget_answers(app: &App) -> Result<u64, Failure> {
     .await
 }
 
+/// Lets go of what the log no longer keeps, some at a time, and says how many positions the floor
+/// rose.
+pub async fn forget_events(app: &App) -> Result<usize, Failure> {
+    let days = app.config.events.retention_days;
+    if days == 0 {
+        return Ok(0);
+    }
+    let old = app.clock.now() - TimeDelta::days(days.into());
+    app.write(&Actor::worker("retention"), move |tx| async move {
+        retention::forget(&tx, old).await
+    })
+    .await
+}
+
 /// Works until told to stop.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let interval = Duration::from_millis(app.config.workers.interval_ms);
     let mut rounds: u64 = 0;
     let mut answers_are_old = false;
+    let mut events_are_old = false;
     loop {
         let failures = round(&app).await.failures;
         figures::round_ended(failures.len());
@@ -258,11 +285,21 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         }
         // Once an hour, whatever the interval, and then some in each round until none are left.
         let an_hour = 3_600_000 / std::cmp::max(app.config.workers.interval_ms, 1);
-        if answers_are_old || rounds.is_multiple_of(std::cmp::max(an_hour, 1)) {
+        let hourly = rounds.is_multiple_of(std::cmp::max(an_hour, 1));
+        if answers_are_old || hourly {
             answers_are_old = match forget_answers(&app).await {
                 Ok(forgotten) => forgotten == ANSWERS_AT_ONCE,
                 Err(failure) => {
                     tracing::error!(%failure, "old answers will be forgotten later");
+                    false
+                }
+            };
+        }
+        if events_are_old || hourly {
+            events_are_old = match forget_events(&app).await {
+                Ok(risen) => risen > 0,
+                Err(failure) => {
+                    tracing::error!(%failure, "old events will be forgotten later");
                     false
                 }
             };

@@ -8,6 +8,7 @@
 
 mod access;
 mod bulk;
+mod bus;
 mod cancelled_begin;
 mod capture;
 mod catalogue;
@@ -15,10 +16,12 @@ mod clients;
 mod dependencies;
 mod edit_laws;
 mod edits;
+mod events;
 mod fanout;
 mod finding;
 mod imports;
 mod lifecycle;
+mod many_nodes;
 mod migrating;
 mod nodes;
 mod postal_codes;

@@ -22,7 +22,7 @@ both_backends!(
 );
 
 /// The types with an identifier that are read only where they stand.
-const NO_NODES: [&str; 2] = ["Address", "TimelineEntry"];
+const NO_NODES: [&str; 3] = ["Address", "Event", "TimelineEntry"];
 
 /// The scope that reading a type needs.
 const SCOPES: &[(Scope, &[&str])] = &[

@@ -19,12 +19,15 @@ use uuid::Uuid;
 
 use crate::tx::Actor;
 
+pub mod bus;
 pub mod hub;
 mod log;
+pub mod retention;
 mod sequencer;
 
+pub use bus::Bus;
 pub use hub::{Hub, Logged};
-pub use log::{Position, page, position};
+pub use log::{Position, page, position, restored};
 
 /// Everything that can happen. Consumers match on it exhaustively, so a new event is a compile
 /// error wherever somebody must decide what it means to them.

@@ -14,6 +14,7 @@ pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
+pub mod events;
 pub mod feed;
 pub mod filters;
 pub mod ids;
@@ -45,6 +46,7 @@ pub struct Query(
     stock::StockQuery,
     stock_sources::StockSourceQuery,
     keys::KeyQuery,
+    events::EventQuery,
     node::NodeQuery,
 );
 
@@ -72,6 +74,7 @@ pub struct Subscription(
     stages::StageSubscription,
     stock_levels::StockLevelSubscription,
     stock_sources::StockSourceSubscription,
+    events::EventSubscription,
 );
 
 /// The schema.
