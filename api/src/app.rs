@@ -18,11 +18,13 @@ use entity::{counter, idempotency};
 
 mod bulk;
 mod edit;
+mod feeds;
 mod import;
 mod intake;
 
 pub use bulk::Started;
 pub use edit::Rehearsed;
+pub use feeds::{Sync, Synced};
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
 
@@ -31,7 +33,7 @@ use crate::catalogue::{Reference, ReferenceCache};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
-use crate::events::Hub;
+use crate::events::{Bus, Hub};
 use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
 use crate::orders::{self, Changed};
@@ -94,7 +96,7 @@ impl App {
         gateway: Arc<dyn PaymentGateway>,
     ) -> Arc<App> {
         Arc::new(App {
-            hub: Hub::new(db.clone()),
+            hub: Hub::new(db.clone(), Bus::of(&config.redis)),
             db,
             clock,
             config,

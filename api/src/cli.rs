@@ -15,7 +15,7 @@ use crate::db::Db;
 use crate::payments::gateway::Sandbox;
 use crate::server::{self, Background};
 use crate::tx::Actor;
-use crate::{demo, graphql, integrity};
+use crate::{demo, events, graphql, integrity};
 
 mod import;
 mod progress;
@@ -53,6 +53,9 @@ enum Command {
     },
     /// Send a believable stream of orders to a running server.
     Simulate(simulate::Simulate),
+    /// Say that the database was restored from a backup: whoever follows the events is told to
+    /// begin anew. Run it before anything is served.
+    Restored,
     /// Check every invariant of the data; fails if something disagrees.
     Verify,
 }
@@ -86,6 +89,16 @@ pub async fn run(cli: Cli, config: Config) -> Result<ExitCode, Box<dyn Error>> {
         }
         Command::Import { what } => import::run(open(config).await?, what).await,
         Command::Simulate(asked) => simulate::run(asked).await,
+        Command::Restored => {
+            let app = open(config).await?;
+            let epoch = app
+                .write(&Actor::worker("restore"), move |tx| async move {
+                    events::restored(&tx).await
+                })
+                .await?;
+            println!("the log of events has a new epoch, {epoch}: old cursors begin anew");
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Verify => verify(config).await,
     }
 }

@@ -17,6 +17,10 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where the data is.
     pub database: DatabaseConfig,
+    /// What carries events between nodes.
+    pub redis: RedisConfig,
+    /// How long the log of events can be read again.
+    pub events: EventsConfig,
     /// How the log is written.
     pub log: LogConfig,
     /// What the program tells of itself besides its log.
@@ -55,6 +59,24 @@ pub struct DatabaseConfig {
     pub acquire_timeout_secs: u64,
     /// SQLite's `synchronous`: `full`, `normal` or `off`.
     pub sqlite_synchronous: String,
+}
+
+/// What carries events between nodes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisConfig {
+    /// `redis://…`; empty = none.
+    pub url: String,
+    /// What the names of our channels begin with.
+    pub prefix: String,
+}
+
+/// How long the log of events can be read again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsConfig {
+    /// In days; 0 = for ever.
+    pub retention_days: u32,
 }
 
 /// How the log is written.
@@ -181,6 +203,16 @@ impl Config {
                 self.database.sqlite_synchronous
             ),
         );
+        // What the URL is is not said: a password may stand in it.
+        require(
+            self.redis.url.is_empty() || redis::Client::open(self.redis.url.as_str()).is_ok(),
+            "OMS__REDIS__URL: not redis://USER:PASSWORD@HOST:PORT/DB (TLS is not built in)"
+                .to_owned(),
+        );
+        require(
+            self.redis.url.is_empty() || !url.starts_with("sqlite:"),
+            "OMS__REDIS__URL: SQLite serves one node, and needs no Redis".to_owned(),
+        );
         require(
             ["pretty", "json"].contains(&self.log.format.as_str()),
             format!(
@@ -296,8 +328,10 @@ mod tests {
             ("OMS__DATABASE__MAX_CONNECTIONS", "many"),
             ("OMS__SERVRE__LISTEN", "x"),
             ("OMS__LOG__FORMAT", "xml"),
+            ("OMS__REDIS__URL", "http://user:secret@x"),
         ])
         .unwrap_err();
-        assert_eq!(error.0.len(), 5, "{error}");
+        assert_eq!(error.0.len(), 6, "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

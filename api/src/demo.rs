@@ -7,7 +7,7 @@ use entity::{
     BinId, ChannelId, Currency, PriceListId, ProductId, Rate, ShippingZoneId, TimeZone, VariantId,
     WarehouseId, bin, bin_stock, channel, channel_warehouse, customer, customer_group,
     inbound_supply, listing, price, price_list, product, promotion, shipping_rate, shipping_zone,
-    stock, stock_movement, tax_rate, variant, variant_code, warehouse,
+    stock, stock_movement, stock_source, tax_rate, variant, variant_code, warehouse,
 };
 use sea_orm::{EntityTrait, Set};
 use serde_json::json;
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::catalogue::{changed, code_key};
 use crate::failure::Failure;
-use crate::inventory::{Movement, Shelf, set_bin};
+use crate::inventory::{Movement, Shelf, set_bins, sources};
 use crate::tx::{Actor, Tx};
 
 mod rules;
@@ -140,7 +140,8 @@ pub async fn seed(app: &App) -> Result<bool, Failure> {
     fill(app, true).await
 }
 
-/// The same without rules, so that nothing but the checks stops an order.
+/// The same without rules and without a source of stock figures, so that nothing but the checks
+/// stops an order, and stock is what a test says.
 pub async fn seed_without_rules(app: &App) -> Result<bool, Failure> {
     fill(app, false).await
 }
@@ -150,9 +151,10 @@ async fn fill(app: &App, with_rules: bool) -> Result<bool, Failure> {
         return Ok(false);
     }
     app.write(&Actor::worker("seed"), move |tx| async move {
-        merchant(&tx).await?;
+        let warehouses = merchant(&tx).await?;
         if with_rules {
             rules::rules(&tx).await?;
+            till(&tx, &warehouses).await?;
         }
         Ok(())
     })
@@ -161,7 +163,7 @@ async fn fill(app: &App, with_rules: bool) -> Result<bool, Failure> {
     Ok(true)
 }
 
-async fn merchant(tx: &Tx) -> Result<(), Failure> {
+async fn merchant(tx: &Tx) -> Result<Vec<Site>, Failure> {
     let warehouses = warehouses(tx);
     let channels = channels(tx, &warehouses);
     let variants = products(tx, &channels);
@@ -171,6 +173,24 @@ async fn merchant(tx: &Tx) -> Result<(), Failure> {
     // What follows reads stock rows and bins, so they must be there.
     tx.flush().await?;
     receive(tx, &warehouses, &variants).await?;
+    Ok(warehouses)
+}
+
+/// The second warehouse is a store's back room, whose till says what is there. Nobody speaks for it
+/// here, so after a quarter of an hour people hear that it has gone silent; its stock is sold on.
+async fn till(tx: &Tx, warehouses: &[Site]) -> Result<(), Failure> {
+    let store = sources::Create {
+        code: "berlin-till".to_owned(),
+        name: "Till of the Berlin store".to_owned(),
+        kind: stock_source::Kind::Store,
+        warehouses: warehouses.get(1).map(|site| site.id).into_iter().collect(),
+        budget_secs: 900,
+        policy: stock_source::Policy::AlertOnly,
+        buffer_percent: 10,
+        buffer_cap_percent: 50,
+        still_after_secs: Some(86_400),
+    };
+    sources::create(tx, store).await?;
     Ok(())
 }
 
@@ -631,14 +651,14 @@ async fn receive(tx: &Tx, sites: &[Site], variants: &[Stocked]) -> Result<(), Fa
                     operation_key: format!("opening:{}:{}", variant.id, site.id),
                 },
             );
-            set_bin(
+            set_bins(
                 tx,
-                bin_stock::Model {
+                [bin_stock::Model {
                     bin_id: bin,
                     variant_id: variant.id,
                     warehouse_id: site.id,
                     quantity: units,
-                },
+                }],
             );
         }
     }

@@ -30,6 +30,8 @@ codes! {
     ChannelInactive,
     /// No such channel.
     ChannelNotFound,
+    /// The feed's time lies in the future by more than clocks may differ.
+    ClockSkew,
     /// A code, SKU or name is taken by something else.
     CodeTaken,
     /// The order would exceed the customer's credit limit.
@@ -123,6 +125,8 @@ codes! {
     StaleVersion,
     /// The correction would take stock below what is held for orders.
     StockBelowReserved,
+    /// The figure is older than the one that is held, or another one of the same moment.
+    StockFigureOutdated,
     /// The submitted title is not ours.
     TitleMismatch,
     /// More lines or rows than one request may have.
@@ -133,6 +137,10 @@ codes! {
     Unavailable,
     /// The gateway refused to give authorised money back; `details` has the amount and its reason.
     VoidDeclined,
+    /// The source does not speak for this warehouse.
+    WarehouseForeign,
+    /// Another stock source speaks for this warehouse; `details` has which.
+    WarehouseTaken,
 }
 
 impl Code {

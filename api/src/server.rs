@@ -185,10 +185,8 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
         let feed = app.clone();
         let mut stopped_feed = stopped.clone();
         tasks.push(tokio::spawn(async move {
-            tokio::select! {
-                () = feed.hub.run() => {}
-                _ = stopped_feed.wait_for(|stop| *stop) => {}
-            }
+            let stop = async { drop(stopped_feed.wait_for(|stop| *stop).await) };
+            feed.hub.run_until(stop).await;
         }));
         tasks.push(tokio::spawn(workers::run_projections(
             app.clone(),
@@ -297,13 +295,17 @@ fn count_of(counts: &[(String, i64)], name: &str) -> f64 {
     found.map_or(0.0, |(_, count)| *count as f64)
 }
 
-/// Ready while the database answers and its schema is ours.
+/// Ready while the database answers and its schema is ours. Without Redis everything goes on, a
+/// little later.
 fn readiness(app: Arc<App>) -> Readiness {
     Readiness::asking(move || {
         let app = app.clone();
         async move {
             match crate::events::position(&app.db.read).await {
-                Ok(_) => Ok(()),
+                Ok(_) if app.hub.is_degraded() => Ok(vec![
+                    "Redis does not answer; the log is read instead".to_owned(),
+                ]),
+                Ok(_) => Ok(Vec::new()),
                 Err(error) => {
                     tracing::warn!(%error, "not ready");
                     Err(vec!["the database does not answer".to_owned()])

@@ -8,12 +8,14 @@ use chrono::TimeDelta;
 use entity::idempotency;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::app::{App, Round};
+use crate::events::retention;
 use crate::exceptions;
 use crate::failure::Failure;
-use crate::inventory;
+use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
 use crate::reports::stages;
 use crate::telemetry::figures;
@@ -37,6 +39,7 @@ pub async fn round(app: &App) -> Round {
         app.reconcile_payments().await,
         expire_authorizations(app).await,
         expire_holds(app).await,
+        watch_sources(app).await,
         serve_waiters(app).await,
         cover_orders(app).await,
         wake_exceptions(app).await,
@@ -95,6 +98,22 @@ async fn expire_holds(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(carried_out(app, changed).await);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Takes sources of stock figures for what their times say: stale past their budget, and kept back
+/// the more the older they are. What this makes free is served next.
+async fn watch_sources(app: &App) -> Result<Round, Failure> {
+    let misjudged = sources::misjudged(&app.db.read, app.clock.now()).await?;
+    let mut outcomes = Vec::with_capacity(misjudged.len());
+    for source in misjudged {
+        let changed = app
+            .write(&Actor::worker("freshness"), move |tx| async move {
+                sources::watch(&tx, source).await
+            })
+            .await;
+        outcomes.push(changed.map(usize::from));
     }
     Ok(outcomes.into_iter().collect())
 }
@@ -178,16 +197,26 @@ async fn project(app: &App) -> Result<Round, Failure> {
 /// Moves what follows from the log forward soon after each event, a few times a second at most,
 /// until told to stop. Nothing that has a connection is dropped half-way.
 pub async fn run_projections(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut news = app.hub.subscribe().await.ok();
+    let mut news = None;
     while !*stop.borrow() {
+        if news.is_none() {
+            news = app.hub.subscribe().await.ok();
+        }
         if let Err(failure) = project(&app).await {
             tracing::error!(%failure, "a projection will be moved later");
         }
         let soon = async {
             tokio::time::sleep(PROJECTION_PAUSE).await;
             // Other nodes move it too; whatever was missed here is found by the position.
-            if let Some(news) = &mut news {
-                let _ = tokio::time::timeout(PROJECTION_IDLE, news.recv()).await;
+            match &mut news {
+                Some(heard) => {
+                    let heard = tokio::time::timeout(PROJECTION_IDLE, heard.recv()).await;
+                    if matches!(heard, Ok(Err(RecvError::Closed))) {
+                        // The log is another one.
+                        news = None;
+                    }
+                }
+                None => tokio::time::sleep(PROJECTION_IDLE).await,
             }
         };
         tokio::select! {
@@ -228,11 +257,26 @@ pub async fn forget_answers(app: &App) -> Result<u64, Failure> {
     .await
 }
 
+/// Lets go of what the log no longer keeps, some at a time, and says how many positions the floor
+/// rose.
+pub async fn forget_events(app: &App) -> Result<usize, Failure> {
+    let days = app.config.events.retention_days;
+    if days == 0 {
+        return Ok(0);
+    }
+    let old = app.clock.now() - TimeDelta::days(days.into());
+    app.write(&Actor::worker("retention"), move |tx| async move {
+        retention::forget(&tx, old).await
+    })
+    .await
+}
+
 /// Works until told to stop.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let interval = Duration::from_millis(app.config.workers.interval_ms);
     let mut rounds: u64 = 0;
     let mut answers_are_old = false;
+    let mut events_are_old = false;
     loop {
         let failures = round(&app).await.failures;
         figures::round_ended(failures.len());
@@ -241,11 +285,21 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         }
         // Once an hour, whatever the interval, and then some in each round until none are left.
         let an_hour = 3_600_000 / std::cmp::max(app.config.workers.interval_ms, 1);
-        if answers_are_old || rounds.is_multiple_of(std::cmp::max(an_hour, 1)) {
+        let hourly = rounds.is_multiple_of(std::cmp::max(an_hour, 1));
+        if answers_are_old || hourly {
             answers_are_old = match forget_answers(&app).await {
                 Ok(forgotten) => forgotten == ANSWERS_AT_ONCE,
                 Err(failure) => {
                     tracing::error!(%failure, "old answers will be forgotten later");
+                    false
+                }
+            };
+        }
+        if events_are_old || hourly {
+            events_are_old = match forget_events(&app).await {
+                Ok(risen) => risen > 0,
+                Err(failure) => {
+                    tracing::error!(%failure, "old events will be forgotten later");
                     false
                 }
             };

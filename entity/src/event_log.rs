@@ -1,12 +1,13 @@
 //! The log: every state change, in one total order without holes.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::order::Stage;
 use crate::{ChannelId, EventId, OrderId};
 
-/// One event at its position. Rows are only ever added here.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+/// One event at its position. Rows never change.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "event_log")]
 pub struct Model {
     /// Its position: 1, 2, 3 … without holes.

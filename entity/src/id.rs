@@ -60,6 +60,8 @@ ids! {
     HoldId,
     /// Identifies an import of orders.
     ImportId,
+    /// Identifies a difference between a feed and the ledger.
+    DriftId,
     /// Identifies an expected delivery of stock.
     InboundId,
     /// Identifies a job.
@@ -94,6 +96,8 @@ ids! {
     TaxRateId,
     /// Identifies a variant of a product.
     VariantId,
+    /// Identifies a source of stock figures.
+    StockSourceId,
     /// Identifies a warehouse.
     WarehouseId,
 }

@@ -13,7 +13,7 @@ pub struct Model {
     pub epoch: Uuid,
     /// The newest position.
     pub last_seq: i64,
-    /// The newest position that retention has removed; readers from before it start anew.
+    /// Readers from before this position start anew: of what stands there, not all is kept.
     pub floor_seq: i64,
 }
 

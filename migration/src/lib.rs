@@ -23,6 +23,7 @@ mod m20261123_000012_stages;
 mod m20261123_000013_bulk;
 mod m20261123_000014_exception_rules;
 mod m20261123_000015_finding;
+mod m20261123_000016_stock_sources;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000013_bulk::Migration),
             Box::new(m20261123_000014_exception_rules::Migration),
             Box::new(m20261123_000015_finding::Migration),
+            Box::new(m20261123_000016_stock_sources::Migration),
         ]
     }
 }

@@ -22,7 +22,7 @@ both_backends!(
 );
 
 /// The types with an identifier that are read only where they stand.
-const NO_NODES: [&str; 2] = ["Address", "TimelineEntry"];
+const NO_NODES: [&str; 3] = ["Address", "Event", "TimelineEntry"];
 
 /// The scope that reading a type needs.
 const SCOPES: &[(Scope, &[&str])] = &[
@@ -58,11 +58,26 @@ const SCOPES: &[(Scope, &[&str])] = &[
     ),
     (Scope::PaymentsRead, &["Payment", "PaymentTransaction"]),
     (Scope::RulesRead, &["ExceptionRule"]),
-    (Scope::StockRead, &["InboundSupply", "StockMovement"]),
+    (
+        Scope::StockRead,
+        &[
+            "InboundSupply",
+            "StockDrift",
+            "StockMovement",
+            "StockSource",
+        ],
+    ),
 ];
 
 /// What is the same for every channel.
-const OF_NO_CHANNEL: [&str; 5] = ["Bin", "Customer", "ShippingZone", "TaxRate", "Warehouse"];
+const OF_NO_CHANNEL: [&str; 6] = [
+    "Bin",
+    "Customer",
+    "ShippingZone",
+    "StockSource",
+    "TaxRate",
+    "Warehouse",
+];
 
 const NODES: &str = "query Nodes($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }";
 
@@ -121,6 +136,7 @@ async fn world(app: &TestApp, channel: &str) -> World {
     for (mutation, payload) in made.as_object().unwrap() {
         assert_eq!(payload["userErrors"], json!([]), "{mutation}");
     }
+    let fed = feed(app, &sku, &of_it["warehouse"]).await;
     let read = "query Read($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!) {
         apiKeys(first: 1) { nodes { __typename id } }
         channel(id: $channel) { __typename id }
@@ -129,16 +145,38 @@ async fn world(app: &TestApp, channel: &str) -> World {
             reservations { __typename id } backorders { __typename id } notes { __typename id }
             payment { __typename id transactions { __typename id } } }
         shippingZones(first: 1) { nodes { __typename id } }
+        stockDrift(where: { variantId: { eq: $variant } }) { nodes { __typename id } }
         stockMovements(variantId: $variant, first: 1) { nodes { __typename id } }
         taxRates(first: 1) { nodes { __typename id } }
         variant(by: { id: $variant }) { __typename id product { __typename id } }
         warehouse(id: $warehouse) { __typename id bins(first: 1) { nodes { __typename id } } } }";
     let read = app.gql(read, of_it).await;
     let mut found = World::new();
-    for value in [&made, &read] {
+    for value in [&made, &fed, &read] {
         gather(value, &mut found);
     }
     found
+}
+
+/// A figure that differs from ours, of the one source that a warehouse may have.
+async fn feed(app: &TestApp, sku: &str, warehouse: &Value) -> Value {
+    let known = app
+        .gql("{ stockSources { nodes { code } } }", json!({}))
+        .await;
+    if known["stockSources"]["nodes"] == json!([]) {
+        let make = "mutation Make($warehouse: ID!) { stockSourceCreate(input: { code: \"wms\",
+            name: \"WMS\", kind: WMS, warehouseIds: [$warehouse] }) { userErrors { code } } }";
+        let made = app.gql(make, json!({ "warehouse": warehouse })).await;
+        assert_eq!(made["stockSourceCreate"]["userErrors"], json!([]));
+    }
+    let sync = "mutation Sync($input: InventorySyncInput!) { inventorySync(input: $input) {
+        set source { __typename id } } }";
+    let rows = json!([{ "sku": sku, "warehouse": "VIE", "onHand": 3 }]);
+    let input = json!({ "source": "wms", "observedAt": app.app.clock.now(), "full": false,
+        "rows": rows, "idempotencyKey": format!("feed-{sku}") });
+    let fed = app.gql(sync, json!({ "input": input })).await;
+    assert_eq!(fed["inventorySync"]["set"], 1, "{fed:#}");
+    fed
 }
 
 /// The identifiers in an answer, by type.

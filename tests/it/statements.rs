@@ -9,6 +9,10 @@ use support::{Backend, TestApp, journey};
 /// the pool included.
 const SUBMIT_STATEMENTS: i64 = 20;
 
+/// The most statements that a feed of one transaction's rows may cost, what its source is told
+/// included.
+const FEED_STATEMENTS: i64 = 40;
+
 /// The most statements that a page of orders with lines, customer and payments may cost.
 const PAGE_STATEMENTS: i64 = 5;
 
@@ -161,6 +165,42 @@ async fn a_rule_costs_no_statement_and_what_was_ordered_before_costs_one() {
         println!("orderSubmit: {costs:?} statements without a rule, with one, and with history");
         assert_eq!(costs[1], costs[0]);
         assert_eq!(costs[2], costs[0] + 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn x2_a_feed_costs_the_same_statements_whatever_its_rows_up_to_a_transaction() {
+    journey(Backend::Postgres, async |app: &TestApp| {
+        prepared(app).await;
+        for n in 0..120 {
+            app.stocked(&format!("F-{n}"), 10, true).await;
+        }
+        let setup = "{ warehouses { nodes { id code } } }";
+        let warehouses = app.gql(setup, json!({})).await;
+        let nodes = warehouses["warehouses"]["nodes"].as_array().unwrap();
+        let vienna = nodes.iter().find(|node| node["code"] == "VIE").unwrap();
+        let make = "mutation Make($id: ID!) { stockSourceCreate(input: { code: \"wms\",
+            name: \"WMS\", kind: WMS, warehouseIds: [$id] }) { userErrors { code } } }";
+        app.gql(make, json!({ "id": vienna["id"] })).await;
+        let sync = "mutation Sync($input: InventorySyncInput!) { inventorySync(input: $input) {
+            set refused userErrors { code } } }";
+        let mut costs = Vec::new();
+        for rows in [12, 120] {
+            app.clock.advance(chrono::TimeDelta::seconds(1));
+            let figures: Vec<Value> = (0..rows)
+                .map(|n| json!({ "sku": format!("F-{n}"), "warehouse": "VIE", "onHand": rows }))
+                .collect();
+            let input = json!({ "source": "wms", "observedAt": app.app.clock.now(), "full": false, "rows": figures,
+                "idempotencyKey": format!("feed-{rows}") });
+            app.gql("{ __typename }", json!({})).await;
+            let (cost, answer) = counted(app, app.gql(sync, json!({ "input": input }))).await;
+            assert_eq!(answer["inventorySync"]["set"], rows, "{answer:#}");
+            costs.push(cost);
+        }
+        println!("inventorySync: {costs:?} statements for 12 and 120 rows");
+        assert_eq!(costs[0], costs[1], "the cost rises with the rows");
+        assert!(costs[0] <= FEED_STATEMENTS, "{costs:?}");
     })
     .await;
 }

@@ -22,6 +22,7 @@ mod entities;
 pub mod merchant;
 mod places;
 pub mod postgres;
+pub mod redis;
 mod ws;
 
 pub use app::{Answer, Setup, TestApp, journey};

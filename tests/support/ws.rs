@@ -12,8 +12,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// How long a test waits for a message before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a test waits for a message before it fails; a quiet stream beats every 15 seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a socket or one of its operations came to its end.
 #[derive(Clone, Debug, PartialEq)]

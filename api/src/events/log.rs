@@ -7,6 +7,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::failure::Failure;
+use crate::tx::Tx;
+
 /// How many events one page of the log has at most.
 pub const PAGE: u64 = 500;
 
@@ -17,7 +20,7 @@ pub struct Position {
     pub epoch: Uuid,
     /// The newest position.
     pub last_seq: i64,
-    /// The newest position that retention has removed.
+    /// The newest position that a reader may not resume from before; see `retention`.
     pub floor_seq: i64,
 }
 
@@ -32,6 +35,18 @@ pub async fn position(connection: &impl ConnectionTrait) -> Result<Position, DbE
         last_seq: row.last_seq,
         floor_seq: row.floor_seq,
     })
+}
+
+/// Says that the log is another one from here on, as it must be told after a restore from a backup:
+/// readers may have seen what is no longer there. Returns the new epoch.
+pub async fn restored(tx: &Tx) -> Result<Uuid, Failure> {
+    let epoch: Uuid = tx.id();
+    sequencer::Entity::update_many()
+        .col_expr(sequencer::Column::Epoch, Expr::value(epoch))
+        .filter(sequencer::Column::Id.eq(1))
+        .exec(tx.db())
+        .await?;
+    Ok(epoch)
 }
 
 /// The events after a position, oldest first, at most [`PAGE`] of them.

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use entity::order::Stage;
 use entity::{
     ChannelId, EventId, OrderId, VariantId, WarehouseId, bulk_operation, event_log, outbox,
+    stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -18,12 +19,15 @@ use uuid::Uuid;
 
 use crate::tx::Actor;
 
+pub mod bus;
 pub mod hub;
 mod log;
+pub mod retention;
 mod sequencer;
 
+pub use bus::Bus;
 pub use hub::{Hub, Logged};
-pub use log::{Position, page, position};
+pub use log::{Position, page, position, restored};
 
 /// Everything that can happen. Consumers match on it exhaustively, so a new event is a compile
 /// error wherever somebody must decide what it means to them.
@@ -312,6 +316,57 @@ pub enum Event {
         /// Units that are never promised.
         safety: i64,
     },
+    /// A source of stock figures was made or changed; this is what it is now.
+    #[serde(rename = "stock_source.saved")]
+    StockSourceSaved {
+        /// Its code.
+        code: String,
+        /// The warehouses that it speaks for.
+        warehouses: Vec<WarehouseId>,
+        /// How old its newest figures may be.
+        budget_secs: i64,
+        /// What becomes of its stock while it is stale.
+        policy: stock_source::Policy,
+        /// Whether it is listened to and watched.
+        active: bool,
+    },
+    /// A source has stated figures. What changed by them stands with each stock row.
+    #[serde(rename = "stock_source.fed")]
+    StockSourceFed {
+        /// When the figures were true.
+        observed_at: DateTime<Utc>,
+        /// Whether it was the end of a full snapshot.
+        full: bool,
+        /// How many rows it had.
+        rows: usize,
+        /// How many of them changed a figure of ours.
+        changed: usize,
+        /// How many of them were refused.
+        refused: usize,
+        /// How many SKUs full snapshots leave out.
+        missing: i64,
+    },
+    /// The newest figures of a source are older than its budget, or have become so old that more is
+    /// kept back.
+    #[serde(rename = "stock_source.stale")]
+    StockSourceStale {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// How much of its stock is kept back now, in percent of the units on hand.
+        withheld_percent: i64,
+    },
+    /// The figures of a source are within its budget again; nothing is kept back.
+    #[serde(rename = "stock_source.fresh")]
+    StockSourceFresh {},
+    /// A source goes on stating figures of which none has changed for too long.
+    #[serde(rename = "stock_source.still")]
+    StockSourceStill {
+        /// Since when that is too long.
+        since: DateTime<Utc>,
+    },
+    /// The figures of a source change again.
+    #[serde(rename = "stock_source.moving")]
+    StockSourceMoving {},
     /// Something of the catalogue, or a customer, was made or changed.
     #[serde(rename = "catalogue.changed")]
     CatalogueChanged {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::inbound_supply::Status as Arrival;
-use entity::{VariantId, WarehouseId, inbound_supply};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use entity::{VariantId, WarehouseId, inbound_supply, stock_source};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use super::errors::fault;
 use crate::app::App;
+use crate::inventory::sources;
 
 /// Loads whatever has an id, in batches. It keeps nothing between requests.
 pub struct Loaders {
@@ -71,20 +72,44 @@ impl Loader<IncomingTo> for Loaders {
     type Error = LoadError;
 
     async fn load(&self, keys: &[IncomingTo]) -> Result<HashMap<IncomingTo, i64>, LoadError> {
-        use inbound_supply::Column;
-        let rows = inbound_supply::Entity::find()
-            .filter(Column::VariantId.is_in(keys.iter().map(|key| key.0)))
-            .filter(Column::Status.is_in([Arrival::Expected, Arrival::PartlyReceived]))
-            .all(&self.app.db.read)
-            .await?;
-        let mut found: HashMap<IncomingTo, i64> = keys.iter().map(|key| (*key, 0)).collect();
-        for row in rows {
-            if let Some(sum) = found.get_mut(&IncomingTo(row.variant_id, row.warehouse_id)) {
-                // A delivery may bring more than was promised.
-                *sum += (row.quantity - row.received).max(0);
-            }
+        Ok(incoming(&self.app.db.read, keys).await?)
+    }
+}
+
+/// How many units are on their way, all of these at once.
+pub async fn incoming(
+    db: &impl ConnectionTrait,
+    keys: &[IncomingTo],
+) -> Result<HashMap<IncomingTo, i64>, DbErr> {
+    use inbound_supply::Column;
+    let rows = inbound_supply::Entity::find()
+        .filter(Column::VariantId.is_in(keys.iter().map(|key| key.0)))
+        .filter(Column::Status.is_in([Arrival::Expected, Arrival::PartlyReceived]))
+        .all(db)
+        .await?;
+    let mut found: HashMap<IncomingTo, i64> = keys.iter().map(|key| (*key, 0)).collect();
+    for row in rows {
+        if let Some(sum) = found.get_mut(&IncomingTo(row.variant_id, row.warehouse_id)) {
+            // A delivery may bring more than was promised.
+            *sum += (row.quantity - row.received).max(0);
         }
-        Ok(found)
+    }
+    Ok(found)
+}
+
+/// Who states the stock of a warehouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceOf(pub WarehouseId);
+
+impl Loader<SourceOf> for Loaders {
+    type Value = Arc<stock_source::Model>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[SourceOf]) -> Result<HashMap<SourceOf, Self::Value>, LoadError> {
+        let warehouses = keys.iter().map(|key| key.0);
+        let found = sources::of_warehouses(&self.app.db.read, warehouses).await?;
+        let found = found.into_iter();
+        Ok(found.map(|(id, source)| (SourceOf(id), source)).collect())
     }
 }
 
@@ -133,7 +158,9 @@ by_id! {
     saved_view by SavedViewId,
     shipping_rate by ShippingRateId,
     shipping_zone by ShippingZoneId,
+    stock_drift by DriftId,
     stock_movement by MovementId,
+    stock_source by StockSourceId,
     tax_rate by TaxRateId,
     variant by VariantId,
     warehouse by WarehouseId,

@@ -14,6 +14,7 @@ pub mod command;
 pub mod cursor;
 pub mod customers;
 pub mod errors;
+pub mod events;
 pub mod feed;
 pub mod filters;
 pub mod ids;
@@ -27,6 +28,8 @@ pub mod rules;
 pub mod scalars;
 pub mod stages;
 pub mod stock;
+pub mod stock_levels;
+pub mod stock_sources;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
@@ -41,7 +44,9 @@ pub struct Query(
     customers::CustomerQuery,
     rules::RuleQuery,
     stock::StockQuery,
+    stock_sources::StockSourceQuery,
     keys::KeyQuery,
+    events::EventQuery,
     node::NodeQuery,
 );
 
@@ -57,6 +62,7 @@ pub struct Mutation(
     customers::CustomerMutation,
     rules::RuleMutation,
     stock::StockMutation,
+    stock_sources::StockSourceMutation,
     keys::KeyMutation,
 );
 
@@ -66,6 +72,9 @@ pub struct Subscription(
     orders::OrderSubscription,
     orders::BulkSubscription,
     stages::StageSubscription,
+    stock_levels::StockLevelSubscription,
+    stock_sources::StockSourceSubscription,
+    events::EventSubscription,
 );
 
 /// The schema.

@@ -28,6 +28,7 @@ use super::orders::{
 use super::principal;
 use super::rules::ExceptionRule;
 use super::stock::{InboundSupply, StockMovement};
+use super::stock_sources::{StockDrift, StockSource};
 use crate::access::Scope;
 
 /// The most things that are read at once.
@@ -107,8 +108,11 @@ nodes! {
     ShippingRate by ShippingRateId with CatalogueRead =>
         sees(ctx, row.channel_id).then(|| row.into());
     ShippingZone by ShippingZoneId with CatalogueRead => Some(row.into());
+    StockDrift by DriftId with StockRead =>
+        sees_variant(ctx, row.variant_id).await?.then(|| row.into());
     StockMovement by MovementId with StockRead =>
         sees_variant(ctx, row.variant_id).await?.then(|| row.into());
+    StockSource by StockSourceId with StockRead => Some(row.into());
     TaxRate by TaxRateId with CatalogueRead => Some(row.into());
     Variant by VariantId with CatalogueRead => sees_variant(ctx, row.id).await?.then(|| row.into());
     Warehouse by WarehouseId with CatalogueRead => Some(row.into());

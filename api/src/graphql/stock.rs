@@ -1,11 +1,14 @@
 //! Stock, its ledger and expected deliveries on the wire.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::{
-    BinId, InboundId, VariantId, WarehouseId, inbound_supply, stock, stock_movement, variant,
+    BinId, InboundId, VariantId, WarehouseId, inbound_supply, stock, stock_movement, stock_source,
+    variant,
 };
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::{ExprTrait, Query};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter};
 use serde::Serialize;
 use serde_json::json;
@@ -19,15 +22,16 @@ use super::filters::{
     DateTimeFilter, IdFilter, IntFilter, IntRange, StringFilter, condition, enum_filter, filter,
 };
 use super::ids::{from_global, from_optional, to_global};
-use super::loaders::{IncomingTo, load};
+use super::loaders::{IncomingTo, SourceOf, load};
 use super::once::{mark_replayed, once_required};
 use super::orders::order_of;
 use super::pagination::{Rows, Sort, cost, page};
+use super::stock_sources::StockFreshness;
 use super::{Allowed, actor, app};
 use crate::access::Scope;
 use crate::app::Answered;
 use crate::failure::{Failure, Problem};
-use crate::inventory::{self, SetSafety, inbound};
+use crate::inventory::{self, SetSafety, inbound, sources};
 use crate::orders::stock as orders_stock;
 
 /// Why stock figures changed. Values may be added.
@@ -73,11 +77,47 @@ pub enum InboundSupplyStatus {
 }
 
 /// How many units a warehouse has of a variant, and how many of them are promised.
-pub struct Stock(pub stock::Model);
+pub struct Stock {
+    row: stock::Model,
+    known: Option<Known>,
+}
+
+/// What is known of a stock row besides: read for many rows at once.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Who states it; none = nobody does.
+    pub source: Option<Arc<stock_source::Model>>,
+    /// Units that are on their way.
+    pub incoming: i64,
+}
 
 impl From<stock::Model> for Stock {
     fn from(row: stock::Model) -> Self {
-        Stock(row)
+        Stock { row, known: None }
+    }
+}
+
+impl Stock {
+    /// A stock row with what is known of it.
+    pub fn with(row: stock::Model, known: Known) -> Self {
+        Stock {
+            row,
+            known: Some(known),
+        }
+    }
+
+    /// Who states it.
+    async fn source(&self, ctx: &Context<'_>) -> Result<Option<Arc<stock_source::Model>>> {
+        match &self.known {
+            Some(known) => Ok(known.source.clone()),
+            None => load(ctx, SourceOf(self.row.warehouse_id)).await,
+        }
+    }
+
+    /// How much of it is kept back, in percent of the units on hand.
+    async fn withheld_percent(&self, ctx: &Context<'_>) -> Result<i64> {
+        let source = self.source(ctx).await?;
+        Ok(source.map_or(0, |source| source.withheld_percent))
     }
 }
 
@@ -86,50 +126,67 @@ impl From<stock::Model> for Stock {
 impl Stock {
     /// Of what.
     async fn variant(&self, ctx: &Context<'_>) -> Result<Option<Variant>> {
-        Ok(load(ctx, self.0.variant_id).await?.map(Variant))
+        Ok(load(ctx, self.row.variant_id).await?.map(Variant))
     }
 
     /// Where.
     async fn warehouse(&self, ctx: &Context<'_>) -> Result<Option<Warehouse>> {
-        Ok(load(ctx, self.0.warehouse_id).await?.map(Warehouse))
+        Ok(load(ctx, self.row.warehouse_id).await?.map(Warehouse))
     }
 
     /// Units that are there.
     async fn on_hand(&self) -> i64 {
-        self.0.on_hand
+        self.row.on_hand
     }
 
     /// Units that are held for orders, softly or for good.
     async fn reserved(&self) -> i64 {
-        self.0.reserved
+        self.row.reserved
     }
 
     /// Units that are never promised.
     async fn safety(&self) -> i64 {
-        self.0.safety
+        self.row.safety
     }
 
-    /// Units that can be promised: on hand less reserved less safety, and none if that is
-    /// negative. While others wait for them, because this warehouse serves their channel, a new
+    /// Units that can be promised: on hand less reserved less safety less withheld, and none if that
+    /// is negative. While others wait for them, because this warehouse serves their channel, a new
     /// order gets none.
-    async fn available(&self) -> i64 {
-        inventory::available(&self.0)
+    async fn available(&self, ctx: &Context<'_>) -> Result<i64> {
+        let percent = self.withheld_percent(ctx).await?;
+        Ok(inventory::available(&self.row, percent))
+    }
+
+    /// Units that are kept back because the source of the figure is stale; by its policy.
+    async fn withheld(&self, ctx: &Context<'_>) -> Result<i64> {
+        let percent = self.withheld_percent(ctx).await?;
+        Ok(sources::withheld(self.row.on_hand, percent))
+    }
+
+    /// How far the figure is to be believed; null if no source states it, so that the bookings here
+    /// are all there is.
+    async fn freshness(&self, ctx: &Context<'_>) -> Result<Option<StockFreshness>> {
+        let source = self.source(ctx).await?;
+        Ok(source.map(|source| StockFreshness::new(source, app(ctx).clock.now())))
     }
 
     /// Units that are on their way: what is expected and has not arrived.
     async fn incoming(&self, ctx: &Context<'_>) -> Result<i64> {
-        let key = IncomingTo(self.0.variant_id, self.0.warehouse_id);
+        if let Some(known) = &self.known {
+            return Ok(known.incoming);
+        }
+        let key = IncomingTo(self.row.variant_id, self.row.warehouse_id);
         Ok(load(ctx, key).await?.unwrap_or_default())
     }
 
     /// +1 with every change of the row; give it back as `expectedVersion`.
     async fn version(&self) -> i64 {
-        self.0.version
+        self.row.version
     }
 
     /// When it last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
-        self.0.updated_at
+        self.row.updated_at
     }
 }
 
@@ -293,8 +350,8 @@ pub struct StockWhere {
     pub on_hand: Option<IntFilter>,
     /// By the units that are held.
     pub reserved: Option<IntFilter>,
-    /// By on hand less reserved less safety, which is negative where a count has eaten into
-    /// safety.
+    /// By on hand less reserved less safety less withheld, which is negative where a count has eaten
+    /// into safety.
     pub available: Option<IntRange>,
     /// By when it last changed.
     pub updated_at: Option<DateTimeFilter>,
@@ -334,9 +391,7 @@ fn with_sku(sku: &StringFilter) -> Condition {
 }
 
 fn with_available(range: &IntRange) -> Condition {
-    let available = Expr::col(stock::Column::OnHand)
-        .sub(Expr::col(stock::Column::Reserved))
-        .sub(Expr::col(stock::Column::Safety));
+    let available = sources::free();
     Condition::all()
         .add_option(range.gte.map(|least| available.clone().gte(least)))
         .add_option(range.lt.map(|end| available.clone().lt(end)))
@@ -389,7 +444,7 @@ filter!(InboundSupplyWhere, |it| [
 ]);
 
 /// What is of variants that the caller sees: all, or those that its channels sell.
-fn of_seen_variants(ctx: &Context<'_>, column: impl ColumnTrait) -> Result<Condition> {
+pub(super) fn of_seen_variants(ctx: &Context<'_>, column: impl ColumnTrait) -> Result<Condition> {
     Ok(match confined(ctx)? {
         None => Condition::all(),
         Some(channels) => Condition::all().add(column.in_subquery(listed(channels))),
@@ -424,7 +479,7 @@ impl StockQuery {
             order: Order::Asc,
             key: |row: &stock::Model| (row.variant_id.0, row.warehouse_id.0),
         };
-        page(app(ctx), rows, sort, first, after, Stock).await
+        page(app(ctx), rows, sort, first, after, Stock::from).await
     }
 
     /// The ledger of a variant, newest first. Needs the scope STOCK_READ.
@@ -662,7 +717,7 @@ pub struct StockBookingPayload {
 }
 
 /// Splits what was done once, now or before, and marks the response if it was before.
-fn done_once(
+pub(super) fn done_once(
     ctx: &Context<'_>,
     result: Result<Answered, Failure>,
 ) -> Result<(Option<Answered>, Vec<UserError>)> {
@@ -710,7 +765,7 @@ async fn booked(
         None => None,
     };
     Ok(StockBookingPayload {
-        stock: row.map(Stock),
+        stock: row.map(Stock::from),
         user_errors,
         replayed: answered.is_some_and(|answered| answered.replayed),
     })

@@ -17,7 +17,8 @@ use entity::{
 };
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set,
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait, Set,
 };
 
 use crate::events::{Entry, Event};
@@ -26,6 +27,8 @@ use crate::tx::Tx;
 pub mod inbound;
 mod queue;
 mod rows;
+pub mod sources;
+pub mod statements;
 
 pub use queue::{held_by, servable, waiters};
 pub use rows::{SetSafety, open_for_variants, open_for_warehouse, require, set_safety};
@@ -34,6 +37,8 @@ pub use rows::{SetSafety, open_for_variants, open_for_warehouse, require, set_sa
 pub struct Shelf {
     rows: BTreeMap<(VariantId, WarehouseId), stock::Model>,
     touched: BTreeSet<(VariantId, WarehouseId)>,
+    /// What stale sources keep back, in percent of the units on hand.
+    withheld: BTreeMap<WarehouseId, i64>,
     /// Where each queue ends.
     queues: HashMap<VariantId, i64>,
     /// What somebody waits for.
@@ -80,6 +85,7 @@ impl Shelf {
         let mut shelf = Shelf {
             rows: BTreeMap::new(),
             touched: BTreeSet::new(),
+            withheld: BTreeMap::new(),
             queues: HashMap::new(),
             awaited: BTreeSet::new(),
             movements: Vec::new(),
@@ -90,14 +96,15 @@ impl Shelf {
             return Ok(shelf);
         }
         let mut query = stock::Entity::find()
+            .column_as(sources::withheld_percent(), WITHHELD_PERCENT)
             .filter(stock::Column::VariantId.is_in(variants.iter().copied()))
             .order_by_asc(stock::Column::VariantId)
             .order_by_asc(stock::Column::WarehouseId);
         if tx.locks_rows() {
             query = query.lock_exclusive();
         }
-        let mut rows = query.clone().all(tx.db()).await?;
-        let stocked: BTreeSet<VariantId> = rows.iter().map(|row| row.variant_id).collect();
+        let mut rows = query.clone().into_model::<Shelved>().all(tx.db()).await?;
+        let stocked: BTreeSet<VariantId> = rows.iter().map(|one| one.row.variant_id).collect();
         let unstocked: Vec<VariantId> = variants.difference(&stocked).copied().collect();
         if !unstocked.is_empty() && tx.locks_rows() {
             // Every variant has its rows from the first; where they are missing, the variant
@@ -107,9 +114,14 @@ impl Shelf {
                 .order_by_asc(variant::Column::Id);
             QueryTrait::query(&mut owners).lock(LockType::NoKeyUpdate);
             owners.all(tx.db()).await?;
-            rows = query.all(tx.db()).await?;
+            rows = query.into_model::<Shelved>().all(tx.db()).await?;
         }
-        for row in rows {
+        for Shelved {
+            row,
+            withheld_percent,
+        } in rows
+        {
+            shelf.withheld.insert(row.warehouse_id, withheld_percent);
             shelf.rows.insert((row.variant_id, row.warehouse_id), row);
         }
         let ends = queue::ends(tx, &variants).await?;
@@ -136,8 +148,15 @@ impl Shelf {
     pub fn available(&self, variant: VariantId, warehouses: &[WarehouseId]) -> i64 {
         self.unawaited(variant, warehouses)
             .filter_map(|warehouse| self.rows.get(&(variant, warehouse)))
-            .map(available)
+            .map(|row| self.free(row))
             .sum()
+    }
+
+    /// What can be promised of a row, to whomever: what is on hand, less what is held, never
+    /// promised, or kept back because nobody knows whether it is still there.
+    pub fn free(&self, row: &stock::Model) -> i64 {
+        let withheld = self.withheld.get(&row.warehouse_id);
+        available(row, withheld.copied().unwrap_or_default())
     }
 
     /// Holds what is available for a line and says how many units that is.
@@ -178,7 +197,7 @@ impl Shelf {
             shelf
                 .rows
                 .get(&(demand.variant_id, *warehouse))
-                .map_or(0, available)
+                .map_or(0, |row| shelf.free(row))
         };
         let whole = warehouses
             .iter()
@@ -427,9 +446,29 @@ pub struct Movement {
     pub operation_key: String,
 }
 
-/// What can be promised of a stock row. It is below nothing when a count has eaten into safety.
-pub fn available(row: &stock::Model) -> i64 {
-    (row.on_hand - row.reserved - row.safety).max(0)
+/// What can be promised of a stock row whose source keeps so much of it back. It is below nothing
+/// when a count has eaten into safety, or more is held than the source vouches for.
+pub fn available(row: &stock::Model, withheld_percent: i64) -> i64 {
+    let withheld = sources::withheld(row.on_hand, withheld_percent);
+    std::cmp::max(0, row.on_hand - row.reserved - row.safety - withheld)
+}
+
+/// The name of what is read beside a stock row.
+const WITHHELD_PERCENT: &str = "withheld_percent";
+
+/// A stock row, and how much of its warehouse's stock is kept back.
+struct Shelved {
+    row: stock::Model,
+    withheld_percent: i64,
+}
+
+impl FromQueryResult for Shelved {
+    fn from_query_result(found: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Shelved {
+            row: stock::Model::from_query_result(found, prefix)?,
+            withheld_percent: found.try_get(prefix, WITHHELD_PERCENT)?,
+        })
+    }
 }
 
 /// A row to write whole, new or changed.
@@ -460,6 +499,22 @@ pub async fn bins(
         .await
 }
 
+/// The same of several stock rows at once.
+pub async fn bins_of(
+    tx: &Tx,
+    of: &BTreeSet<(VariantId, WarehouseId)>,
+) -> Result<Vec<bin_stock::Model>, DbErr> {
+    let variants: BTreeSet<VariantId> = of.iter().map(|key| key.0).collect();
+    let warehouses: BTreeSet<WarehouseId> = of.iter().map(|key| key.1).collect();
+    bin_stock::Entity::find()
+        .filter(bin_stock::Column::VariantId.is_in(variants))
+        .filter(bin_stock::Column::WarehouseId.is_in(warehouses))
+        .order_by_desc(bin_stock::Column::Quantity)
+        .order_by_asc(bin_stock::Column::BinId)
+        .all(tx.db())
+        .await
+}
+
 /// The bin that goods are put into when nobody says where: the warehouse's first by code.
 pub async fn receiving_bin(tx: &Tx, warehouse: WarehouseId) -> Result<Option<bin::Model>, DbErr> {
     bin::Entity::find()
@@ -469,15 +524,15 @@ pub async fn receiving_bin(tx: &Tx, warehouse: WarehouseId) -> Result<Option<bin
         .await
 }
 
-/// Writes how much lies in a bin. The stock row above it is locked.
-pub fn set_bin(tx: &Tx, bin: bin_stock::Model) {
-    let row = bin_stock::ActiveModel {
+/// Writes how much lies in bins. The stock rows above them are locked.
+pub fn set_bins(tx: &Tx, bins: impl IntoIterator<Item = bin_stock::Model>) {
+    let rows = bins.into_iter().map(|bin| bin_stock::ActiveModel {
         bin_id: Set(bin.bin_id),
         variant_id: Set(bin.variant_id),
         warehouse_id: Set(bin.warehouse_id),
         quantity: Set(bin.quantity),
-    };
-    tx.defer_rows(vec![row], |insert| {
+    });
+    tx.defer_rows(rows.collect(), |insert| {
         insert.on_conflict(
             OnConflict::columns([bin_stock::Column::BinId, bin_stock::Column::VariantId])
                 .update_column(bin_stock::Column::Quantity)

@@ -13,6 +13,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, RelationTrait, Select,
 };
 
+use super::sources;
 use crate::tx::Tx;
 
 /// The queues, each place beside the warehouses whose units it is for.
@@ -109,12 +110,7 @@ pub async fn servable(db: &impl ConnectionTrait) -> Result<Vec<VariantId>, DbErr
         .distinct()
         .join(JoinType::InnerJoin, there.into())
         .filter(Expr::col((stock::Entity, stock::Column::VariantId)).equals(variant))
-        .filter(
-            Expr::col((stock::Entity, stock::Column::OnHand))
-                .sub(Expr::col((stock::Entity, stock::Column::Reserved)))
-                .sub(Expr::col((stock::Entity, stock::Column::Safety)))
-                .gt(0),
-        )
+        .filter(sources::free().gt(0))
         .into_tuple()
         .all(db)
         .await

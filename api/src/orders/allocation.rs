@@ -70,7 +70,7 @@ impl<'a> Allocation<'a> {
         let mut wanted: BTreeMap<VariantId, Vec<WarehouseId>> = BTreeMap::new();
         for row in shelf.awaited() {
             let key = (row.variant_id, row.warehouse_id);
-            if inventory::available(row) > 0 || held.contains(&key) {
+            if shelf.free(row) > 0 || held.contains(&key) {
                 wanted.entry(key.0).or_default().push(key.1);
             }
         }

@@ -30,6 +30,7 @@ use crate::tx::Tx;
 pub mod aggregate;
 pub mod allocation;
 pub mod bulk;
+pub mod feeds;
 pub mod lifecycle;
 pub mod queue;
 pub mod remedies;

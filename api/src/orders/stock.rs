@@ -1,7 +1,7 @@
 //! Stock that comes, is corrected, or becomes free: whatever is available afterwards goes to
 //! those who wait, oldest first, in the same transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{
     BinId, ChannelId, InboundId, VariantId, WarehouseId, backorder, bin, bin_stock, reservation,
@@ -18,7 +18,7 @@ use crate::inventory::{self, Movement, Shelf, inbound};
 use crate::tx::Tx;
 
 /// The most units that one receipt or count may have.
-const MOST_UNITS: i64 = 1_000_000_000;
+pub(super) const MOST_UNITS: i64 = 1_000_000_000;
 
 /// What [`receive`] needs.
 pub struct Receive {
@@ -59,7 +59,7 @@ pub async fn receive(tx: &Tx, reference: &Reference, cmd: &Receive) -> Result<()
             operation_key: operation(tx),
         },
     );
-    inventory::set_bin(tx, bin);
+    inventory::set_bins(tx, [bin]);
     if let Some(id) = cmd.inbound_id {
         inbound::arrive(tx, id, cmd.variant_id, cmd.quantity).await?;
     }
@@ -120,21 +120,32 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
             operation_key: operation(tx),
         },
     );
-    inventory::set_bin(tx, bin);
-    let short = shelf
+    inventory::set_bins(tx, [bin]);
+    settle(tx, reference, shelf).await
+}
+
+/// Puts right what corrected figures have left. Where more is held than is there, the youngest
+/// holds go back to the head of the queue, and each of their orders gets an exception; otherwise
+/// whoever waits for what has become free gets it.
+pub(super) async fn settle(tx: &Tx, reference: &Reference, shelf: Shelf) -> Result<(), Failure> {
+    let short: BTreeMap<_, _> = shelf
         .rows()
-        .find(|row| row.warehouse_id == cmd.warehouse_id)
-        .map_or(0, |row| row.reserved - row.on_hand);
-    let youngest = youngest_holds(tx, cmd, short).await?;
+        .filter(|row| row.reserved > row.on_hand)
+        .map(|row| {
+            let key = (row.variant_id, row.warehouse_id);
+            (key, row.reserved - row.on_hand)
+        })
+        .collect();
+    let youngest = youngest_holds(tx, &short).await?;
     let holders: Vec<_> = youngest.iter().map(|held| held.order_id).collect();
     let mut allocation = Allocation::around(tx, reference, shelf, &holders).await?;
-    if short > 0 {
+    if short.is_empty() {
+        allocation.serve_waiters(tx);
+    } else {
         // With the orders locked, no hold of theirs becomes firm any more.
-        for held in youngest_holds(tx, cmd, short).await? {
+        for held in youngest_holds(tx, &short).await? {
             allocation.take_back(tx, &held).await?;
         }
-    } else {
-        allocation.serve_waiters(tx);
     }
     // Where holds were taken back, the queue as it was read no longer has its head; the allocation
     // worker serves the new one.
@@ -142,20 +153,20 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
     Ok(())
 }
 
-/// The youngest holds of what was counted that come to so many units. The stock row is locked, so
+/// The youngest holds of stock rows that come to so many units of each. The rows are locked, so
 /// they stay the same; only firm they may become.
 async fn youngest_holds(
     tx: &Tx,
-    cmd: &Adjust,
-    units: i64,
+    short: &BTreeMap<(VariantId, WarehouseId), i64>,
 ) -> Result<Vec<reservation::Model>, DbErr> {
-    let mut missing = units;
-    if missing <= 0 {
+    if short.is_empty() {
         return Ok(Vec::new());
     }
+    let variants: BTreeSet<VariantId> = short.keys().map(|key| key.0).collect();
+    let warehouses: BTreeSet<WarehouseId> = short.keys().map(|key| key.1).collect();
     let mut held = reservation::Entity::find()
-        .filter(reservation::Column::VariantId.eq(cmd.variant_id))
-        .filter(reservation::Column::WarehouseId.eq(cmd.warehouse_id))
+        .filter(reservation::Column::VariantId.is_in(variants))
+        .filter(reservation::Column::WarehouseId.is_in(warehouses))
         .filter(
             reservation::Column::Status
                 .is_in([reservation::Status::Active, reservation::Status::Allocated]),
@@ -164,11 +175,15 @@ async fn youngest_holds(
         .order_by_desc(reservation::Column::Id)
         .all(tx.db())
         .await?;
-    let enough = held.iter().position(|row| {
-        missing -= row.quantity;
-        missing <= 0
+    let mut missing = short.clone();
+    held.retain(|row| {
+        let units = missing.get_mut(&(row.variant_id, row.warehouse_id));
+        units.is_some_and(|units| {
+            let still = *units > 0;
+            *units -= row.quantity;
+            still
+        })
     });
-    held.truncate(enough.map_or(held.len(), |last| last + 1));
     Ok(held)
 }
 

@@ -247,7 +247,7 @@ impl Variant {
             return Ok(None);
         }
         let rows = load(ctx, StockOf(self.0.id)).await?.unwrap_or_default();
-        Ok(Some(rows.into_iter().map(Stock).collect()))
+        Ok(Some(rows.into_iter().map(Stock::from).collect()))
     }
 
     /// +1 with every change of the variant, its codes or its listings; give it back as

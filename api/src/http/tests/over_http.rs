@@ -499,7 +499,7 @@ async fn life_and_readiness_are_told_apart() {
                 if first {
                     Err(vec!["the database is away".into()])
                 } else {
-                    Ok(())
+                    Ok(Vec::new())
                 }
             }
         });
