@@ -169,6 +169,7 @@ where
             .map(|text| Cursor::read(text, self.scope))
             .transpose()?;
         Ok(try_stream! {
+            self.course.turn().await;
             // First the hub, then the position, then the state. What happens from here on is in
             // the buffer; the state is at the position or ahead of it, never behind.
             let mut live = self.app.hub.subscribe().await.map_err(fault)?;

@@ -7,18 +7,25 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// How many positions without an item are remembered for those who want to join.
 const REMEMBERED: usize = 4096;
+
+/// For how long a stream has its turn.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Where one stream stands, and which rows its clients have been shown.
 #[derive(Debug)]
 pub struct Course {
     after: Option<Arc<str>>,
     seeks_company: bool,
+    /// Where it waits for its turn, if it does.
+    turns: Option<Arc<Semaphore>>,
     state: Mutex<State>,
     /// Stirs when [`Course::reached`] was told.
     stirred: Notify,
@@ -37,6 +44,8 @@ struct State {
     /// Present once others have joined.
     silences: Option<Silences>,
     left_behind: bool,
+    /// Its turn, and since when it has it.
+    turn: Option<(OwnedSemaphorePermit, Instant)>,
 }
 
 /// A position, and the cursor that resumes from it; none within a snapshot.
@@ -63,18 +72,35 @@ pub(super) enum Apart {
     Owing,
 }
 
+impl State {
+    /// Something is said of a position.
+    fn moves(&mut self) {
+        self.end = None;
+        if let Some((_, since)) = &self.turn
+            && since.elapsed() > TURN
+        {
+            self.turn = None;
+        }
+    }
+}
+
 impl Default for Course {
     fn default() -> Self {
-        Course::new(None, false)
+        Course::new(None, false, None)
     }
 }
 
 impl Course {
     /// A stream from the beginning, or from a cursor, whatever its arguments say.
-    pub(super) fn new(after: Option<Arc<str>>, seeks_company: bool) -> Self {
+    pub(super) fn new(
+        after: Option<Arc<str>>,
+        seeks_company: bool,
+        turns: Option<Arc<Semaphore>>,
+    ) -> Self {
         Course {
             after,
             seeks_company,
+            turns,
             state: Mutex::default(),
             stirred: Notify::new(),
             settled: watch::Sender::new(0),
@@ -92,6 +118,21 @@ impl Course {
         self.seeks_company && self.state().silences.is_none()
     }
 
+    /// Waits until the stream may begin. Those that catch up all at once would each be too slow
+    /// ever to come to the end of a busy log, so they take turns; a turn ends there, after a
+    /// second, or when the client has to be waited for.
+    pub async fn turn(&self) {
+        let Some(turns) = &self.turns else { return };
+        if let Ok(turn) = turns.clone().acquire_owned().await {
+            self.state().turn = Some((turn, Instant::now()));
+        }
+    }
+
+    /// The client has to be waited for: let others have the turn.
+    pub(super) fn give_way(&self) {
+        self.state().turn = None;
+    }
+
     /// Rows were shown.
     pub fn shows(&self, rows: impl IntoIterator<Item = Uuid>) {
         self.state().shown.extend(rows);
@@ -101,7 +142,7 @@ impl Course {
     /// its removal must be said; otherwise nothing will be said of this position.
     pub fn hides(&self, seq: i64, row: Uuid) -> bool {
         let mut state = self.state();
-        state.end = None;
+        state.moves();
         if state.shown.remove(&row) {
             return true;
         }
@@ -120,7 +161,7 @@ impl Course {
     /// A position is about no row of this stream.
     pub fn passes(&self, seq: i64) {
         let mut state = self.state();
-        state.end = None;
+        state.moves();
         if state.silences.is_some() {
             self.settle(seq);
         }
@@ -129,7 +170,7 @@ impl Course {
     /// An item of a position follows; without a cursor where it cannot be resumed from.
     pub fn says(&self, seq: i64, cursor: Option<&str>) {
         let mut state = self.state();
-        state.end = None;
+        state.moves();
         state.item = Some(Place {
             seq,
             cursor: cursor.map(Arc::from),
@@ -140,6 +181,7 @@ impl Course {
     /// every row that was shown.
     pub fn reached(&self, seq: i64, cursor: &str) {
         let mut state = self.state();
+        state.turn = None;
         state.end = Some(Place {
             seq,
             cursor: Some(cursor.into()),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -25,6 +25,9 @@ const RING_ITEMS: usize = 256;
 const RING_BYTES: usize = 1024 * 1024;
 /// For how long it does, when it is not quiet.
 const RING_AGE: Duration = Duration::from_secs(10);
+
+/// How many streams catch up at a time.
+const TURNS: usize = 8;
 
 /// What clients must have in common to share a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,8 +67,10 @@ impl Item {
 }
 
 /// The groups of this node, and what they have done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FanOut {
+    /// The turns of streams that catch up.
+    pub(super) turns: Arc<Semaphore>,
     groups: Mutex<HashMap<Kind, Arc<Group>>>,
     executed: AtomicU64,
     shared: AtomicU64,
@@ -146,6 +151,18 @@ pub(super) enum Entered {
     Behind(watch::Receiver<i64>),
     /// Not from this position.
     Apart,
+}
+
+impl Default for FanOut {
+    fn default() -> Self {
+        FanOut {
+            turns: Arc::new(Semaphore::new(TURNS)),
+            groups: Mutex::default(),
+            executed: AtomicU64::default(),
+            shared: AtomicU64::default(),
+            delivered: AtomicU64::default(),
+        }
+    }
 }
 
 impl FanOut {
@@ -508,7 +525,7 @@ mod tests {
                 }
                 Step::Arrive => {
                     let sees = self.matching();
-                    let course = Arc::new(Course::new(None, true));
+                    let course = Arc::new(Course::new(None, true, None));
                     course.shows(sees.iter().map(|row| id(*row)));
                     let sent = self.log.len() as i64;
                     self.clients.push(Client {
@@ -539,7 +556,7 @@ mod tests {
                         return;
                     };
                     let (_, cursor) = member.leave();
-                    let course = Arc::new(Course::new(None, true));
+                    let course = Arc::new(Course::new(None, true, None));
                     // As who resumes may have been shown anything that changed meanwhile.
                     course.shows((0..ROWS).map(id));
                     let sent = cursor.unwrap().parse().unwrap();

@@ -6,12 +6,14 @@
 
 use std::future::pending;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_graphql::{Data, Executor, Response, ServerError};
-use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, CatchUnwind};
+use futures_util::{StreamExt, poll};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -130,7 +132,11 @@ impl<E: Executor> Run<E> {
             };
             Some((kind, recipe))
         });
-        let course = Arc::new(Course::new(self.after.clone(), company.is_some()));
+        let course = Arc::new(Course::new(
+            self.after.clone(),
+            company.is_some(),
+            company.is_some().then(|| self.fan_out.turns.clone()),
+        ));
         let request = request.data(self.request_id.clone()).data(course.clone());
         let data = Some(self.caller.data.clone());
         let results = self.executor.execute_stream(request, data);
@@ -185,7 +191,15 @@ impl<E: Executor> Run<E> {
                 Told::Item(item) => (false, item.json.len()),
                 _ => (true, 0),
             };
-            if !self.say(told, bytes).await || last {
+            let mut said = pin!(self.say(told, bytes));
+            let there = match poll!(said.as_mut()) {
+                Poll::Ready(there) => there,
+                Poll::Pending => {
+                    course.give_way();
+                    said.await
+                }
+            };
+            if !there || last {
                 return;
             }
         }

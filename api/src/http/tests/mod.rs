@@ -192,6 +192,7 @@ impl Feed {
         let text = "x".repeat(size.unwrap_or(1));
         Ok(async_stream::stream! {
             let _alive = alive;
+            course.turn().await;
             let mut log = world.ticks.subscribe();
             let mut sent = match &after {
                 Some(after) => after.parse().unwrap(),

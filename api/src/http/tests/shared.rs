@@ -245,3 +245,22 @@ async fn a_client_whose_results_are_old_before_it_reads_them_is_told_where_to_go
     let reason: Value = serde_json::from_str(&reason).unwrap();
     assert_eq!(reason["after"], heard.last().unwrap().to_string());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_catch_up_take_turns_and_one_who_does_not_read_keeps_nobody_waiting() {
+    let server = Server::start().await;
+    server.tick(3_000);
+    let long = "subscription { ticks(size: 20000, after: \"0\") { seq text } }";
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut client = Client::admitted(&server).await;
+        client.subscribe("1", long).await;
+        stalled.push(client);
+    }
+    let mut other = Client::admitted(&server).await;
+    other.subscribe("1", TICKS).await;
+    assert_eq!(tick(&other.hear().await), 3_000);
+    for client in &mut stalled {
+        assert_eq!(tick(&client.hear().await), 1);
+    }
+}
