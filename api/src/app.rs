@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
@@ -36,6 +37,7 @@ use crate::failure::{Code, Failure, Problem};
 use crate::orders::{self, Changed};
 use crate::payments::gateway;
 use crate::payments::{Effect, PaymentGateway};
+use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
 
 /// How often a transaction that lost a race is run again before its caller hears of it.
@@ -169,6 +171,25 @@ impl App {
     where
         Case: Future<Output = Result<T, Failure>>,
     {
+        let began = Instant::now();
+        let outcome = self.try_write(actor, case).await;
+        let word = match &outcome {
+            Ok(_) => "committed",
+            Err(Failure::Refused(_)) => "refused",
+            Err(_) => "failed",
+        };
+        figures::transaction_ended(word, began.elapsed());
+        outcome
+    }
+
+    async fn try_write<T, Case>(
+        &self,
+        actor: &Actor,
+        case: impl Fn(Arc<Tx>) -> Case,
+    ) -> Result<T, Failure>
+    where
+        Case: Future<Output = Result<T, Failure>>,
+    {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -198,6 +219,7 @@ impl App {
                 }
                 Err(failure) if failure.lost_a_race() && tries < TRIES => {
                     tracing::debug!(%failure, tries, "running a lost transaction again");
+                    figures::transaction_repeated();
                 }
                 Err(failure) => return Err(failure),
             }

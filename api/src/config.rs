@@ -23,6 +23,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// How the log is written.
     pub log: LogConfig,
+    /// What the program tells of itself besides its log.
+    pub telemetry: TelemetryConfig,
     /// What callers may do.
     pub access: AccessConfig,
     /// The background work.
@@ -85,6 +87,18 @@ pub struct LogConfig {
     pub format: String,
     /// A `tracing` filter.
     pub filter: String,
+}
+
+/// What the program tells of itself besides its log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// Where Prometheus finds `/metrics`; empty = nowhere.
+    pub metrics_listen: String,
+    /// Where an OpenTelemetry collector takes traces over HTTP; empty = nowhere.
+    pub otlp_endpoint: String,
+    /// How many of a hundred traces that begin here are kept.
+    pub trace_percent: u32,
 }
 
 /// What callers may do.
@@ -212,6 +226,23 @@ impl Config {
                 .parse::<tracing_subscriber::EnvFilter>()
                 .is_ok(),
             format!("OMS__LOG__FILTER: {:?} is no filter", self.log.filter),
+        );
+        let TelemetryConfig {
+            metrics_listen,
+            otlp_endpoint,
+            trace_percent,
+        } = &self.telemetry;
+        require(
+            metrics_listen.is_empty() || metrics_listen.parse::<std::net::SocketAddr>().is_ok(),
+            format!("OMS__TELEMETRY__METRICS_LISTEN: {metrics_listen:?} is not ADDRESS:PORT"),
+        );
+        require(
+            otlp_endpoint.is_empty() || otlp_endpoint.starts_with("http://"),
+            format!("OMS__TELEMETRY__OTLP_ENDPOINT: {otlp_endpoint:?} is not http://HOST:PORT"),
+        );
+        require(
+            *trace_percent <= 100,
+            format!("OMS__TELEMETRY__TRACE_PERCENT: {trace_percent} is more than 100"),
         );
         require(
             self.workers.interval_ms > 0,

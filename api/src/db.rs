@@ -68,6 +68,24 @@ impl Db {
         }
     }
 
+    /// The pools by name, with how many of their connections are idle and in use.
+    pub fn connections(&self) -> [(&'static str, u32, u32); 2] {
+        [("write", &self.write), ("read", &self.read)].map(|(name, pool)| {
+            let (size, idle) = match self.backend {
+                DbBackend::Postgres => {
+                    let pool = pool.get_postgres_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+                _ => {
+                    let pool = pool.get_sqlite_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+            };
+            let idle = u32::try_from(idle).unwrap_or(size);
+            (name, idle, size.saturating_sub(idle))
+        })
+    }
+
     /// Lets every connection go.
     pub async fn close(self) -> Result<(), DbErr> {
         self.read.close().await?;

@@ -1,11 +1,11 @@
-//! The `oms` binary: reads the settings, sets up the log, and runs one command.
+//! The `oms` binary: reads the settings, starts the log, and runs one command.
 
 use std::process::ExitCode;
 
 use api::cli::{self, Cli};
-use api::config::{Config, LogConfig};
+use api::config::Config;
+use api::telemetry;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -16,7 +16,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    start_log(&config.log);
+    // Held to the end: it sends what waits when it goes.
+    let _telemetry = match telemetry::start(&config.log, &config.telemetry) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -33,18 +40,5 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn start_log(config: &LogConfig) {
-    // The filter was checked with the other settings.
-    let filter = EnvFilter::new(&config.filter);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if config.format == "json" {
-        log.json().flatten_event(true).init();
-    } else {
-        log.with_target(false).init();
     }
 }

@@ -4,22 +4,29 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App as HttpApp, HttpServer};
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App as HttpApp, HttpResponse, HttpServer, web};
+use chrono::{DateTime, Utc};
+use entity::order_exception::Severity;
 use futures_util::future::BoxFuture;
+use sea_orm::{ActiveEnum, DbErr, Iterable};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::graphql;
 use crate::http::{self, Endpoint, Gate, GateError, Limits, Pass, Readiness, Sockets};
+use crate::reports::readings;
+use crate::telemetry::figures;
 use crate::workers;
 
 /// A server that takes requests.
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
-    handle: ServerHandle,
+    /// Where Prometheus finds the figures, if anywhere.
+    pub metrics: Option<SocketAddr>,
+    handles: Vec<ServerHandle>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -100,17 +107,26 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
         server = server.workers(app.config.server.threads);
     }
     let server = server.bind(&app.config.server.listen)?;
-    let address = *server
-        .addrs()
-        .first()
-        .ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    let address = first(server.addrs())?;
     let server = server.run();
-    let handle = server.handle();
-    let mut tasks = vec![tokio::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the server ended");
-        }
-    })];
+    let mut handles = vec![server.handle()];
+    let mut servers = vec![server];
+    let mut metrics = None;
+    if let Some((address, server)) = watch_over(app.clone())? {
+        metrics = Some(address);
+        handles.push(server.handle());
+        servers.push(server);
+    }
+    let mut tasks: Vec<JoinHandle<()>> = servers
+        .into_iter()
+        .map(|server| {
+            tokio::spawn(async move {
+                if let Err(error) = server.await {
+                    tracing::error!(%error, "a server ended");
+                }
+            })
+        })
+        .collect();
     if background == Background::Running {
         let feed = app.clone();
         let mut stopped_feed = stopped.clone();
@@ -126,10 +142,102 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     }
     Ok(Running {
         address,
-        handle,
+        metrics,
+        handles,
         stop,
         tasks,
     })
+}
+
+fn first(addresses: Vec<SocketAddr>) -> std::io::Result<SocketAddr> {
+    let first = addresses.first().copied();
+    Ok(first.ok_or(std::io::ErrorKind::AddrNotAvailable)?)
+}
+
+/// Serves the figures to Prometheus, apart from the API: they are not for everyone who may order.
+fn watch_over(app: Arc<App>) -> std::io::Result<Option<(SocketAddr, Server)>> {
+    let listen = app.config.telemetry.metrics_listen.clone();
+    if listen.is_empty() {
+        return Ok(None);
+    }
+    let figures = figures::begin();
+    let runtime = tokio::runtime::Handle::current();
+    let serve = move || {
+        let (app, figures, runtime) = (app.clone(), figures.clone(), runtime.clone());
+        let answer = move || {
+            let (app, figures) = (app.clone(), figures.clone());
+            let reading = runtime.spawn(async move { take_readings(&app).await });
+            async move {
+                // What this process counts is told though the database be away.
+                if let Ok(Err(error)) | Err(error) = reading
+                    .await
+                    .map_err(|error| DbErr::Custom(error.to_string()))
+                {
+                    tracing::warn!(%error, "what waits in the database is not known");
+                }
+                HttpResponse::Ok()
+                    .content_type("text/plain; version=0.0.4; charset=utf-8")
+                    .body(figures.render())
+            }
+        };
+        HttpApp::new().route("/metrics", web::get().to(answer))
+    };
+    let server = HttpServer::new(serve)
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .bind(&listen)?;
+    let address = first(server.addrs())?;
+    tracing::info!(%address, "figures at /metrics");
+    Ok(Some((address, server.run())))
+}
+
+/// Sets the gauges that are read where they are kept.
+async fn take_readings(app: &App) -> Result<(), DbErr> {
+    let now = app.clock.now();
+    let readings = readings::read(&app.db.read, now).await?;
+    let age = |since: Option<DateTime<Utc>>| {
+        since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0))
+    };
+    let is = figures::is_now;
+    is("oms_log_position", readings.log.last_seq as f64);
+    is("oms_log_floor", readings.log.floor_seq as f64);
+    is("oms_outbox_events", readings.outbox as f64);
+    is("oms_outbox_age_seconds", age(readings.outbox_since));
+    is("oms_backorders_waiting", readings.backorders as f64);
+    is(
+        "oms_payment_effects_age_seconds",
+        age(readings.effects_since),
+    );
+    let of = figures::of_is_now;
+    for count in &readings.stages.stages {
+        let stage = count.stage.to_value();
+        of("oms_orders", "stage", stage.clone(), count.orders as f64);
+        of("oms_orders_at_risk", "stage", stage, count.at_risk as f64);
+    }
+    // A severity or a state that nothing has any more is 0, not what it last was.
+    for severity in Severity::iter().map(|severity| severity.to_value()) {
+        let count = count_of(&readings.exceptions, &severity);
+        of("oms_exceptions_open", "severity", severity, count);
+    }
+    for state in ["READY", "SENT", "UNKNOWN"] {
+        let count = count_of(&readings.effects, state);
+        of(
+            "oms_payment_effects_unsettled",
+            "state",
+            state.to_owned(),
+            count,
+        );
+    }
+    for (pool, idle, used) in app.db.connections() {
+        figures::connections(pool, f64::from(idle), f64::from(used));
+    }
+    Ok(())
+}
+
+fn count_of(counts: &[(String, i64)], name: &str) -> f64 {
+    let found = counts.iter().find(|(counted, _)| counted == name);
+    found.map_or(0.0, |(_, count)| *count as f64)
 }
 
 /// Ready while the database answers and its schema is ours. Without Redis everything goes on, a
@@ -156,7 +264,9 @@ impl Running {
     /// Says goodbye to the sockets, lets running requests finish, and ends the background work.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
-        self.handle.stop(true).await;
+        for handle in self.handles {
+            handle.stop(true).await;
+        }
         for task in self.tasks {
             let _ = task.await;
         }

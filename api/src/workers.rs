@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::inventory;
 use crate::orders::{self, Changed, bulk};
 use crate::reports::stages;
+use crate::telemetry::figures;
 use crate::tx::Actor;
 
 /// How long saved answers are kept.
@@ -260,7 +261,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut answers_are_old = false;
     let mut events_are_old = false;
     loop {
-        for failure in round(&app).await.failures {
+        let failures = round(&app).await.failures;
+        figures::round_ended(failures.len());
+        for failure in failures {
             tracing::error!(%failure, "background work will be tried again");
         }
         // Once an hour, whatever the interval, and then some in each round until none are left.

@@ -29,6 +29,7 @@ mod rules;
 mod schema;
 mod stages;
 mod statements;
+mod telemetry;
 mod updates;
 mod verify;
 mod workbench;

@@ -69,6 +69,8 @@ pub struct TestApp {
     pub admin_key: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its figures are, if a setting says so.
+    pub metrics: Option<SocketAddr>,
     http: reqwest::Client,
     running: Option<Running>,
     place: Option<Place>,
@@ -135,6 +137,7 @@ impl TestApp {
             backend: place.backend,
             admin_key,
             address: running.address,
+            metrics: running.metrics,
             http: reqwest::Client::new(),
             running: Some(running),
             place: Some(place),

@@ -22,6 +22,7 @@ use super::bus::{Bus, Envelope, Heard};
 use super::log::Position;
 use super::{Event, log, sequencer};
 use crate::db::Db;
+use crate::telemetry::figures;
 
 /// How many events a subscriber may lag behind before it must read the log.
 const BUFFER: usize = 4096;
@@ -113,6 +114,9 @@ impl Feed {
             });
             // Nobody listening is no error.
             let _ = self.sender.send(Arc::new(Logged::new(row)));
+        }
+        if let Some(place) = self.place {
+            figures::log_delivered(place.seq);
         }
         count
     }
@@ -245,6 +249,7 @@ impl Hub {
             events.retain(|event| event.seq > place.seq);
             return Ok(feed.deliver(place, events));
         }
+        figures::log_gap();
         self.read(feed).await
     }
 
@@ -316,6 +321,7 @@ impl Hub {
             }
             let linked = heard.is_some_and(|at| now < at + SILENCE);
             self.linked.store(linked, Ordering::Relaxed);
+            figures::is_now("oms_bus_away", f64::from(u8::from(self.is_degraded())));
             let looked = matches!(cause, Cause::Look);
             let outcome = match cause {
                 Cause::Heard(Heard::Message(message)) => self.hear(&message).await,

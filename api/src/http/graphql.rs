@@ -1,5 +1,7 @@
 //! The handler of `/graphql`: one operation in, one answer out.
 
+use std::time::Instant;
+
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Payload};
@@ -13,6 +15,7 @@ use super::refusal::{Code, Refusal};
 use super::request::{self, Parameters};
 use super::request_id::{IdempotencyKey, Trace};
 use super::{Endpoint, apq, execute, gate, response};
+use crate::telemetry::figures::{self, Outcome};
 
 /// Answers a GraphQL request, or says why not.
 pub(super) async fn serve<E: Executor>(
@@ -25,9 +28,19 @@ pub(super) async fn serve<E: Executor>(
         Ok(media) => media,
         Err(refusal) => return response::refuse(refusal, Media::Json, &trace.id),
     };
+    let began = Instant::now();
+    let ended = |kind, outcome| {
+        figures::operation_ended("http", kind, outcome, began.elapsed());
+    };
     match handle(&http, payload, &endpoint, &trace).await {
-        Ok(answer) => response::answer(&answer, media, &trace.id),
-        Err(refusal) => response::refuse(refusal, media, &trace.id),
+        Ok((kind, answer)) => {
+            ended(operation::name(kind), Outcome::of(&answer.errors));
+            response::answer(&answer, media, &trace.id)
+        }
+        Err(refusal) => {
+            ended("unknown", Outcome::Refused);
+            response::refuse(refusal, media, &trace.id)
+        }
     }
 }
 
@@ -38,7 +51,7 @@ async fn handle<E: Executor>(
     payload: Payload,
     endpoint: &Endpoint<E>,
     trace: &Trace,
-) -> Result<Response, Refusal> {
+) -> Result<(OperationType, Response), Refusal> {
     let posted = match *http.method() {
         Method::POST => true,
         Method::GET => false,
@@ -87,7 +100,7 @@ async fn handle<E: Executor>(
     let Operation {
         mut request,
         places,
-        ..
+        kind,
     } = operation;
     request.data = pass.data;
     request = request.data(trace.id.clone());
@@ -103,7 +116,7 @@ async fn handle<E: Executor>(
     )
     .await?;
     response::finish(&mut answer, &places, &trace.id);
-    Ok(answer)
+    Ok((kind, answer))
 }
 
 /// Finds the text behind the parameters and makes an operation of it.

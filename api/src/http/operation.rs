@@ -27,6 +27,15 @@ pub(super) struct Operation {
     pub places: Places,
 }
 
+/// What people call a kind of operation.
+pub(super) fn name(kind: OperationType) -> &'static str {
+    match kind {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    }
+}
+
 /// Reads and weighs a document and picks the operation to run.
 pub(super) fn prepare(
     text: &str,

@@ -6,6 +6,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use super::refusal::Refusal;
+use crate::telemetry::traces::TraceParent;
 
 /// The header that carries a request id, both ways.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,14 +27,7 @@ pub struct IdempotencyKey(pub String);
 #[derive(Clone, Debug)]
 pub(super) struct Trace {
     pub id: RequestId,
-    parent: Option<Parent>,
-}
-
-/// The caller's span in a W3C trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Parent {
-    trace: String,
-    span: String,
+    parent: Option<TraceParent>,
 }
 
 impl Trace {
@@ -49,7 +43,7 @@ impl Trace {
             .unwrap_or_else(|| Uuid::new_v4().to_string());
         let parent = headers
             .get(&TRACEPARENT)
-            .and_then(|value| Parent::parse(value.to_str().ok()?));
+            .and_then(|value| TraceParent::read(value.to_str().ok()?));
         Trace {
             id: RequestId(id),
             parent,
@@ -66,36 +60,11 @@ impl Trace {
             parent_id = tracing::field::Empty,
         );
         if let Some(parent) = &self.parent {
-            span.record("trace_id", parent.trace.as_str());
-            span.record("parent_id", parent.span.as_str());
+            parent.adopt(&span);
+            span.record("trace_id", parent.trace_id());
+            span.record("parent_id", parent.span_id());
         }
         span
-    }
-}
-
-impl Parent {
-    /// Reads `00-<32 hex>-<16 hex>-<2 hex>`. A later version may append fields and is read alike,
-    /// as the specification asks.
-    fn parse(value: &str) -> Option<Self> {
-        let mut fields = value.trim().split('-');
-        let (version, trace, span, flags) = (
-            fields.next()?,
-            fields.next()?,
-            fields.next()?,
-            fields.next()?,
-        );
-        let sane = hex(version, 2)
-            && version != "ff"
-            && hex(trace, 32)
-            && hex(span, 16)
-            && hex(flags, 2)
-            && !all_zero(trace)
-            && !all_zero(span)
-            && (version != "00" || fields.next().is_none());
-        sane.then(|| Parent {
-            trace: trace.to_owned(),
-            span: span.to_owned(),
-        })
     }
 }
 
@@ -123,14 +92,6 @@ fn visible(value: &HeaderValue, longest: usize) -> Option<String> {
     sane.then(|| String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn hex(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn all_zero(text: &str) -> bool {
-    text.bytes().all(|b| b == b'0')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,27 +115,6 @@ mod tests {
                 Uuid::parse_str(&id(insane.as_bytes())).is_ok(),
                 "{insane:?}"
             );
-        }
-    }
-
-    #[test]
-    fn a_traceparent_is_read_only_when_it_is_well_formed() {
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(
-            Parent::parse(good).expect("a parent").trace,
-            "0af7651916cd43dd8448eb211c80319c"
-        );
-        assert!(Parent::parse(&good.replacen("00", "cc", 1).replace("-01", "-01-x")).is_some());
-        for bad in [
-            "",
-            "00",
-            &good.replacen("00", "ff", 1),
-            &good.to_uppercase(),
-            &format!("{good}-x"),
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-        ] {
-            assert_eq!(Parent::parse(bad), None, "{bad:?}");
         }
     }
 

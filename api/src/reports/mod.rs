@@ -4,4 +4,5 @@
 //! transaction: exactly once, whatever crashes and however many nodes try. Nothing is counted
 //! where it is read.
 
+pub mod readings;
 pub mod stages;
