@@ -249,6 +249,7 @@ impl Hub {
             events.retain(|event| event.seq > place.seq);
             return Ok(feed.deliver(place, events));
         }
+        figures::log_gap();
         self.read(feed).await
     }
 
@@ -320,6 +321,7 @@ impl Hub {
             }
             let linked = heard.is_some_and(|at| now < at + SILENCE);
             self.linked.store(linked, Ordering::Relaxed);
+            figures::is_now("oms_bus_away", f64::from(u8::from(self.is_degraded())));
             let looked = matches!(cause, Cause::Look);
             let outcome = match cause {
                 Cause::Heard(Heard::Message(message)) => self.hear(&message).await,

@@ -74,9 +74,13 @@ figures! {
     oms_log_position Gauge []
         "The newest position of the event log."
     oms_log_floor Gauge []
-        "The newest position that retention has removed."
+        "The newest position that a reader may not resume from before."
     oms_log_delivered Gauge []
         "The newest position that this node has delivered; behind oms_log_position by the feed's lag."
+    oms_log_gaps_total Counter []
+        "How often this node read the log for what it heard about too late or not at all."
+    oms_bus_away Gauge []
+        "1 while this node does not hear the others over Redis and reads the log instead; 0 otherwise."
     oms_outbox_events Gauge []
         "Events that are committed and have no position yet (PostgreSQL)."
     oms_outbox_age_seconds Gauge []
@@ -244,6 +248,11 @@ pub fn round_ended(failures: usize) {
 /// This node has delivered the log up to here.
 pub fn log_delivered(position: i64) {
     gauge!("oms_log_delivered").set(position as f64);
+}
+
+/// This node has read the log since what it heard was not what is next.
+pub fn log_gap() {
+    counter!("oms_log_gaps_total").increment(1);
 }
 
 /// Says what a gauge is now.
