@@ -30,6 +30,7 @@ use super::{Allowed, app, principal};
 use crate::access::Scope;
 use crate::app::App;
 use crate::events::{self, Event, Logged};
+use crate::http::Course;
 use crate::inventory::sources;
 
 /// How often a row is shown at most.
@@ -100,7 +101,9 @@ impl StockLevelSubscription {
         snapshot: bool,
     ) -> Result<impl Stream<Item = Result<StockUpdate>>> {
         let scope = scope_of(principal(ctx)?, "stockLevels", &filter);
-        let after = after.map(|text| Cursor::read(&text, scope)).transpose()?;
+        let course = ctx.data_opt::<Arc<Course>>().cloned().unwrap_or_default();
+        let after = course.after().or(after.as_deref());
+        let after = after.map(|text| Cursor::read(text, scope)).transpose()?;
         let visible = of_seen_variants(ctx, stock::Column::VariantId)?;
         let levels = Levels {
             app: app(ctx).clone(),
@@ -110,6 +113,7 @@ impl StockLevelSubscription {
             epoch: Uuid::nil(),
             shown: HashSet::new(),
             may_have_seen: 0,
+            course,
         };
         Ok(levels.run(after, snapshot))
     }
@@ -153,6 +157,9 @@ struct Levels {
     /// Up to which position the subscriber may have been shown what `shown` does not know of,
     /// before it came back.
     may_have_seen: i64,
+    /// Told where each item stands, for a transport that names items by their cursors. It never
+    /// hears of positions without an item, so the stream is not shared.
+    course: Arc<Course>,
 }
 
 impl Levels {
@@ -179,7 +186,7 @@ impl Levels {
                     self.may_have_seen = position.last_seq;
                 } else {
                     snapshot = true;
-                    yield self.mark(UpdateKind::Resync, sent);
+                    yield self.say(self.mark(UpdateKind::Resync, sent));
                 }
             }
             if snapshot {
@@ -187,10 +194,10 @@ impl Levels {
                 self.shown = rows.iter().map(key).collect();
                 for part in rows.chunks(READ_AT_ONCE) {
                     for level in self.known(part.to_vec()).await? {
-                        yield self.snapshot(level, sent);
+                        yield self.say(self.snapshot(level, sent));
                     }
                 }
-                yield self.mark(UpdateKind::SnapshotEnd, sent);
+                yield self.say(self.mark(UpdateKind::SnapshotEnd, sent));
             } else {
                 self.shown = self.keys(Condition::all()).await?.into_iter().collect();
             }
@@ -219,7 +226,7 @@ impl Levels {
                         quiet_until = now + HEARTBEAT;
                     }
                     for item in items {
-                        yield item;
+                        yield self.say(item);
                     }
                     continue;
                 }
@@ -227,7 +234,7 @@ impl Levels {
                 match tokio::time::timeout_at(until, live.recv()).await {
                     Err(_) if gathered.is_empty() => {
                         settled = sent;
-                        yield self.mark(UpdateKind::Heartbeat, sent);
+                        yield self.say(self.mark(UpdateKind::Heartbeat, sent));
                         quiet_until = Instant::now() + HEARTBEAT;
                     }
                     Err(_) => {}
@@ -474,6 +481,13 @@ impl Levels {
             stock: Some(level),
             ..self.mark(UpdateKind::Snapshot, seq)
         }
+    }
+
+    /// An item on its way to the transport. Who resumes within a snapshot would miss the rest of it.
+    fn say(&self, item: StockUpdate) -> StockUpdate {
+        let whole = !matches!(item.kind, UpdateKind::Snapshot | UpdateKind::Resync);
+        self.course.says(item.seq, whole.then_some(&*item.cursor));
+        item
     }
 
     /// An item that is about no row.
