@@ -6,21 +6,26 @@ use std::path::PathBuf;
 use api::access::Principal;
 use api::app::{Imported, OrderFile};
 use api::capture::import::northwind::Northwind;
-use api::capture::import::record::OrderFault;
-use api::capture::import::{csv, jsonl};
+use api::capture::import::record::{self, Begin, OrderFault};
+use api::capture::import::{Fault, Tally, csv, jsonl};
 use api::demo;
+use api::failure::{Code, Problem};
+use api::graphql::ids::to_global;
+use entity::api_key::Role;
 use entity::import::Status;
 use entity::{
     customer, event_log, import, import_error, order, order_exception, order_line, outbox, stock,
     variant,
 };
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
-use support::{Backend, TestApp, both_backends};
+use serde_json::{Value, json};
+use support::{Backend, Ended, TestApp, both_backends};
 
 both_backends!(
     c1_a_file_is_taken_once_and_its_bad_rows_are_recorded,
     c1_a_run_that_was_cut_off_is_finished_by_the_next,
     c1_the_same_orders_as_json_lines,
+    c1_an_import_is_followed_to_its_end_and_its_errors_can_be_read,
     northwind_comes_in_whole_and_explained,
 );
 
@@ -176,6 +181,81 @@ async fn c1_the_same_orders_as_json_lines(app: &TestApp) {
             (3, api::failure::Code::InvalidInput)
         ]
     );
+}
+
+async fn c1_an_import_is_followed_to_its_end_and_its_errors_can_be_read(app: &TestApp) {
+    demo::seed(&app.app).await.unwrap();
+    let actor = &Principal::operator("import").actor;
+    let begin = &Begin {
+        source: "orders.csv".to_owned(),
+        format: "csv".to_owned(),
+        channel_id: app.channel("web").await.id,
+    };
+    let id = app
+        .app
+        .write(
+            actor,
+            move |tx| async move { record::begin(&tx, begin).await },
+        )
+        .await
+        .unwrap();
+    let global = to_global(id);
+    let fields = "id source status processed accepted refused finishedAt channel { code }";
+    let document = format!("subscription P($id: ID!) {{ importProgress(id: $id) {{ {fields} }} }}");
+    let mut socket = app.socket().await;
+    let stream = socket.subscribe(&document, json!({ "id": global })).await;
+    let first = socket.next(&stream).await["importProgress"].take();
+    assert_eq!(
+        (
+            &first["status"],
+            &first["processed"],
+            &first["channel"]["code"]
+        ),
+        (&json!("RUNNING"), &json!(0), &json!("web"))
+    );
+    let fault = |row: u64, code| {
+        let problem = Problem::new(code, "as it is written").at("lines.0.sku");
+        (Some(format!("F-{row}")), Fault { row, problem })
+    };
+    let faults = [fault(3, Code::SkuUnknown), fault(7, Code::QuantityInvalid)];
+    for (processed, end) in [(100, None), (160, Some(Status::Completed))] {
+        let tally = &Tally {
+            processed,
+            accepted: processed - 2,
+            refused: 2,
+            ..Tally::default()
+        };
+        let new = match end {
+            None => &faults[..],
+            Some(_) => &[],
+        };
+        app.app
+            .write(actor, move |tx| async move {
+                record::advance(&tx, id, tally, new, end).await
+            })
+            .await
+            .unwrap();
+        let now = socket.next(&stream).await["importProgress"].take();
+        assert_eq!(now["processed"], processed, "{now:#}");
+        assert_eq!(now["finishedAt"].is_null(), end.is_none());
+    }
+    assert_eq!(socket.event(&stream).await.unwrap_err(), Ended::Completed);
+
+    let query = "query I($id: ID!) { orderImport(id: $id) { status
+        errors(afterRow: 3) { rowNumber externalReference code field message } }
+        orderImports(first: 1) { nodes { id } totalCount { count } } }";
+    let read = app.gql(query, json!({ "id": global })).await;
+    let expected = json!([{ "rowNumber": 7, "externalReference": "F-7",
+        "code": "QUANTITY_INVALID", "field": "lines.0.sku", "message": "as it is written" }]);
+    assert_eq!(read["orderImport"]["errors"], expected);
+    assert_eq!(read["orderImport"]["status"], "COMPLETED");
+    assert_eq!(read["orderImports"]["nodes"], json!([{ "id": global }]));
+
+    // Who is confined to another channel finds neither the run nor its progress.
+    let other = app.key_for(Role::Operations, &["b2b"], None).await.key;
+    let hidden = app.gql_as(&other, query, json!({ "id": global })).await;
+    assert_eq!(hidden["orderImport"], Value::Null);
+    assert_eq!(hidden["orderImports"]["totalCount"]["count"], 0);
 }
 
 /// What every order of the company comes to by its own files, in cents.

@@ -42,6 +42,9 @@ struct Size {
     outage: Duration,
 }
 
+/// How many orders are under way at once.
+const SUBMITTERS: usize = 4;
+
 fn size() -> Size {
     if std::env::var_os("OMS_LONG").is_some() {
         // An order makes four events.
@@ -280,7 +283,7 @@ async fn every_subscriber_gets_the_log_while_redis_comes_and_goes_and_a_node_die
             for mut receiver in receivers {
                 receiver.wait_for(|begun| *begun).await.unwrap();
             }
-            join_all((0..4).map(|_| submit())).await;
+            join_all((0..SUBMITTERS).map(|_| submit())).await;
         };
         // So many sixths of the orders are in.
         let sixths = async |wanted: usize| {
@@ -334,7 +337,9 @@ async fn every_subscriber_gets_the_log_while_redis_comes_and_goes_and_a_node_die
         for (from, mut got, moves) in followed {
             got.retain(|(seq, _)| *seq <= last);
             let expected: Vec<_> = log.iter().filter(|(seq, _)| *seq > from).cloned().collect();
-            assert!(expected.len() >= size.orders * 4);
+            // The node that died may have left as many of its orders unpaid as were under way; they
+            // are due again when nobody waits for them here.
+            assert!(expected.len() >= (size.orders - SUBMITTERS) * 4);
             assert!(got == expected, "not the log: {got:?} is not {expected:?}");
             moved += moves;
         }

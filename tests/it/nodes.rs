@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::access::{Scope, scopes};
+use api::capture::import::record::{self, Begin};
 use api::graphql::ids::to_global;
+use api::tx::Actor;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use entity::api_key::Role;
@@ -51,6 +53,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
             "Hold",
             "Order",
             "OrderException",
+            "OrderImport",
             "OrderLine",
             "Reservation",
             "SavedView",
@@ -137,6 +140,18 @@ async fn world(app: &TestApp, channel: &str) -> World {
         assert_eq!(payload["userErrors"], json!([]), "{mutation}");
     }
     let fed = feed(app, &sku, &of_it["warehouse"]).await;
+    let begin = &Begin {
+        source: sku.clone(),
+        format: "csv".to_owned(),
+        channel_id: row.id,
+    };
+    let run = app
+        .app
+        .write(&Actor::worker("import"), move |tx| async move {
+            record::begin(&tx, begin).await
+        })
+        .await
+        .unwrap();
     let read = "query Read($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!) {
         apiKeys(first: 1) { nodes { __typename id } }
         channel(id: $channel) { __typename id }
@@ -151,7 +166,7 @@ async fn world(app: &TestApp, channel: &str) -> World {
         variant(by: { id: $variant }) { __typename id product { __typename id } }
         warehouse(id: $warehouse) { __typename id bins(first: 1) { nodes { __typename id } } } }";
     let read = app.gql(read, of_it).await;
-    let mut found = World::new();
+    let mut found = World::from([("OrderImport".to_owned(), to_global(run).0.into())]);
     for value in [&made, &fed, &read] {
         gather(value, &mut found);
     }

@@ -144,6 +144,7 @@ by_id! {
     customer by CustomerId,
     exception_rule by ExceptionRuleId,
     hold by HoldId,
+    import by ImportId,
     inbound_supply by InboundId,
     note by NoteId,
     order by OrderId,

@@ -18,12 +18,14 @@ pub mod events;
 pub mod feed;
 pub mod filters;
 pub mod ids;
+pub mod imports;
 pub mod keys;
 pub mod loaders;
 pub mod node;
 pub mod once;
 pub mod orders;
 pub mod pagination;
+mod progress;
 pub mod rules;
 pub mod scalars;
 pub mod stages;
@@ -47,6 +49,7 @@ pub struct Query(
     stock_sources::StockSourceQuery,
     keys::KeyQuery,
     events::EventQuery,
+    imports::ImportQuery,
     node::NodeQuery,
 );
 
@@ -75,6 +78,7 @@ pub struct Subscription(
     stock_levels::StockLevelSubscription,
     stock_sources::StockSourceSubscription,
     events::EventSubscription,
+    imports::ImportSubscription,
 );
 
 /// The schema.

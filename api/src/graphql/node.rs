@@ -18,6 +18,7 @@ use super::catalogue::{confined, sees};
 use super::customers::Customer;
 use super::errors::bad_input;
 use super::ids::{self, parse};
+use super::imports::OrderImport;
 use super::keys::ApiKey;
 use super::loaders::load;
 use super::orders::views::SavedView;
@@ -92,6 +93,8 @@ nodes! {
     Order by OrderId with OrdersRead => sees(ctx, Some(row.channel_id)).then(|| row.into());
     OrderException by ExceptionId with OrdersRead =>
         order_of(ctx, row.order_id).await?.map(|_| row.into());
+    OrderImport by ImportId with OrdersRead =>
+        sees(ctx, Some(row.channel_id)).then(|| row.into());
     OrderLine by LineId with OrdersRead =>
         order_of(ctx, row.order_id).await?.map(|of| OrderLine::new(row, of.currency));
     Payment by PaymentId with PaymentsRead =>

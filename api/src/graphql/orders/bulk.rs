@@ -1,11 +1,8 @@
 //! Actions on many orders: starting them, what became of each order, and their progress.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, Subscription};
-use async_stream::try_stream;
 use chrono::{DateTime, Utc};
 use entity::{BulkOperationId, ChannelId, OrderId, bulk_operation, bulk_row, order};
 use futures_util::Stream;
@@ -24,18 +21,13 @@ use crate::graphql::ids::{from_global, from_globals, to_global};
 use crate::graphql::loaders::load;
 use crate::graphql::once::{mark_replayed, once};
 use crate::graphql::pagination::{Rows, Sort, cost, page};
+use crate::graphql::progress::{Progress, follow};
 use crate::graphql::{Allowed, actor, app, principal};
 use crate::orders::bulk::{self, Selection, Start, Work};
 use crate::orders::queue::Receiver;
 
 /// How many orders can be named one by one.
 const MOST_NAMED: usize = 1_000;
-
-/// How often a subscriber hears of progress at most.
-const PACE: Duration = Duration::from_millis(250);
-
-/// How long a stream may be quiet.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What is done to each order of an operation. Values may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -204,6 +196,16 @@ impl BulkOperation {
 
     fn count(&self, outcome: &str) -> i64 {
         self.counts.get(outcome).copied().unwrap_or(0)
+    }
+}
+
+impl Progress for BulkOperation {
+    fn has_ended(&self) -> bool {
+        self.row.state != bulk_operation::State::Running
+    }
+
+    fn is_as(&self, before: &Self) -> bool {
+        self.counts == before.counts
     }
 }
 
@@ -689,32 +691,10 @@ impl BulkSubscription {
         let first = found
             .filter(|operation| sees(caller, &operation.row))
             .ok_or_else(absent)?;
-        Ok(progress(app(ctx).clone(), first))
-    }
-}
-
-fn progress(
-    app: Arc<App>,
-    mut now: BulkOperation,
-) -> impl Stream<Item = async_graphql::Result<BulkOperation>> {
-    try_stream! {
-        let id = now.row.id;
-        loop {
-            let ended = now.row.state != bulk_operation::State::Running;
-            let (told, at) = (now.counts.clone(), tokio::time::Instant::now());
-            yield now;
-            if ended {
-                break;
-            }
-            now = loop {
-                tokio::time::sleep(PACE).await;
-                let read = BulkOperation::read(&app, id).await.map_err(fault)?;
-                let Some(read) = read else { return };
-                let ended = read.row.state != bulk_operation::State::Running;
-                if ended || read.counts != told || at.elapsed() >= HEARTBEAT {
-                    break read;
-                }
-            };
-        }
+        let app = app(ctx).clone();
+        Ok(follow(first, move || {
+            let app = app.clone();
+            async move { BulkOperation::read(&app, id).await.map_err(fault) }
+        }))
     }
 }
