@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::errors::bad_input;
+use crate::events::Position;
 
 /// A position in the log, as one stream saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,12 @@ impl Cursor {
         bytes.extend(self.seq.to_be_bytes());
         bytes.extend(self.scope.to_be_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whether the log can be read on from here with nothing missed: it is the same log, and what
+    /// lies behind is still kept.
+    pub fn resumes(&self, now: Position) -> bool {
+        self.epoch == now.epoch && (now.floor_seq..=now.last_seq).contains(&self.seq)
     }
 
     /// Reads a cursor back; refuses what is none, and another stream's.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, Enum, ID, Json, Object, SimpleObject, Subscription};
@@ -17,7 +16,7 @@ use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::errors::fault;
-use super::feed::scope_of;
+use super::feed::{HEARTBEAT, scope_of};
 use super::ids::to_global;
 use super::pagination::{cost, page_size};
 use super::{Allowed, app, principal};
@@ -31,9 +30,6 @@ const WINDOW: i64 = 10_000;
 
 /// How many events a subscriber that catches up reads at once.
 const PAGE: u64 = 500;
-
-/// How long a stream may be quiet before it says that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The closed list of types, from the events themselves: each with its name in the log and the
 /// scope that its readers need. A new event is a compile error here.
@@ -358,11 +354,6 @@ impl Sight {
     }
 }
 
-/// Whether a reader may go on from its cursor with nothing missed.
-fn resumes(cursor: &Cursor, now: events::Position) -> bool {
-    cursor.epoch == now.epoch && (now.floor_seq..=now.last_seq).contains(&cursor.seq)
-}
-
 /// What a page of events tells besides the events.
 #[derive(SimpleObject)]
 pub struct EventPage {
@@ -401,7 +392,7 @@ impl EventQuery {
         let after = sight.cursor(after)?;
         let begun = events::position(&app.db.read).await.map_err(fault)?;
         let from = match after {
-            Some(after) if resumes(&after, begun) => after.seq,
+            Some(after) if after.resumes(begun) => after.seq,
             _ => begun.floor_seq,
         };
         let until = std::cmp::min(from.saturating_add(WINDOW), begun.last_seq);
@@ -411,7 +402,7 @@ impl EventQuery {
             .map_err(fault)?;
         // What retention has removed while we read is no silent gap.
         let now = events::position(&app.db.read).await.map_err(fault)?;
-        let lost = after.is_some_and(|after| !resumes(&after, now)) || from < now.floor_seq;
+        let lost = after.is_some_and(|after| !after.resumes(now)) || from < now.floor_seq;
         let more = rows.len() > size;
         rows.truncate(size);
         let ends = match rows.last() {
@@ -480,12 +471,12 @@ fn follow(
         let epoch = now.epoch;
         let mut sent = match &after {
             None => now.last_seq,
-            Some(after) if resumes(after, now) => after.seq,
+            Some(after) if after.resumes(now) => after.seq,
             Some(_) => now.floor_seq,
         };
         match &after {
             None => yield sight.envelope(Heartbeat, epoch, sent, None),
-            Some(after) if resumes(after, now) => {}
+            Some(after) if after.resumes(now) => {}
             Some(_) => yield sight.envelope(Resync, epoch, sent, None),
         }
         let mut quiet_until = Instant::now() + HEARTBEAT;

@@ -30,16 +30,16 @@ use crate::http::Course;
 
 /// How many events a subscriber may have missed to go on from its cursor; one that was away for
 /// longer gets a snapshot.
-const MOST_MISSED: i64 = 50_000;
+pub(super) const MOST_MISSED: i64 = 50_000;
 
 /// How many events of a page make a stream ask how far it is behind.
 const MANY: usize = 500;
 
 /// How many rows a snapshot shows at most; a board that wants more needs a filter.
-const MOST_SHOWN: u64 = 10_000;
+pub(super) const MOST_SHOWN: u64 = 10_000;
 
-/// How long a stream may be quiet before it says that it lives.
-const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);
+/// How long any stream may be quiet before it says that it lives.
+pub(super) const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What an item of a stream says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -177,11 +177,7 @@ where
             let epoch = position.epoch;
             let mut sent = position.last_seq;
             if let Some(after) = after {
-                let known = after.epoch == epoch
-                    && after.seq >= position.floor_seq
-                    && after.seq <= position.last_seq
-                    && position.last_seq - after.seq <= MOST_MISSED;
-                if known {
+                if after.resumes(position) && position.last_seq - after.seq <= MOST_MISSED {
                     sent = after.seq;
                     snapshot = false;
                     self.course.shows(self.shown_at(sent).await?);

@@ -7,11 +7,10 @@ use async_stream::try_stream;
 use futures_util::Stream;
 use tokio::time::{Instant, sleep};
 
-/// How often a subscriber hears of progress at most.
-const PACE: Duration = Duration::from_millis(250);
+use super::feed::HEARTBEAT;
 
-/// How long a stream may be quiet.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often at most a subscriber hears of what is told as a whole each time.
+pub(super) const PACE: Duration = Duration::from_millis(250);
 
 /// What is worked off, at a moment.
 pub(super) trait Progress: Clone {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Context, Object, Subscription};
 use async_stream::try_stream;
@@ -13,18 +12,14 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::errors::fault;
+use super::feed::HEARTBEAT;
 use super::orders::enums::OrderStage;
+use super::progress::PACE;
 use super::{Allowed, app, principal};
 use crate::access::Scope;
 use crate::app::App;
 use crate::events::Logged;
 use crate::reports::stages;
-
-/// How often a subscriber gets the counts at most.
-const PACE: Duration = Duration::from_millis(250);
-
-/// How often a subscriber gets them at least: ages and risks move by themselves.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Where all orders that you may see stand.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::errors::{bad_input, fault};
-use super::feed::{UpdateKind, scope_of};
+use super::feed::{HEARTBEAT, MOST_MISSED, MOST_SHOWN, UpdateKind, scope_of};
 use super::filters::condition;
 use super::ids::to_global;
 use super::loaders::{IncomingTo, incoming};
@@ -35,15 +35,6 @@ use crate::inventory::sources;
 
 /// How often a row is shown at most.
 const PACE: Duration = Duration::from_millis(100);
-
-/// How long a stream may be quiet before it says that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// How many events a subscriber may have missed to go on from its cursor.
-const MOST_MISSED: i64 = 50_000;
-
-/// How many rows a snapshot shows at most; who wants more needs a filter.
-const MOST_SHOWN: u64 = 10_000;
 
 /// How many rows are read at once.
 const READ_AT_ONCE: usize = 500;
@@ -176,11 +167,7 @@ impl Levels {
             self.epoch = position.epoch;
             let mut sent = position.last_seq;
             if let Some(after) = after {
-                let known = after.epoch == position.epoch
-                    && after.seq >= position.floor_seq
-                    && after.seq <= position.last_seq
-                    && position.last_seq - after.seq <= MOST_MISSED;
-                if known {
+                if after.resumes(position) && position.last_seq - after.seq <= MOST_MISSED {
                     sent = after.seq;
                     snapshot = false;
                     self.may_have_seen = position.last_seq;

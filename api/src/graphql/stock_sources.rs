@@ -2,7 +2,6 @@
 //! believed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{
     Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject, Subscription,
@@ -20,11 +19,13 @@ use super::catalogue::products::Variant;
 use super::catalogue::warehouses::Warehouse;
 use super::command::{payloads, run};
 use super::errors::{UserError, fault};
+use super::feed::HEARTBEAT;
 use super::filters::{DateTimeFilter, IdFilter, condition, enum_filter, filter};
 use super::ids::{from_global, from_globals, to_global};
 use super::loaders::{load, load_all};
 use super::once::{mark_replayed, once_required};
 use super::pagination::{Rows, Sort, cost, page};
+use super::progress::PACE;
 use super::stock::of_seen_variants;
 use super::{Allowed, actor, app};
 use crate::access::Scope;
@@ -33,12 +34,6 @@ use crate::events::Event;
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory::sources;
 use crate::orders::feeds::{Row, Taken};
-
-/// How often a subscriber gets the sources at most.
-const PACE: Duration = Duration::from_millis(250);
-
-/// How often a subscriber gets them at least: ages move by themselves.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What a source of stock figures is. Values may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]

@@ -431,13 +431,8 @@ impl BulkMutation {
         let work = Work::Cancel {
             reason: input.reason,
         };
-        let asked = Asked {
-            orders: input.orders,
-            work,
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        };
-        start(ctx, "orderBulkCancel", asked).await
+        let (dry_run, key) = (input.dry_run, input.idempotency_key);
+        start(ctx, "orderBulkCancel", work, input.orders, dry_run, key).await
     }
 
     /// Stops orders, each as `orderHold` does; an order that is held gets one hold more. Errors:
@@ -451,13 +446,8 @@ impl BulkMutation {
         let work = Work::Hold {
             reason: input.reason,
         };
-        let asked = Asked {
-            orders: input.orders,
-            work,
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        };
-        start(ctx, "orderBulkHold", asked).await
+        let (dry_run, key) = (input.dry_run, input.idempotency_key);
+        start(ctx, "orderBulkHold", work, input.orders, dry_run, key).await
     }
 
     /// Lifts every hold that stands on the orders, each as `orderReleaseHold` does. An order
@@ -469,13 +459,16 @@ impl BulkMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders.")] input: OrderBulkInput,
     ) -> async_graphql::Result<BulkOperationPayload> {
-        let asked = Asked {
-            orders: input.orders,
-            work: Work::ReleaseHold,
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        };
-        start(ctx, "orderBulkReleaseHold", asked).await
+        let (dry_run, key) = (input.dry_run, input.idempotency_key);
+        start(
+            ctx,
+            "orderBulkReleaseHold",
+            Work::ReleaseHold,
+            input.orders,
+            dry_run,
+            key,
+        )
+        .await
     }
 
     /// Tries the gates of orders again, asks for stock that they lack, and releases to staging what
@@ -490,13 +483,16 @@ impl BulkMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders.")] input: OrderBulkInput,
     ) -> async_graphql::Result<BulkOperationPayload> {
-        let asked = Asked {
-            orders: input.orders,
-            work: Work::Confirm,
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        };
-        start(ctx, "orderBulkConfirm", asked).await
+        let (dry_run, key) = (input.dry_run, input.idempotency_key);
+        start(
+            ctx,
+            "orderBulkConfirm",
+            Work::Confirm,
+            input.orders,
+            dry_run,
+            key,
+        )
+        .await
     }
 
     /// Gives all open exceptions of the orders to a person, to a team, or to a person of a team,
@@ -513,13 +509,16 @@ impl BulkMutation {
             owner: input.owner,
             queue: input.queue,
         };
-        let asked = Asked {
-            orders: input.orders,
-            work: Work::Assign { to },
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        };
-        start(ctx, "orderBulkAssign", asked).await
+        let (dry_run, key) = (input.dry_run, input.idempotency_key);
+        start(
+            ctx,
+            "orderBulkAssign",
+            Work::Assign { to },
+            input.orders,
+            dry_run,
+            key,
+        )
+        .await
     }
 
     /// Puts tags on orders, each as `orderAddTags` does. An order that has them already is not
@@ -531,13 +530,16 @@ impl BulkMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which tags, on which orders.")] input: OrderBulkTagsInput,
     ) -> async_graphql::Result<BulkOperationPayload> {
-        let asked = Asked {
-            orders: input.orders,
-            work: Work::AddTags { tags: input.tags },
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        };
-        start(ctx, "orderBulkAddTags", asked).await
+        let (dry_run, key) = (input.dry_run, input.idempotency_key);
+        start(
+            ctx,
+            "orderBulkAddTags",
+            Work::AddTags { tags: input.tags },
+            input.orders,
+            dry_run,
+            key,
+        )
+        .await
     }
 
     /// Takes tags off orders, each as `orderRemoveTags` does. An order that has none of them is not
@@ -549,13 +551,16 @@ impl BulkMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which tags, off which orders.")] input: OrderBulkTagsInput,
     ) -> async_graphql::Result<BulkOperationPayload> {
-        let asked = Asked {
-            orders: input.orders,
-            work: Work::RemoveTags { tags: input.tags },
-            dry_run: input.dry_run,
-            key: input.idempotency_key,
-        };
-        start(ctx, "orderBulkRemoveTags", asked).await
+        let (dry_run, key) = (input.dry_run, input.idempotency_key);
+        start(
+            ctx,
+            "orderBulkRemoveTags",
+            Work::RemoveTags { tags: input.tags },
+            input.orders,
+            dry_run,
+            key,
+        )
+        .await
     }
 
     /// Stops an operation: orders that are not done yet are left as they are, and what was done
@@ -589,14 +594,6 @@ impl BulkMutation {
     }
 }
 
-/// What starts an operation, whichever it is.
-struct Asked {
-    orders: OrderSelection,
-    work: Work,
-    dry_run: bool,
-    key: Option<String>,
-}
-
 /// What the same key must come with again.
 #[derive(Serialize)]
 struct Same<'a> {
@@ -608,20 +605,23 @@ struct Same<'a> {
 async fn start(
     ctx: &Context<'_>,
     operation: &'static str,
-    asked: Asked,
+    work: Work,
+    orders: OrderSelection,
+    dry_run: bool,
+    key: Option<String>,
 ) -> async_graphql::Result<BulkOperationPayload> {
     let refused = |problem: Problem| Ok((None::<BulkOperation>, vec![problem.into()]).into());
     let caller = principal(ctx)?;
     let same = Same {
-        orders: format!("{:?}", asked.orders),
-        work: &asked.work,
-        dry_run: asked.dry_run,
+        orders: format!("{orders:?}"),
+        work: &work,
+        dry_run,
     };
-    let claim = match once(ctx, operation, &same, asked.key.as_deref()) {
+    let claim = match once(ctx, operation, &same, key.as_deref()) {
         Ok(claim) => claim,
         Err(problem) => return refused(problem),
     };
-    let selection = match asked.orders {
+    let selection = match orders {
         OrderSelection::Where(filter) => Selection {
             matching: matching(caller, Some(&*filter), None)?,
             named: None,
@@ -646,8 +646,8 @@ async fn start(
         }
     };
     let cmd = Start {
-        work: asked.work,
-        dry_run: asked.dry_run,
+        work,
+        dry_run,
         selection,
         channels: caller.channels.clone(),
     };
