@@ -17,9 +17,7 @@ use super::catalogue::warehouses::{Bin, Warehouse};
 use super::catalogue::{confined, sees};
 use super::customers::Customer;
 use super::errors::bad_input;
-use super::fulfillment::{
-    Carton, FulfillmentOrder, Package, PickList, PickTask, Shipment, Wave,
-};
+use super::fulfillment::{Carton, FulfillmentOrder, Package, PickList, PickTask, Shipment, Wave};
 use super::ids::{self, parse};
 use super::imports::OrderImport;
 use super::keys::ApiKey;
