@@ -218,6 +218,7 @@ impl Allocation<'_> {
             line.backordered += held.quantity;
             line.sku.clone()
         });
+        aggregate.reduce_work(tx, held.line_id, held.warehouse_id, held.quantity);
         let place = aggregate
             .lines
             .iter()
