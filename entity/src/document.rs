@@ -6,7 +6,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{DocumentId, OrderId};
+use crate::{ChannelId, DocumentId, OrderId};
 
 /// What a document is.
 #[derive(
@@ -89,6 +89,8 @@ pub struct Model {
     pub size: i64,
     /// The order that it is about, if it is about one.
     pub order_id: Option<OrderId>,
+    /// The channel whose readers may see it; none = staff only.
+    pub channel_id: Option<ChannelId>,
     /// What it was printed for: `package:<uuid>`. One document of each kind and format is in force.
     pub subject: String,
     /// How often it or its state changed, the beginning included.

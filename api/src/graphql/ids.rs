@@ -35,6 +35,7 @@ nodes! {
     ChannelId => "Channel",
     CustomerId => "Customer",
     DriftId => "StockDrift",
+    DocumentId => "Document",
     EventId => "Event",
     ExceptionId => "OrderException",
     ExceptionRuleId => "ExceptionRule",

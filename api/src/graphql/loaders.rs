@@ -142,6 +142,7 @@ by_id! {
     bulk_operation by BulkOperationId,
     channel by ChannelId,
     customer by CustomerId,
+    document by DocumentId,
     exception_rule by ExceptionRuleId,
     hold by HoldId,
     import by ImportId,

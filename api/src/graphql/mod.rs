@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod command;
 pub mod cursor;
 pub mod customers;
+pub mod documents;
 pub mod errors;
 pub mod events;
 pub mod feed;
@@ -50,6 +51,7 @@ pub struct Query(
     keys::KeyQuery,
     events::EventQuery,
     imports::ImportQuery,
+    documents::DocumentQuery,
     node::NodeQuery,
 );
 
@@ -67,6 +69,7 @@ pub struct Mutation(
     stock::StockMutation,
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
+    documents::DocumentMutation,
 );
 
 /// Everything that can be followed.

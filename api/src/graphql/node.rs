@@ -16,6 +16,7 @@ use super::catalogue::shipping::{ShippingRate, ShippingZone, TaxRate};
 use super::catalogue::warehouses::{Bin, Warehouse};
 use super::catalogue::{confined, sees};
 use super::customers::Customer;
+use super::documents::{self, Document};
 use super::errors::bad_input;
 use super::ids::{self, parse};
 use super::imports::OrderImport;
@@ -84,6 +85,8 @@ nodes! {
     BulkOperation by BulkOperationId with OrdersManage => BulkOperation::of(ctx, row).await?;
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());
+    Document by DocumentId with FulfillmentRead =>
+        documents::sees(ctx, &row).then(|| row.into());
     ExceptionRule by ExceptionRuleId with RulesRead =>
         sees(ctx, row.channel_id).then(|| row.into());
     Hold by HoldId with OrdersRead => order_of(ctx, row.order_id).await?.map(|_| row.into());
