@@ -1075,7 +1075,8 @@ pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId
     let held = Expr::col((order_line::Entity, Column::Cancelled))
         .add(Expr::col((order_line::Entity, Column::Reserved)))
         .add(Expr::col((order_line::Entity, Column::Allocated)))
-        .add(Expr::col((order_line::Entity, Column::Backordered)));
+        .add(Expr::col((order_line::Entity, Column::Backordered)))
+        .add(Expr::col((order_line::Entity, Column::Shipped)));
     let short = order_line::Entity::find()
         .select_only()
         .column(Column::OrderId)

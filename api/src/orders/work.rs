@@ -325,6 +325,11 @@ impl super::aggregate::Aggregate {
         self.touch();
     }
 
+    /// Writes what changed of the work alone: nothing happened to the order by it.
+    pub fn save_work(mut self, tx: &Tx) {
+        save(tx, &mut self.work);
+    }
+
     /// Picked and packed units, from the work: what the lines' figures follow from.
     pub(super) fn progress(&self) -> BTreeMap<LineId, (i64, i64)> {
         let mut figures: BTreeMap<LineId, (i64, i64)> = BTreeMap::new();
