@@ -122,7 +122,10 @@ async fn f4_a_document_is_read_by_its_signed_address_and_by_no_other(app: &TestA
     assert_eq!(head.status(), 200);
     assert_eq!(head.headers()["content-length"], bytes.len().to_string());
     let post = client.post(app.url(path)).send().await.unwrap();
-    assert_eq!((post.status().as_u16(), &post.headers()["allow"]), (405, &"GET, HEAD".parse().unwrap()));
+    assert_eq!(
+        (post.status().as_u16(), &post.headers()["allow"]),
+        (405, &"GET, HEAD".parse().unwrap())
+    );
 
     let (_, signed) = path.split_once('?').unwrap();
     let (expires, signature) = signed.split_once('&').unwrap();
@@ -142,7 +145,11 @@ async fn f4_a_document_is_read_by_its_signed_address_and_by_no_other(app: &TestA
         let expected = (403, "FORBIDDEN".to_owned());
         assert_eq!(refused(app, &forged).await, expected, "{forged}");
     }
-    let gone = app.app.document_path(DocumentId(uuid::Uuid::now_v7())).await.unwrap();
+    let gone = app
+        .app
+        .document_path(DocumentId(uuid::Uuid::now_v7()))
+        .await
+        .unwrap();
     assert_eq!(refused(app, &gone).await, (404, "NOT_FOUND".to_owned()));
 
     app.clock.advance(Duration::seconds(899));
@@ -166,7 +173,10 @@ async fn f4_all_nodes_know_each_others_addresses(app: &TestApp) {
         assert_eq!(get(app, &path.unwrap()).await.status(), 200);
     }
     // One that was told a secret of its own does not agree.
-    let path = node("sixteen letters and more").document_path(row.id).await.unwrap();
+    let path = node("sixteen letters and more")
+        .document_path(row.id)
+        .await
+        .unwrap();
     assert_eq!(refused(app, &path).await.0, 403);
 }
 
@@ -198,7 +208,10 @@ async fn f4_what_was_printed_first_stays_until_it_is_voided(app: &TestApp) {
         ..label.clone()
     };
     let others = [store(app, label).await, store(app, zpl).await];
-    assert_eq!(others.each_ref().map(|row| row.format), [Format::Pdf, Format::Zpl]);
+    assert_eq!(
+        others.each_ref().map(|row| row.format),
+        [Format::Pdf, Format::Zpl]
+    );
     assert!(others[1].file_name.ends_with(".zpl"));
 
     let void = "mutation V($id: ID!) { documentVoid(input: { id: $id }) {
@@ -208,7 +221,10 @@ async fn f4_what_was_printed_first_stays_until_it_is_voided(app: &TestApp) {
     assert_eq!(voided["userErrors"], json!([]));
     assert_eq!(voided["document"]["version"], 2);
     let twice = app.gql(void, id).await["documentVoid"].take();
-    assert_eq!(twice["document"]["voidedAt"], voided["document"]["voidedAt"]);
+    assert_eq!(
+        twice["document"]["voidedAt"],
+        voided["document"]["voidedAt"]
+    );
     assert_eq!(events(app, "document.voided").await, 1);
     let nobody = json!({ "id": to_global(DocumentId(uuid::Uuid::now_v7())) });
     let nobody = app.gql(void, nobody).await["documentVoid"].take();
@@ -219,7 +235,12 @@ async fn f4_what_was_printed_first_stays_until_it_is_voided(app: &TestApp) {
     assert_eq!(get(app, path).await.bytes().await.unwrap(), bytes);
     let next = store(app, slip("a", 9)).await;
     assert_ne!(next.id, first.id);
-    let in_force = documents::in_force(&app.app.db.read, "package:a", Kind::PackingSlip, Format::Pdf);
+    let in_force = documents::in_force(
+        &app.app.db.read,
+        "package:a",
+        Kind::PackingSlip,
+        Format::Pdf,
+    );
     assert_eq!(in_force.await.unwrap(), Some(next));
 }
 
@@ -265,7 +286,11 @@ async fn f4_a_document_is_printed_again_as_it_was_but_not_once_it_is_void(app: &
 
 async fn f4_of_those_who_store_the_same_at_once_one_prints(app: &TestApp) {
     let stored = (1..=8).map(|lines| try_store(app, slip("a", lines)));
-    let stored: Vec<_> = join_all(stored).await.into_iter().map(Result::unwrap).collect();
+    let stored: Vec<_> = join_all(stored)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     assert!(stored.iter().all(|row| *row == stored[0]), "{stored:#?}");
     let db = &app.app.db.read;
     assert_eq!(document::Entity::find().count(db).await.unwrap(), 1);
@@ -295,7 +320,10 @@ async fn f4_documents_are_found_by_those_who_may_see_them(app: &TestApp) {
     let found = async |key: &str, variables: Value| {
         let read = app.gql_as(key, query, variables).await;
         let nodes = read["documents"]["nodes"].as_array().unwrap().clone();
-        nodes.into_iter().map(|node| node["id"].clone()).collect::<Vec<_>>()
+        nodes
+            .into_iter()
+            .map(|node| node["id"].clone())
+            .collect::<Vec<_>>()
     };
     let (slip_id, list_id) = (json!(to_global(slip.id)), json!(to_global(list.id)));
     let admin = &app.admin_key;
@@ -315,8 +343,14 @@ async fn f4_documents_are_found_by_those_who_may_see_them(app: &TestApp) {
     assert!(found(&other, json!({})).await.is_empty());
     let named = "query N($id: ID!) { document(id: $id) { id } node(id: $id) { id } }";
     let hidden = json!({ "document": null, "node": null });
-    assert_eq!(app.gql_as(&other, named, json!({ "id": slip_id })).await, hidden);
-    assert_eq!(app.gql_as(&own, named, json!({ "id": list_id })).await, hidden);
+    assert_eq!(
+        app.gql_as(&other, named, json!({ "id": slip_id })).await,
+        hidden
+    );
+    assert_eq!(
+        app.gql_as(&own, named, json!({ "id": list_id })).await,
+        hidden
+    );
     let void = "mutation V($id: ID!) { documentVoid(input: { id: $id }) { userErrors { code } } }";
     let refused = app.gql_as(&other, void, json!({ "id": slip_id })).await["documentVoid"].take();
     assert_eq!(codes(&refused), ["NOT_FOUND"]);
@@ -335,7 +369,10 @@ const DECODERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/decoders/venv/bin/p
 fn missing() -> Option<&'static str> {
     for program in ["pdftoppm", "pdftotext"] {
         let mut version = Command::new(program);
-        let version = version.arg("-v").stdout(Stdio::null()).stderr(Stdio::null());
+        let version = version
+            .arg("-v")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         if version.status().is_err() {
             return Some("pdftoppm and pdftotext are not installed (Debian: poppler-utils)");
         }
@@ -355,7 +392,12 @@ fn said(command: &mut Command) -> String {
 
 /// What a public reader of PDFs finds in a document.
 fn words(pdf: &Path) -> String {
-    let text = said(Command::new("pdftotext").args(["-enc", "UTF-8", "-layout"]).arg(pdf).arg("-"));
+    let text = said(
+        Command::new("pdftotext")
+            .args(["-enc", "UTF-8", "-layout"])
+            .arg(pdf)
+            .arg("-"),
+    );
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -365,9 +407,15 @@ fn scanned(pdf: &Path) -> Vec<(String, String)> {
     let print = ["-r", "203", "-gray", "-png", "-singlefile"];
     said(Command::new("pdftoppm").args(print).arg(pdf).arg(&image));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/decoders/scan.py");
-    let found = said(Command::new(DECODERS).arg(script).arg(image.with_extension("png")));
+    let found = said(
+        Command::new(DECODERS)
+            .arg(script)
+            .arg(image.with_extension("png")),
+    );
     let found = found.lines().filter_map(|line| line.split_once('\t'));
-    found.map(|(kind, text)| (kind.to_owned(), text.to_owned())).collect()
+    found
+        .map(|(kind, text)| (kind.to_owned(), text.to_owned()))
+        .collect()
 }
 
 #[test]
@@ -402,24 +450,46 @@ fn f4_public_decoders_read_back_what_is_printed() {
     {
         let mut label = samples::label();
         label.tracking_number = (*number).to_owned();
-        let path = put(&format!("label-{place}.pdf"), documents::label(&label).unwrap());
+        let path = put(
+            &format!("label-{place}.pdf"),
+            documents::label(&label).unwrap(),
+        );
         let mut found = scanned(&path);
         found.sort();
-        assert_eq!(found, [code(number), matrix(&format!("{number}|PL|00-050|1/2"))]);
+        assert_eq!(
+            found,
+            [code(number), matrix(&format!("{number}|PL|00-050|1/2"))]
+        );
         assert!(words(&path).contains(number), "{number}");
     }
     let label = samples::label_of_a_long_address();
     let label = put("long.pdf", documents::label(&label).unwrap());
     assert_eq!(scanned(&label).len(), 2);
-    let slip = put("slip.pdf", documents::packing_slip(&samples::packing_slip(40)).unwrap());
+    let slip = put(
+        "slip.pdf",
+        documents::packing_slip(&samples::packing_slip(40)).unwrap(),
+    );
     assert_eq!(scanned(&slip), [code("1042")]);
-    let list = put("list.pdf", documents::pick_sheet(&samples::pick_sheet(40)).unwrap());
+    let list = put(
+        "list.pdf",
+        documents::pick_sheet(&samples::pick_sheet(40)).unwrap(),
+    );
     assert_eq!(scanned(&list), [code("PL-2026-000317")]);
-    let manifest = put("manifest.pdf", documents::manifest(&samples::manifest(40)).unwrap());
+    let manifest = put(
+        "manifest.pdf",
+        documents::manifest(&samples::manifest(40)).unwrap(),
+    );
     assert_eq!(scanned(&manifest), [code("MF-20261123-1")]);
 
     for (path, texts) in [
-        (&label, &["Žluťoučký kůň", "Αλέξανδρος Παπαδόπουλος", "«Северный ветер»"][..]),
+        (
+            &label,
+            &[
+                "Žluťoučký kůň",
+                "Αλέξανδρος Παπαδόπουλος",
+                "«Северный ветер»",
+            ][..],
+        ),
         (
             &slip,
             &[
@@ -432,7 +502,10 @@ fn f4_public_decoders_read_back_what_is_printed() {
                 "Page 2 of 2",
             ],
         ),
-        (&list, &["Pick list PL-2026-000317", "Quantity", "Page 1 of 2"]),
+        (
+            &list,
+            &["Pick list PL-2026-000317", "Quantity", "Page 1 of 2"],
+        ),
         (&manifest, &["40 parcels", "Handed over by"]),
     ] {
         let words = words(path);

@@ -94,7 +94,12 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
         .map(|char| char.to_digit(16).map(|digit| digit as u8))
         .collect();
     let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    Some(
+        digits
+            .chunks(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect(),
+    )
 }
 
 /// The secret that the nodes share, if one was made.
@@ -146,7 +151,12 @@ mod tests {
         let id = DocumentId(Uuid::from_u128(7));
         let (text, expires, signature) = parts(&links.path(id, now()));
         let open = |after: i64| {
-            links.open(&text, &expires, &signature, now() + TimeDelta::seconds(after))
+            links.open(
+                &text,
+                &expires,
+                &signature,
+                now() + TimeDelta::seconds(after),
+            )
         };
         let remaining_secs = 1;
         assert_eq!(open(899), Ok(Opened { id, remaining_secs }));

@@ -4,7 +4,9 @@
 use entity::document::{Column, Entity, Kind, Model};
 use entity::{ChannelId, DocumentId, OrderId, document, document_content};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult,
+};
 use sha2::{Digest, Sha256};
 
 use super::Rendered;
@@ -134,7 +136,9 @@ pub async fn reprint(tx: &Tx, id: DocumentId) -> Result<Model, Failure> {
     let Some(row) = printed.into_iter().next() else {
         found(tx, id).await?;
         let message = "the document is void; print the one that is in force";
-        return Err(Problem::new(Code::DocumentVoided, message).at("input.id").into());
+        return Err(Problem::new(Code::DocumentVoided, message)
+            .at("input.id")
+            .into());
     };
     let event = Event::DocumentReprinted {
         kind: row.kind,

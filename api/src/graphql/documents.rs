@@ -188,7 +188,10 @@ impl DocumentQuery {
         guard = "Allowed(Scope::FulfillmentRead)",
         complexity = "cost(first, child_complexity)"
     )]
-    #[allow(clippy::too_many_arguments, reason = "each is an argument of the field")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is an argument of the field"
+    )]
     async fn documents(
         &self,
         ctx: &Context<'_>,
@@ -280,8 +283,10 @@ impl DocumentMutation {
         #[graphql(desc = "Which document.")] input: DocumentReprintInput,
     ) -> Result<DocumentReprintPayload> {
         let id = named(ctx, &input.id).await?;
-        Ok(run(ctx, id, async |tx, id| documents::reprint(tx, id).await)
-            .await?
-            .into())
+        Ok(
+            run(ctx, id, async |tx, id| documents::reprint(tx, id).await)
+                .await?
+                .into(),
+        )
     }
 }

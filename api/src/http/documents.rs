@@ -205,7 +205,10 @@ mod tests {
     #[test]
     fn the_first_value_of_a_name_counts_and_a_missing_one_is_empty() {
         let parts = address("7".to_owned(), "signature=b&expires=1&expires=2&x");
-        assert_eq!((parts.expires.as_str(), parts.signature.as_str()), ("1", "b"));
+        assert_eq!(
+            (parts.expires.as_str(), parts.signature.as_str()),
+            ("1", "b")
+        );
         assert_eq!(address("7".to_owned(), "").signature, "");
     }
 }

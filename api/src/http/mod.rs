@@ -49,7 +49,7 @@ mod tests;
 
 pub use apq::PersistedQueries;
 pub use course::Course;
-pub use documents::{Documents, NoDocument, SignedAddress, Sent};
+pub use documents::{Documents, NoDocument, Sent, SignedAddress};
 pub use fanout::{FanOut, FanOutCounts};
 pub use gate::{Gate, GateError, Pass};
 pub use health::Readiness;

@@ -54,7 +54,11 @@ impl Code128 {
         }
         let code = barcoders::sym::code128::Code128::new(marked)
             .map_err(|error| Unprintable::Document(error.to_string()))?;
-        Ok(code.encode().into_iter().map(|module| module == 1).collect())
+        Ok(code
+            .encode()
+            .into_iter()
+            .map(|module| module == 1)
+            .collect())
     }
 }
 
@@ -124,7 +128,10 @@ mod tests {
     fn digits_go_by_pairs_where_that_is_shorter() {
         let runs = |text: &str| {
             let runs = Code128::new("it", text).unwrap().runs;
-            let shown: Vec<_> = runs.iter().map(|(set, run)| format!("{set:?}{run}")).collect();
+            let shown: Vec<_> = runs
+                .iter()
+                .map(|(set, run)| format!("{set:?}{run}"))
+                .collect();
             shown.join(" ")
         };
         assert_eq!(runs("00340434161094042557"), "C00340434161094042557");

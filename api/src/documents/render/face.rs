@@ -199,7 +199,11 @@ fn breaks_at(word: &str, style: Style, width: f32) -> usize {
         }
     }
     let first = word.chars().next().map_or(0, char::len_utf8);
-    if joint * 2 > fits { joint } else { fits.max(first) }
+    if joint * 2 > fits {
+        joint
+    } else {
+        fits.max(first)
+    }
 }
 
 /// The printable text cut to one line no wider than `width`; what is cut shows.

@@ -101,9 +101,30 @@ pub(super) fn laid_out(label: &Label) -> Result<Pages, Unprintable> {
 fn head(page: &mut Pages, label: &Label) {
     let count = format!("{}/{}", label.parcel.number, label.parcel.of);
     page.write("PARCEL", CAPTION, Align::Right, (RIGHT, 20.0));
-    page.fit(&count, Style::bold(22.0), 8.0, Align::Right, (RIGHT, 42.0), 84.0);
-    page.fit(&label.carrier, Style::bold(22.0), 7.5, Align::Left, (LEFT, 33.0), 172.0);
-    page.fit(&label.service, Style::regular(11.0), 6.0, Align::Left, (LEFT, 48.0), 172.0);
+    page.fit(
+        &count,
+        Style::bold(22.0),
+        8.0,
+        Align::Right,
+        (RIGHT, 42.0),
+        84.0,
+    );
+    page.fit(
+        &label.carrier,
+        Style::bold(22.0),
+        7.5,
+        Align::Left,
+        (LEFT, 33.0),
+        172.0,
+    );
+    page.fit(
+        &label.service,
+        Style::regular(11.0),
+        6.0,
+        Align::Left,
+        (LEFT, 48.0),
+        172.0,
+    );
     page.rule(LEFT, 56.0, INNER, 1.5, 0);
 }
 
@@ -204,11 +225,25 @@ fn way(page: &mut Pages, label: &Label, matrix: Matrix) {
     let left = x - LEFT - 14.0;
     let code = label.to.postal_code.as_deref().unwrap_or_default();
     let place = format!("{} {code}", label.to.country_code.to_uppercase());
-    page.fit(place.trim(), Style::bold(30.0), 9.0, Align::Left, (LEFT, 280.0), left);
+    page.fit(
+        place.trim(),
+        Style::bold(30.0),
+        9.0,
+        Align::Left,
+        (LEFT, 280.0),
+        left,
+    );
     let mut baseline = 295.0;
     for reference in label.references.iter().take(3) {
         let reference = format!("Ref. {reference}");
-        page.fit(&reference, Style::regular(8.5), 6.0, Align::Left, (LEFT, baseline), left);
+        page.fit(
+            &reference,
+            Style::regular(8.5),
+            6.0,
+            Align::Left,
+            (LEFT, baseline),
+            left,
+        );
         baseline += 11.0;
     }
     page.put(Mark::Matrix {
@@ -239,7 +274,14 @@ fn marks(page: &mut Pages, label: &Label) {
     page.put(Mark::Fill { area, shade: 0 });
     let style = Style::bold(12.0).shade(255);
     let at = (WIDTH / 2.0, 335.8);
-    page.fit(&marks.join(" · "), style, 5.0, Align::Center, at, INNER - 8.0);
+    page.fit(
+        &marks.join(" · "),
+        style,
+        5.0,
+        Align::Center,
+        at,
+        INNER - 8.0,
+    );
 }
 
 /// The tracking number, for scanners and for people.
@@ -262,6 +304,13 @@ fn foot(page: &mut Pages, label: &Label, bars: Code128) -> Result<(), Unprintabl
         code: bars,
     });
     let at = (WIDTH / 2.0, 416.0);
-    page.fit(&label.tracking_number, Style::bold(13.0), 6.0, Align::Center, at, INNER);
+    page.fit(
+        &label.tracking_number,
+        Style::bold(13.0),
+        6.0,
+        Align::Center,
+        at,
+        INNER,
+    );
     Ok(())
 }

@@ -55,14 +55,25 @@ pub(super) fn laid_out(manifest: &Manifest) -> Sheet {
             1 => "1 parcel".to_owned(),
             parcels => format!("{parcels} parcels"),
         };
-        vec!["".into(), Cell::from(parcels), "".into(), name.into(), kilograms(grams).into()]
+        vec![
+            "".into(),
+            Cell::from(parcels),
+            "".into(),
+            name.into(),
+            kilograms(grams).into(),
+        ]
     };
     let mut totals = Vec::new();
     if services.len() > 1 {
         let each = services.iter();
-        totals.extend(each.map(|(name, (parcels, grams))| sum((*name).to_owned(), *parcels, *grams)));
+        totals
+            .extend(each.map(|(name, (parcels, grams))| sum((*name).to_owned(), *parcels, *grams)));
     }
-    totals.push(sum("Total".to_owned(), manifest.parcels.len() as u64, grams));
+    totals.push(sum(
+        "Total".to_owned(),
+        manifest.parcels.len() as u64,
+        grams,
+    ));
     Sheet {
         paper: manifest.paper,
         issuer: manifest.warehouse.clone(),

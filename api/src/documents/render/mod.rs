@@ -115,7 +115,11 @@ impl Address {
     /// The lines below the name, without the country.
     fn lines(&self) -> Vec<String> {
         let some = |text: &Option<String>| text.clone().unwrap_or_default();
-        let mut lines = vec![some(&self.organisation), self.line1.clone(), some(&self.line2)];
+        let mut lines = vec![
+            some(&self.organisation),
+            self.line1.clone(),
+            some(&self.line2),
+        ];
         let join = |parts: &[&str], with: &str| {
             let parts = parts.iter().copied();
             let parts: Vec<_> = parts.filter(|part| !part.trim().is_empty()).collect();

@@ -60,7 +60,10 @@ pub(super) fn laid_out(slip: &PackingSlip) -> Sheet {
         ("Shipped on", slip.date.to_string()),
         ("Parcel", slip.parcel.to_string()),
     ];
-    facts.extend(slip.weight_grams.map(|weight| ("Weight", kilograms(weight))));
+    facts.extend(
+        slip.weight_grams
+            .map(|weight| ("Weight", kilograms(weight))),
+    );
     facts.push(("Carrier", slip.service.clone()));
     facts.extend(slip.reference.clone().map(|text| ("Your reference", text)));
     let sum = |of: fn(&SlipLine) -> i64| slip.lines.iter().map(of).sum::<i64>();

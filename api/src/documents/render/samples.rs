@@ -84,7 +84,10 @@ pub fn label_of_a_long_address() -> Label {
             "Order 1043".to_owned(),
             "A reference that is much longer than there is room for it".to_owned(),
         ],
-        parcel: Parcel { number: 17, of: 120 },
+        parcel: Parcel {
+            number: 17,
+            of: 120,
+        },
         cash_on_delivery: None,
         handling: Vec::new(),
         ..label()
@@ -96,7 +99,10 @@ const GOODS: &[(&str, &str)] = &[
     ("MUG-BLUE", "Stoneware mug, blue"),
     ("TEA-EARL-250", "Earl Grey, loose leaf, 250 g"),
     ("BÖREK-6", "Spinatbörek, sechs Stück, tiefgekühlt"),
-    ("LAMP-ARC-XL-BRASS-EU", "Arc lamp XL in brushed brass with a marble foot, dimmer and EU plug"),
+    (
+        "LAMP-ARC-XL-BRASS-EU",
+        "Arc lamp XL in brushed brass with a marble foot, dimmer and EU plug",
+    ),
     ("KNIHA-CZ-0077", "Žluťoučký kůň: pohádky pro děti i dospělé"),
     ("TIN-S", "Tea tin, small"),
     ("ΒΙΒΛΙΟ-3", "Οδύσσεια, δεμένο αντίτυπο"),
@@ -141,7 +147,12 @@ pub fn pick_sheet(stops: usize) -> PickSheet {
     let row = |place: usize| {
         let (sku, title) = GOODS[(place * 3) % GOODS.len()];
         PickRow {
-            bin: format!("{}-{:02}-{}", (b'A' + (place / 9) as u8 % 26) as char, place % 9 + 1, place % 4),
+            bin: format!(
+                "{}-{:02}-{}",
+                (b'A' + (place / 9) as u8 % 26) as char,
+                place % 9 + 1,
+                place % 4
+            ),
             sku: sku.to_owned(),
             title: title.to_owned(),
             quantity: (place as i64 * 5) % 14 + 1,
@@ -163,7 +174,12 @@ pub fn manifest(parcels: usize) -> Manifest {
     let parcel = |place: usize| ManifestParcel {
         tracking_number: format!("0034043416109{:07}", place * 1_337 + 42),
         order_number: (1042 + place).to_string(),
-        service: if place.is_multiple_of(3) { "Express" } else { "Standard" }.to_owned(),
+        service: if place.is_multiple_of(3) {
+            "Express"
+        } else {
+            "Standard"
+        }
+        .to_owned(),
         weight_grams: 250 + (place as u64 * 777) % 14_000,
     };
     Manifest {

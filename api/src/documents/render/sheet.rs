@@ -249,7 +249,8 @@ impl Press<'_> {
 
     /// Prints an address, and says where it ends.
     fn addressed(&mut self, caption: &str, to: &Address, top: f32, width: f32) -> f32 {
-        self.pages.write(caption, CAPTION, Align::Left, (MARGIN, top));
+        self.pages
+            .write(caption, CAPTION, Align::Left, (MARGIN, top));
         let mut lines = vec![(to.name.clone(), Style::bold(11.0))];
         let below = to.lines().into_iter().chain([to.country()]);
         lines.extend(below.map(|line| (line, Style::regular(10.0))));
@@ -288,8 +289,14 @@ impl Press<'_> {
         for (column, (x, width)) in self.sheet.columns.iter().zip(&self.columns) {
             let x = aligned(column.align, *x, *width);
             let style = Style::bold(8.0).shade(60);
-            self.pages
-                .fit(column.title, style, 5.0, column.align, (x, baseline), *width);
+            self.pages.fit(
+                column.title,
+                style,
+                5.0,
+                column.align,
+                (x, baseline),
+                *width,
+            );
         }
         self.y += 14.5;
         self.pages.rule(MARGIN, self.y, self.inner(), 0.8, 0);
@@ -299,7 +306,12 @@ impl Press<'_> {
     /// Prints a row; one that is taller than what is left of the page begins on the next, and one
     /// that is taller than a page goes on there.
     fn row(&mut self, cells: &[Cell], bold: bool) {
-        let columns = self.sheet.columns.iter().zip(self.columns.clone()).zip(cells);
+        let columns = self
+            .sheet
+            .columns
+            .iter()
+            .zip(self.columns.clone())
+            .zip(cells);
         let mut laid = Vec::new();
         for ((column, (x, width)), cell) in columns {
             let style = match bold {
@@ -311,14 +323,22 @@ impl Press<'_> {
                 Cell::Tick => Vec::new(),
             };
             let tick = matches!(cell, Cell::Tick);
-            laid.push((aligned(column.align, x, width), column.align, style, lines, tick));
+            laid.push((
+                aligned(column.align, x, width),
+                column.align,
+                style,
+                lines,
+                tick,
+            ));
         }
         let tall = laid.iter().map(|(.., lines, _)| lines.len()).max();
         let tall = tall.unwrap_or_default().max(1);
         self.keep(tall as f32 * LEAD + 2.0 * PAD);
         let mut from = 0;
         while from < tall {
-            let left = ((self.bottom() - self.y - 2.0 * PAD) / LEAD).floor().max(1.0);
+            let left = ((self.bottom() - self.y - 2.0 * PAD) / LEAD)
+                .floor()
+                .max(1.0);
             let to = tall.min(from + left as usize);
             for (x, align, style, lines, tick) in &laid {
                 if *tick && from == 0 {

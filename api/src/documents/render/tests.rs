@@ -9,7 +9,9 @@ fn texts(pages: &Pages) -> Vec<Vec<String>> {
         _ => None,
     };
     let marks = pages.marks().iter();
-    marks.map(|page| page.iter().filter_map(text).collect()).collect()
+    marks
+        .map(|page| page.iter().filter_map(text).collect())
+        .collect()
 }
 
 /// Fails where something is printed beyond the page, or across its margin.
@@ -141,7 +143,11 @@ fn what_the_typeface_lacks_is_reported_and_shows() {
 
 #[test]
 fn nothing_leaves_its_page_whatever_is_written() {
-    for text in HOSTILE.iter().map(|text| (*text).to_owned()).chain([long()]) {
+    for text in HOSTILE
+        .iter()
+        .map(|text| (*text).to_owned())
+        .chain([long()])
+    {
         let address = Address {
             name: text.clone(),
             organisation: Some(text.clone()),
@@ -161,7 +167,10 @@ fn nothing_leaves_its_page_whatever_is_written() {
             to: address.clone(),
             references: vec![text.clone(); 5],
             handling: vec![text.clone(); 3],
-            parcel: Parcel { number: u32::MAX, of: u32::MAX },
+            parcel: Parcel {
+                number: u32::MAX,
+                of: u32::MAX,
+            },
             weight_grams: u64::MAX,
             ..samples::label()
         };
@@ -217,7 +226,10 @@ fn five_hundred_lines_go_over_pages_that_say_what_they_are() {
         for text in ["SKU".to_owned(), format!("Page {} of {of}", place + 1)] {
             assert!(page.contains(&text), "page {place} lacks {text}");
         }
-        assert!(page.iter().any(|text| text.contains("1042")), "page {place}");
+        assert!(
+            page.iter().any(|text| text.contains("1042")),
+            "page {place}"
+        );
     }
     let all = pages.concat();
     for place in 0..500 {
@@ -235,7 +247,10 @@ fn a_field_that_is_longer_than_a_page_goes_on_on_the_next() {
     let pages = slip(&asked);
     inside(&pages, 48.0);
     let all = texts(&pages).concat().join(" ");
-    let printed: Vec<_> = all.split(' ').filter(|word| words.iter().any(|w| w == word)).collect();
+    let printed: Vec<_> = all
+        .split(' ')
+        .filter(|word| words.iter().any(|w| w == word))
+        .collect();
     assert_eq!(printed, words);
 }
 
@@ -250,7 +265,10 @@ fn a_label_for_a_printer_cannot_be_broken_out_of() {
         assert_eq!(zpl.matches(command).count(), 1, "{command} in {zpl}");
     }
     assert!(!zpl.contains('~'), "{zpl}");
-    assert!(zpl.contains("_5EXZ_5EXA_5EFO0,0_5EFDyours_5EFS_7EJA"), "{zpl}");
+    assert!(
+        zpl.contains("_5EXZ_5EXA_5EFO0,0_5EFDyours_5EFS_7EJA"),
+        "{zpl}"
+    );
     assert!(zpl.contains("a_5F5E_5Fb _5C& _5EFS"), "{zpl}");
     // What `>` means to the printer's bar code is said in the code's own way.
     assert!(zpl.contains("^FD>:AB>05_5F_7E_5E12^FS"), "{zpl}");
@@ -268,7 +286,10 @@ fn a_number_that_nobody_could_scan_is_refused() {
             ..samples::label()
         };
         let refused = label(&asked).unwrap_err();
-        assert!(matches!(refused, Unprintable::Code { .. }), "{number}: {refused}");
+        assert!(
+            matches!(refused, Unprintable::Code { .. }),
+            "{number}: {refused}"
+        );
         assert!(label_zpl(&asked).is_err());
     }
 }

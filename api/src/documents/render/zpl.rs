@@ -54,7 +54,10 @@ fn field(zpl: &mut String, mark: &Mark, page: f32) {
                     writeln!(zpl, "^FT{x},{y}{reverse}^A0N,{size},{size}^FH^FD{data}^FS")
                 }
                 Align::Right => {
-                    writeln!(zpl, "^FT{x},{y},1{reverse}^A0N,{size},{size}^FH^FD{data}^FS")
+                    writeln!(
+                        zpl,
+                        "^FT{x},{y},1{reverse}^A0N,{size},{size}^FH^FD{data}^FS"
+                    )
                 }
                 Align::Center => {
                     // A block of the page's width, which the printer centres; its origin is below.
