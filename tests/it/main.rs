@@ -14,6 +14,7 @@ mod capture;
 mod catalogue;
 mod clients;
 mod dependencies;
+mod documents;
 mod edit_laws;
 mod edits;
 mod events;

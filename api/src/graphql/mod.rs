@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod command;
 pub mod cursor;
 pub mod customers;
+pub mod documents;
 pub mod errors;
 pub mod events;
 pub mod feed;
@@ -52,6 +53,7 @@ pub struct Query(
     keys::KeyQuery,
     events::EventQuery,
     imports::ImportQuery,
+    documents::DocumentQuery,
     node::NodeQuery,
 );
 
@@ -71,6 +73,7 @@ pub struct Mutation(
     fulfillment::FloorMutation,
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
+    documents::DocumentMutation,
 );
 
 /// Everything that can be followed.

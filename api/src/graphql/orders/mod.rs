@@ -1009,7 +1009,7 @@ pub struct TimelineEntry {
     seq: i64,
     /// What happened: `order.received`, `order.confirmed` …
     event: String,
-    /// The order's version after it.
+    /// The order's version after it; the document's, if it happened to a document of the order.
     version: i64,
     /// Who did it: `key:…`, `worker:…`, `cli:…`.
     actor: String,
