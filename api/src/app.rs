@@ -22,6 +22,7 @@ mod edit;
 mod feeds;
 mod import;
 mod intake;
+mod paper;
 
 pub use bulk::Started;
 pub use documents::OpenedDocument;

@@ -170,7 +170,8 @@ const INVARIANTS: &[Invariant] = &[
             AND NOT EXISTS (SELECT 1 FROM order_exception x
                 WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED'))
             AND NOT EXISTS (SELECT 1 FROM order_line l
-                WHERE l.order_id = o.id AND (l.backordered > 0 OR l.allocated = 0))",
+                WHERE l.order_id = o.id AND l.backordered > 0)
+            AND EXISTS (SELECT 1 FROM order_line l WHERE l.order_id = o.id AND l.allocated > 0)",
     },
     Invariant {
         name: "I3",

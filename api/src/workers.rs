@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use entity::idempotency;
+use futures_util::{StreamExt, stream};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 use tokio::sync::broadcast::error::RecvError;
@@ -32,6 +33,9 @@ pub const ANSWERS_AT_ONCE: u64 = 5_000;
 const PROJECTION_PAUSE: Duration = Duration::from_millis(100);
 const PROJECTION_IDLE: Duration = Duration::from_secs(1);
 
+/// How many orders are routed at the same time, where transactions run side by side.
+const ROUTED_AT_ONCE: usize = 4;
+
 /// One round of everything that is due. What fails is tried again in the next round and keeps
 /// nothing else from being done.
 pub async fn round(app: &App) -> Round {
@@ -45,6 +49,7 @@ pub async fn round(app: &App) -> Round {
         cover_orders(app).await,
         route_orders(app).await,
         tend_pick_lists(app).await,
+        app.print_what_lacks().await,
         wake_exceptions(app).await,
         work_off_bulk(app).await,
         project(app).await,
@@ -158,15 +163,16 @@ async fn cover_orders(app: &App) -> Result<Round, Failure> {
 async fn route_orders(app: &App) -> Result<Round, Failure> {
     let due = routing::due(&app.db.read).await?;
     let reference = &app.reference().await?;
-    let mut outcomes = Vec::with_capacity(due.len());
-    for order in due {
-        let routed = app
-            .write(&Actor::worker("routing"), move |tx| async move {
+    let actor = &Actor::worker("routing");
+    let outcomes = stream::iter(due)
+        .map(|order| {
+            app.write(actor, move |tx| async move {
                 routing::route(&tx, reference, order).await
             })
-            .await;
-        outcomes.push(routed);
-    }
+        })
+        .buffer_unordered(ROUTED_AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
     Ok(outcomes.into_iter().collect())
 }
 

@@ -71,7 +71,7 @@ fn ok(payload: Value) -> Value {
 }
 
 /// An order that is released and routed, and what a warehouse has of it.
-async fn routed(app: &TestApp, lines: &[(&Stocked, i64)]) -> Value {
+pub async fn routed(app: &TestApp, lines: &[(&Stocked, i64)]) -> Value {
     let lines: Vec<Value> = lines
         .iter()
         .map(|(of, quantity)| json!({ "sku": of.sku, "quantity": quantity }))
@@ -82,7 +82,7 @@ async fn routed(app: &TestApp, lines: &[(&Stocked, i64)]) -> Value {
 }
 
 /// A list for work of orders, each of which is in one warehouse.
-async fn listed(app: &TestApp, of: &Stocked, orders: &[&Value]) -> Value {
+pub async fn listed(app: &TestApp, of: &Stocked, orders: &[&Value]) -> Value {
     let ids: Vec<&Value> = orders
         .iter()
         .map(|order| &order["fulfillmentOrders"][0]["id"])
@@ -234,6 +234,16 @@ async fn cancel(app: &TestApp, id: &Value) -> Value {
         input,
     )
     .await
+}
+
+/// Picks, packs, labels and hands over a routed order.
+pub async fn send(app: &TestApp, of: &Stocked, placed: &Value) {
+    let sheet = listed(app, of, &[placed]).await;
+    pick_all(app, &sheet["id"]).await;
+    pack_all(app, &placed["id"]).await;
+    ok(label(app, &placed["id"]).await);
+    let now = order(app, &placed["id"]).await;
+    ok(dispatch(app, &live_shipment(&now)["id"]).await);
 }
 
 #[track_caller]

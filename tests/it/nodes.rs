@@ -46,7 +46,19 @@ const SCOPES: &[(Scope, &[&str])] = &[
         ],
     ),
     (Scope::CustomersRead, &["Customer"]),
-    (Scope::FulfillmentRead, &["Document"]),
+    (
+        Scope::FulfillmentRead,
+        &[
+            "Carton",
+            "Document",
+            "FulfillmentOrder",
+            "Package",
+            "PickList",
+            "PickTask",
+            "Shipment",
+            "Wave",
+        ],
+    ),
     (Scope::KeysManage, &["ApiKey"]),
     (Scope::OrdersManage, &["BulkOperation", "Note"]),
     (
@@ -76,8 +88,9 @@ const SCOPES: &[(Scope, &[&str])] = &[
 ];
 
 /// What is the same for every channel.
-const OF_NO_CHANNEL: [&str; 6] = [
+const OF_NO_CHANNEL: [&str; 7] = [
     "Bin",
+    "Carton",
     "Customer",
     "ShippingZone",
     "StockSource",
@@ -189,10 +202,51 @@ async fn world(app: &TestApp, channel: &str) -> World {
         ("OrderImport".to_owned(), to_global(run).0.into()),
         ("Document".to_owned(), to_global(label.id).0.into()),
     ]);
-    for value in [&made, &fed, &read] {
+    let parcel = parcel(app, channel).await;
+    for value in [&made, &fed, &read, &parcel] {
         gather(value, &mut found);
     }
     found
+}
+
+/// An order of a channel on its way through the warehouse: in a wave, on a list, in a package.
+async fn parcel(app: &TestApp, channel: &str) -> Value {
+    let of = app.stocked(&format!("PARCEL-{channel}"), 2, false).await;
+    let lines = json!([{ "sku": of.sku, "quantity": 1 }]);
+    let order = app
+        .place(basket_with(json!({ "channel": channel, "lines": lines })))
+        .await;
+    app.settle().await;
+    let read = "query Read($order: ID!) { cartons(first: 1) { nodes { __typename id } }
+        order(by: { id: $order }) { fulfillmentOrders { __typename id
+            wave { __typename id pickLists { __typename id tasks { __typename id } } }
+            shipments { __typename id packages { __typename id } } } } }";
+    let read = async || app.gql(read, json!({ "order": order["id"] })).await;
+    let act = async |mutation: &str, input: Value| {
+        let kind = mutation[..1].to_uppercase() + &mutation[1..];
+        let kind = match mutation {
+            "waveRelease" => "WaveInput".to_owned(),
+            _ => format!("{kind}Input"),
+        };
+        let document = format!(
+            "mutation Act($input: {kind}!) {{ {mutation}(input: $input) {{
+                userErrors {{ code message }} }} }}"
+        );
+        let done = app.gql(&document, json!({ "input": input })).await;
+        assert_eq!(done[mutation]["userErrors"], json!([]), "{mutation}");
+    };
+    let work = read().await["order"]["fulfillmentOrders"][0]["id"].clone();
+    act(
+        "waveCreate",
+        json!({ "warehouseId": to_global(of.warehouse),
+            "criteria": { "fulfillmentOrderIds": [work] } }),
+    )
+    .await;
+    let wave = read().await["order"]["fulfillmentOrders"][0]["wave"]["id"].clone();
+    act("waveRelease", json!({ "id": wave })).await;
+    let shipment = read().await["order"]["fulfillmentOrders"][0]["shipments"][0]["id"].clone();
+    act("packageOpen", json!({ "shipmentId": shipment })).await;
+    read().await
 }
 
 /// A figure that differs from ours, of the one source that a warehouse may have.
@@ -320,7 +374,7 @@ async fn x1_what_needs_a_scope_is_null_without_it(app: &TestApp) {
             .filter(|(scope, _)| scopes(role).contains(scope))
             .flat_map(|(_, kinds)| kinds.iter().map(|kind| (*kind).to_owned()))
             .collect();
-        // Who is confined to channels sees no views of others.
+        // Who is confined to channels sees no views of others, and has no scope for warehouses.
         if role == Role::Partner {
             may.remove("SavedView");
         }
@@ -335,11 +389,18 @@ async fn x1_what_is_of_another_channel_is_null_as_what_is_not_there(app: &TestAp
     // It may do everything, so that only the channel can be what stops it.
     let key = app.key_for(Role::Admin, &["web"], None).await.key;
     // A key that is confined makes and sees no keys, no views of others, nor what was begun on
-    // orders of any channel.
+    // orders of any channel, or is picked together with them.
     let mut all: BTreeSet<String> = own.keys().cloned().collect();
-    all.remove("ApiKey");
-    all.remove("BulkOperation");
-    all.remove("SavedView");
+    for kind in [
+        "ApiKey",
+        "BulkOperation",
+        "SavedView",
+        "PickList",
+        "PickTask",
+        "Wave",
+    ] {
+        all.remove(kind);
+    }
     assert_eq!(seen(app, &key, &own).await, all);
     let shared = OF_NO_CHANNEL.map(str::to_owned);
     assert_eq!(seen(app, &key, &other).await, BTreeSet::from(shared));

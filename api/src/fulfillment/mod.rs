@@ -20,6 +20,7 @@ pub mod cartons;
 pub mod dispatch;
 pub mod lists;
 pub mod packing;
+pub mod paper;
 pub mod picking;
 pub mod routing;
 pub mod scans;

@@ -694,6 +694,7 @@ pub async fn empty(tx: &Tx, id: PackageId) -> Result<ShipmentId, Failure> {
             .filter(Column::Id.eq(id))
             .into_query(),
     );
+    super::paper::void(tx, std::iter::once(id)).await?;
     let work_id = packing.shipment.fulfillment_order_id;
     if let Some(work) = packing.order.work_mut(work_id) {
         for line in &package.lines {

@@ -2,22 +2,26 @@
 //! manifest that a driver signs. Read from the rows as they are, and printed; storing is the
 //! caller's, since printing takes longer than a transaction should.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use entity::document::Kind;
 use entity::{
-    AddressId, BinId, LineId, PickListId, ShipmentId, VariantId, WarehouseId, address, bin, channel,
-    order, order_line, package, package_line, pick_list, pick_task, shipment, variant, warehouse,
-    wave,
+    AddressId, BinId, LineId, PickListId, ShipmentId, VariantId, WarehouseId, address, bin,
+    channel, document, order, order_line, package, package_line, pick_list, pick_task, shipment,
+    variant, warehouse, wave,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::Query;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use crate::documents::{
     self, Address, Label, Manifest, ManifestParcel, NewDocument, PackingSlip, Paper, Parcel,
     PickRow, PickSheet, Rendered, SlipLine, Unprintable,
 };
 use crate::failure::{Code, Failure, Problem};
+use crate::tx::Tx;
 
 /// The subject of what is printed for a package.
 pub fn of_package(id: entity::PackageId) -> String {
@@ -36,7 +40,9 @@ pub async fn of_shipment(
     let shipment = shipment.ok_or_else(missing)?;
     let order = order::Entity::find_by_id(shipment.order_id).one(db).await?;
     let order = order.ok_or_else(missing)?;
-    let channel = channel::Entity::find_by_id(order.channel_id).one(db).await?;
+    let channel = channel::Entity::find_by_id(order.channel_id)
+        .one(db)
+        .await?;
     let channel = channel.ok_or_else(missing)?;
     let from = warehouse::Entity::find_by_id(shipment.warehouse_id)
         .one(db)
@@ -58,7 +64,7 @@ pub async fn of_shipment(
         .order_by_asc(order_line::Column::Position)
         .all(db)
         .await?;
-    let today = now.with_timezone(&channel.time_zone.0).date_naive();
+    let today = channel.time_zone.local(now).date();
     let of = u32::try_from(packages.len()).unwrap_or(u32::MAX);
     let mut printed = Vec::new();
     for (number, package) in (1..).zip(&packages) {
@@ -73,7 +79,7 @@ pub async fn of_shipment(
             merchant: channel.name.clone(),
             order_number: order.number.clone(),
             reference: order.external_reference.clone(),
-            ordered_on: order.placed_at.with_timezone(&channel.time_zone.0).date_naive(),
+            ordered_on: channel.time_zone.local(order.placed_at).date(),
             date: today,
             service: order.service_level.clone(),
             parcel,
@@ -146,7 +152,7 @@ async fn addressed(
         .await?
         .ok_or_else(|| Problem::not_found("address"))?;
     Ok(Address {
-        name: row.name.unwrap_or_else(|| order.customer_name.clone()),
+        name: row.name,
         organisation: row.organisation,
         line1: row.line1,
         line2: row.line2,
@@ -155,7 +161,7 @@ async fn addressed(
         postal_code: row.postal_code,
         country_code: row.country,
         country: String::new(),
-        phone: order.phone.clone(),
+        phone: row.phone.or_else(|| order.phone.clone()),
     })
 }
 
@@ -180,7 +186,9 @@ pub async fn of_list(
     let missing = || Problem::not_found("pick list").at("input.id");
     let list = pick_list::Entity::find_by_id(id).one(db).await?;
     let list = list.ok_or_else(missing)?;
-    let warehouse = warehouse::Entity::find_by_id(list.warehouse_id).one(db).await?;
+    let warehouse = warehouse::Entity::find_by_id(list.warehouse_id)
+        .one(db)
+        .await?;
     let wave = match list.wave_id {
         Some(id) => wave::Entity::find_by_id(id).one(db).await?,
         None => None,
@@ -240,8 +248,7 @@ pub async fn of_list(
 /// The most parcels that a manifest lists.
 const MOST_PARCELS: u64 = 5_000;
 
-/// What a driver took from a warehouse for a carrier on one day, in the warehouse's own time if a
-/// channel there says which that is; in UTC.
+/// What a driver took from a warehouse for a carrier on one day of UTC.
 pub async fn of_day(
     db: &impl ConnectionTrait,
     warehouse_id: WarehouseId,
@@ -255,11 +262,12 @@ pub async fn of_day(
     let begins = day.and_time(chrono::NaiveTime::MIN).and_utc();
     let parcels = handed_over(db, warehouse_id, carrier, begins).await?;
     if parcels.is_empty() {
-        return Err(
-            Problem::new(Code::NotFound, "nothing was handed over to the carrier that day")
-                .at("input.date")
-                .into(),
-        );
+        return Err(Problem::new(
+            Code::NotFound,
+            "nothing was handed over to the carrier that day",
+        )
+        .at("input.date")
+        .into());
     }
     let number = format!("{}-{carrier}-{day}", warehouse.code);
     let manifest = Manifest {
@@ -326,16 +334,61 @@ async fn handed_over(
         .collect())
 }
 
-/// The shipments that have their labels and have not left, the newest first: what is printed of
-/// them may be missing.
-pub async fn waiting(db: &impl ConnectionTrait) -> Result<Vec<ShipmentId>, DbErr> {
-    shipment::Entity::find()
+/// The shipments with labels, not gone yet, of which a parcel's label was not printed.
+pub async fn unprinted(db: &impl ConnectionTrait) -> Result<Vec<ShipmentId>, DbErr> {
+    let parcels: Vec<(ShipmentId, entity::PackageId)> = package::Entity::find()
         .select_only()
-        .column(shipment::Column::Id)
-        .filter(shipment::Column::Status.eq(shipment::Status::Labeled))
-        .order_by_desc(shipment::Column::UpdatedAt)
-        .limit(100)
+        .column(package::Column::ShipmentId)
+        .column(package::Column::Id)
+        .filter(package::Column::Status.eq(package::Status::Closed))
+        .filter(package::Column::TrackingNumber.is_not_null())
+        .filter(
+            package::Column::ShipmentId.in_subquery(
+                Query::select()
+                    .column(shipment::Column::Id)
+                    .from(shipment::Entity)
+                    .and_where(shipment::Column::Status.eq(shipment::Status::Labeled))
+                    .to_owned(),
+            ),
+        )
+        .order_by_desc(package::Column::ClosedAt)
+        .limit(500)
         .into_tuple()
         .all(db)
-        .await
+        .await?;
+    let printed: HashSet<String> = document::Entity::find()
+        .select_only()
+        .column(document::Column::Subject)
+        .filter(document::Column::Subject.is_in(parcels.iter().map(|(_, id)| of_package(*id))))
+        .filter(document::Column::Kind.eq(Kind::Label))
+        .filter(document::Column::VoidedAt.is_null())
+        .into_tuple()
+        .all(db)
+        .await?
+        .into_iter()
+        .collect();
+    let lacking: BTreeSet<ShipmentId> = parcels
+        .into_iter()
+        .filter(|(_, id)| !printed.contains(&of_package(*id)))
+        .map(|(shipment, _)| shipment)
+        .collect();
+    Ok(lacking.into_iter().collect())
+}
+
+/// Says that what was printed for packages is no longer in force: their labels were given back, or
+/// they are packed anew.
+pub async fn void(
+    tx: &Tx,
+    packages: impl Iterator<Item = entity::PackageId>,
+) -> Result<(), Failure> {
+    let subjects: Vec<String> = packages.map(of_package).collect();
+    let printed = document::Entity::find()
+        .filter(document::Column::Subject.is_in(subjects))
+        .filter(document::Column::VoidedAt.is_null())
+        .all(tx.db())
+        .await?;
+    for row in printed {
+        documents::void(tx, row.id).await?;
+    }
+    Ok(())
 }

@@ -292,8 +292,16 @@ pub async fn route(tx: &Tx, reference: &Reference, id: OrderId) -> Result<usize,
         return Ok(0);
     };
     let wanted = aggregate.unrouted();
-    if !aggregate.order.unrouted || wanted.is_empty() {
+    if !aggregate.order.unrouted {
         return Ok(0);
+    }
+    if wanted.is_empty() {
+        // Its mark is of an older day; saving it takes the mark off.
+        if let Some(aggregate) = allocation.orders.get_mut(&id) {
+            aggregate.touch();
+        }
+        allocation.put_back(tx);
+        return Ok(1);
     }
     let rules = rules_of(reference, aggregate);
     let held = held(tx, aggregate).await?;

@@ -155,7 +155,7 @@ impl Aggregate {
     }
 
     /// Marks it as changed, so that it is written back.
-    pub(super) fn touch(&mut self) {
+    pub fn touch(&mut self) {
         self.changed = true;
     }
 

@@ -2,6 +2,7 @@
 //! handed over. The answers are small: they are made for a scanner's screen.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use chrono::NaiveDate;
 use entity::{PackageId, PickListId, ShipmentId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,16 +11,17 @@ use super::plan::{LineUnitsInput, everybodys, named, run_once, units};
 use super::{Package, PickList, Shipment};
 use crate::access::Scope;
 use crate::app::Answered;
-use crate::failure::{Code, Problem};
+use crate::failure::{Code, Failure, Problem};
 use crate::fulfillment::scans::{MOST_UNITS, Read, Scanned};
 use crate::fulfillment::{dispatch, lists, packing, picking};
 use crate::graphql::catalogue::warehouses::Bin;
-use crate::graphql::errors::{UserError, fault};
+use crate::graphql::documents::Document;
+use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::from_global;
 use crate::graphql::loaders::load;
 use crate::graphql::once::once_required;
 use crate::graphql::orders::order_of;
-use crate::graphql::{Allowed, app, principal};
+use crate::graphql::{Allowed, actor, app, principal};
 
 /// The most shipments that one request hands over.
 const MOST_SHIPMENTS: usize = 250;
@@ -185,6 +187,63 @@ pub struct ShipmentLabelRecordInput {
     /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
+}
+
+/// What `pickListPrint` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct PickListPrintInput {
+    /// Which list (NOT_FOUND).
+    pub id: ID,
+}
+
+/// What `shipmentPrint` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct ShipmentPrintInput {
+    /// Which shipment (NOT_FOUND).
+    pub id: ID,
+}
+
+/// What `manifestPrint` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct ManifestPrintInput {
+    /// The warehouse (NOT_FOUND).
+    pub warehouse_id: ID,
+    /// The carrier's code.
+    pub carrier: String,
+    /// The day, of UTC.
+    pub date: NaiveDate,
+}
+
+/// What printing one document came to.
+#[derive(SimpleObject)]
+pub struct DocumentPayload {
+    /// The document; null if it was refused.
+    pub document: Option<Document>,
+    /// Why nothing was printed; empty if it was.
+    pub user_errors: Vec<UserError>,
+}
+
+/// What `shipmentPrint` came to.
+#[derive(SimpleObject)]
+pub struct ShipmentPrintPayload {
+    /// The labels and packing slips of its packages.
+    pub documents: Vec<Document>,
+    /// Why nothing was printed; empty if it was.
+    pub user_errors: Vec<UserError>,
+}
+
+async fn printed(
+    ctx: &Context<'_>,
+    result: Result<entity::DocumentId, Failure>,
+) -> Result<DocumentPayload> {
+    let (id, user_errors) = outcome(result)?;
+    Ok(DocumentPayload {
+        document: match id {
+            Some(id) => load(ctx, id).await?.map(Document::from),
+            None => None,
+        },
+        user_errors,
+    })
 }
 
 /// What `shipmentDispatch` needs.
@@ -741,6 +800,67 @@ impl FloorMutation {
         )
         .await?;
         shipment_payload(ctx, done).await
+    }
+
+    /// Prints the sheet of a pick list: what is left to pick now, in walking order. Refusals:
+    /// NOT_FOUND. Needs the scope FULFILLMENT_WORK.
+    #[graphql(guard = "Allowed(Scope::FulfillmentWork)")]
+    async fn pick_list_print(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which list.")] input: PickListPrintInput,
+    ) -> Result<DocumentPayload> {
+        let result = match everybodys::<PickListId>(ctx, &input.id, "input.id")? {
+            Ok(id) => app(ctx).print_list(&actor(ctx)?, id).await,
+            Err(problem) => Err(problem.into()),
+        };
+        printed(ctx, result).await
+    }
+
+    /// Prints what a shipment lacks of its labels and packing slips; what was printed before stays.
+    /// Who labels a shipment has them printed. Refusals: NOT_FOUND, DOCUMENT_UNPRINTABLE. Needs the
+    /// scope FULFILLMENT_WORK.
+    #[graphql(guard = "Allowed(Scope::FulfillmentWork)")]
+    async fn shipment_print(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which shipment.")] input: ShipmentPrintInput,
+    ) -> Result<ShipmentPrintPayload> {
+        let result = match shipment(ctx, &input.id, "input.id").await? {
+            Ok(id) => app(ctx).print_shipment(&actor(ctx)?, id).await,
+            Err(problem) => Err(problem.into()),
+        };
+        let (ids, user_errors) = outcome(result)?;
+        let mut documents = Vec::new();
+        for id in ids.unwrap_or_default() {
+            documents.extend(load(ctx, id).await?.map(Document::from));
+        }
+        Ok(ShipmentPrintPayload {
+            documents,
+            user_errors,
+        })
+    }
+
+    /// Prints what was handed over to a carrier at a warehouse on one day, for the driver to sign.
+    /// Refusals: NOT_FOUND (nothing was). Needs the scope FULFILLMENT_WORK.
+    #[graphql(guard = "Allowed(Scope::FulfillmentWork)")]
+    async fn manifest_print(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Where, for which carrier, and when.")] input: ManifestPrintInput,
+    ) -> Result<DocumentPayload> {
+        let warehouse =
+            everybodys::<entity::WarehouseId>(ctx, &input.warehouse_id, "input.warehouseId")?;
+        let result = match warehouse {
+            Ok(id) => {
+                let carrier = input.carrier.trim();
+                app(ctx)
+                    .print_manifest(&actor(ctx)?, id, carrier, input.date)
+                    .await
+            }
+            Err(problem) => Err(problem.into()),
+        };
+        printed(ctx, result).await
     }
 
     /// Hands shipments over to their carrier: what they hold becomes shipped and leaves the stock.
