@@ -21,6 +21,7 @@ mod edit;
 mod feeds;
 mod import;
 mod intake;
+mod labels;
 
 pub use bulk::Started;
 pub use edit::Rehearsed;
@@ -39,6 +40,7 @@ use crate::failure::{Code, Failure, Problem};
 use crate::orders::{self, Changed};
 use crate::payments::gateway;
 use crate::payments::{Effect, PaymentGateway};
+use crate::shipping::Carriers;
 use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
 
@@ -62,6 +64,7 @@ pub struct App {
     /// Feeds the subscribers.
     pub hub: Hub,
     gateway: Arc<dyn PaymentGateway>,
+    carriers: Carriers,
     reference: ReferenceCache,
     rules: ArcSwap<RuleSet>,
     numbers: Mutex<RangeInclusive<i64>>,
@@ -97,6 +100,7 @@ impl App {
     ) -> Arc<App> {
         Arc::new(App {
             hub: Hub::new(db.clone(), Bus::of(&config.redis)),
+            carriers: Carriers::of(&config.shipping),
             db,
             clock,
             config,

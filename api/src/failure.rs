@@ -66,6 +66,10 @@ codes! {
     Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
+    /// The package has a label, or one is being bought; `details` has its number.
+    LabelExists,
+    /// The label is not bought, or was given back already.
+    LabelNotVoidable,
     /// The order has no lines.
     LinesMissing,
     /// The name is blank, too long or has control characters.
@@ -171,6 +175,8 @@ impl Code {
                 | ExternalReferenceTaken
                 | HoldNotActive
                 | InsufficientStock
+                | LabelExists
+                | LabelNotVoidable
                 | OperationNotRunning
                 | OrderNotCancellable
                 | OrderNotEditable

@@ -37,6 +37,7 @@ pub async fn round(app: &App) -> Round {
     let mut all = Round::default();
     for part in [
         app.reconcile_payments().await,
+        app.reconcile_labels().await,
         expire_authorizations(app).await,
         expire_holds(app).await,
         watch_sources(app).await,

@@ -100,6 +100,16 @@ ids! {
     StockSourceId,
     /// Identifies a warehouse.
     WarehouseId,
+    /// Identifies a carrier.
+    CarrierId,
+    /// Identifies a rate of a carrier.
+    CarrierRateId,
+    /// Identifies a service of a carrier.
+    CarrierServiceId,
+    /// Identifies a zone of a carrier.
+    CarrierZoneId,
+    /// Identifies the purchase of a label.
+    LabelId,
     /// Identifies a kind of carton.
     CartonId,
     /// Identifies a warehouse's work on an order.

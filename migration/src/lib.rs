@@ -25,6 +25,7 @@ mod m20261123_000014_exception_rules;
 mod m20261123_000015_finding;
 mod m20261123_000016_stock_sources;
 mod m20261123_000018_fulfillment;
+mod m20261123_000021_carriers;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000015_finding::Migration),
             Box::new(m20261123_000016_stock_sources::Migration),
             Box::new(m20261123_000018_fulfillment::Migration),
+            Box::new(m20261123_000021_carriers::Migration),
         ]
     }
 }
@@ -59,6 +61,7 @@ const SQLITE_TYPES: &[(&str, &str)] = &[
     (" UUID", " BLOB"),
     (" TIMESTAMPTZ", " TEXT"),
     (" JSONB", " TEXT"),
+    (" BYTEA", " BLOB"),
     (" CHAR(3)", " TEXT"),
     (" CHAR(2)", " TEXT"),
     // What lets PostgreSQL search for beginnings by an index whatever its language.

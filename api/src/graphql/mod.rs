@@ -9,6 +9,7 @@ use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::tx::Actor;
 
+pub mod carriers;
 pub mod catalogue;
 pub mod command;
 pub mod cursor;
@@ -43,6 +44,7 @@ pub struct Query(
     stages::StageQuery,
     orders::QueueQuery,
     catalogue::CatalogueQuery,
+    carriers::CarrierQuery,
     customers::CustomerQuery,
     rules::RuleQuery,
     stock::StockQuery,
@@ -62,6 +64,7 @@ pub struct Mutation(
     orders::BulkMutation,
     orders::QueueMutation,
     catalogue::CatalogueMutation,
+    carriers::CarrierMutation,
     customers::CustomerMutation,
     rules::RuleMutation,
     stock::StockMutation,
