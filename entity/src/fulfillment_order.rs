@@ -61,8 +61,16 @@ pub struct Model {
     pub closed_at: Option<DateTimeUtc>,
 }
 
-/// Joins are written where they are read.
+/// The joins that are read often.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The order that it is of.
+    #[sea_orm(
+        belongs_to = "crate::order::Entity",
+        from = "Column::OrderId",
+        to = "crate::order::Column::Id"
+    )]
+    Order,
+}
 
 impl ActiveModelBehavior for ActiveModel {}
