@@ -28,6 +28,7 @@ pub use edit::Rehearsed;
 pub use feeds::{Sync, Synced};
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
+pub use labels::Message;
 
 use crate::access::{self, Principal};
 use crate::catalogue::{Reference, ReferenceCache};

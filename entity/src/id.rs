@@ -124,6 +124,8 @@ ids! {
     ScanId,
     /// Identifies a shipment.
     ShipmentId,
+    /// Identifies something that a carrier said.
+    TrackingEventId,
     /// Identifies a wave.
     WaveId,
 }

@@ -73,6 +73,8 @@ pub mod stock_source;
 pub mod stock_source_warehouse;
 pub mod stock_statement;
 pub mod tax_rate;
+pub mod tracking_event;
+pub mod tracking_poll;
 pub mod variant;
 pub mod variant_code;
 pub mod warehouse;

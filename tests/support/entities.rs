@@ -103,6 +103,8 @@ entities!(
     stock_source_warehouse,
     stock_statement,
     tax_rate,
+    tracking_event,
+    tracking_poll,
     variant,
     variant_code,
     warehouse,

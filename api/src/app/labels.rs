@@ -1,16 +1,20 @@
-//! Asking carriers: what they would take, for labels, and to take labels back.
+//! Asking carriers: what they would take, for labels, to take labels back, and where parcels are;
+//! and hearing what they say by themselves.
 
-use entity::LabelId;
+use bytes::Bytes;
 use entity::carrier::Adapter;
 use entity::label::State;
+use entity::{LabelId, ShipmentId};
 use futures_util::{StreamExt, stream};
 
 use super::{App, Round};
 use crate::failure::Failure;
+use crate::fulfillment::{self, tracking};
 use crate::shipping::labels::{self, Purchase, Settled};
+use crate::shipping::messages::{self, Report, Signature, Unheard};
 use crate::shipping::port::{self, Answer, Prepared, Route};
 use crate::shipping::{Choice, Offers, Sending, choose};
-use crate::tx::{Actor, Tx};
+use crate::tx::Actor;
 
 /// How many carriers are asked at a time.
 const CALLS: usize = 8;
@@ -18,7 +22,115 @@ const CALLS: usize = 8;
 /// Who acts.
 const WORKER: &str = "shipping";
 
+/// What a carrier sent by itself.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The carrier's code.
+    pub carrier: String,
+    /// What it is signed with.
+    pub signature: Signature,
+    /// What was sent, byte for byte.
+    pub body: Bytes,
+}
+
 impl App {
+    /// Labels a packed shipment: chooses its carrier, and buys what its parcels lack. What a
+    /// carrier refused, or has not answered yet, is in the list; the shipment is labelled when
+    /// every parcel has its label, which may be later.
+    pub async fn label_shipment(
+        &self,
+        actor: &Actor,
+        id: ShipmentId,
+    ) -> Result<Vec<Settled>, Failure> {
+        let now = self.clock.now();
+        let (route, sending) = fulfillment::labels::sending(&self.db.read, id, now).await?;
+        let choice = self.choose_carrier(&route, &sending).await?;
+        let reference = self.reference().await?;
+        let (reference, choice) = (&reference, &choice);
+        let purchases = self
+            .write(actor, move |tx| async move {
+                fulfillment::labels::intend(&tx, reference, id, choice).await
+            })
+            .await?;
+        let mut outcomes = Vec::with_capacity(purchases.len());
+        for purchase in &purchases {
+            outcomes.push(self.buy_label(purchase).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Gives the labels of a shipment back that has not left.
+    pub async fn void_labels(
+        &self,
+        actor: &Actor,
+        id: ShipmentId,
+    ) -> Result<Vec<Settled>, Failure> {
+        let purchases = self
+            .write(actor, move |tx| async move {
+                fulfillment::labels::void(&tx, id).await
+            })
+            .await?;
+        let mut outcomes = Vec::with_capacity(purchases.len());
+        for purchase in &purchases {
+            outcomes.push(self.void_label(purchase).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes in what a carrier sent, if it is the carrier's.
+    pub async fn hear_carrier(
+        &self,
+        message: &Message,
+    ) -> Result<Result<tracking::Heard, Unheard>, Failure> {
+        let reference = self.reference().await?;
+        let Some(tariff) = reference.tariffs().carrier(&message.carrier) else {
+            return Ok(Err(Unheard::Unknown));
+        };
+        let now = self.clock.now();
+        let reports = match messages::read(&tariff.carrier, &message.signature, &message.body, now)
+        {
+            Ok(reports) => reports,
+            Err(unheard) => return Ok(Err(unheard)),
+        };
+        self.track(&message.carrier, &reports).await.map(Ok)
+    }
+
+    /// Takes up scans that waited for their parcel, and asks about parcels of which nothing is
+    /// heard.
+    pub async fn follow_parcels(&self) -> Result<Round, Failure> {
+        let mut outcomes = Vec::new();
+        for (carrier, number) in tracking::adoptable(&self.db.read).await? {
+            let (carrier, number) = (&carrier, &number);
+            let adopted = self
+                .write(&Actor::worker(WORKER), move |tx| async move {
+                    tracking::adopt(&tx, carrier, number).await
+                })
+                .await;
+            outcomes.push(adopted.map(usize::from));
+        }
+        if let Some(asked) = self.carriers.of_adapter(Adapter::Easypost) {
+            let silent = self
+                .write(&Actor::worker(WORKER), move |tx| async move {
+                    tracking::silent(&tx).await
+                })
+                .await?;
+            for (carrier, number) in silent {
+                let seen = port::track(asked, &carrier, &number).await;
+                let reports = Report::of(&number, seen.unwrap_or_default());
+                let heard = self.track(&carrier, &reports).await;
+                outcomes.push(heard.map(|heard| heard.new));
+            }
+        }
+        Ok(outcomes.into_iter().collect())
+    }
+
+    async fn track(&self, carrier: &str, reports: &[Report]) -> Result<tracking::Heard, Failure> {
+        self.write(&Actor::worker(WORKER), move |tx| async move {
+            tracking::receive(&tx, carrier, reports).await
+        })
+        .await
+    }
+
     /// Chooses the carrier of what is sent: by what the carriers ask now, where they can be asked,
     /// and by our tables otherwise.
     pub async fn choose_carrier(
@@ -60,9 +172,7 @@ impl App {
         };
         let returned = &returned;
         self.write(&Actor::worker(WORKER), move |tx| async move {
-            let settled = labels::settle_void(&tx, purchase, returned).await?;
-            follow(&tx, purchase, &settled).await?;
-            Ok(settled)
+            fulfillment::labels::settle_void(&tx, purchase, returned).await
         })
         .await
     }
@@ -106,9 +216,7 @@ impl App {
         let answer = self.sell(purchase, wanted).await?;
         let answer = &answer;
         self.write(&Actor::worker(WORKER), move |tx| async move {
-            let settled = labels::settle(&tx, purchase, answer).await?;
-            follow(&tx, purchase, &settled).await?;
-            Ok(settled)
+            fulfillment::labels::settle(&tx, purchase, answer).await
         })
         .await
     }
@@ -173,9 +281,4 @@ fn declined(code: &str) -> Answer {
     Answer::Declined {
         code: code.to_owned(),
     }
-}
-
-/// What follows for the shipment from what became known of a label, in the same transaction.
-async fn follow(_tx: &Tx, _purchase: &Purchase, _settled: &Settled) -> Result<(), Failure> {
-    Ok(())
 }

@@ -116,7 +116,12 @@ pub fn allocate(
                 .min_by_key(|spot| {
                     let whole = spot.free >= left;
                     let size = if whole { 0 } else { -spot.free };
-                    (!whole, size, !visited.contains(&spot.bin), spot.walk.clone())
+                    (
+                        !whole,
+                        size,
+                        !visited.contains(&spot.bin),
+                        spot.walk.clone(),
+                    )
                 });
             let Some(best) = best else {
                 break;
@@ -250,9 +255,7 @@ fn in_progress(warehouse: WarehouseId) -> sea_orm::sea_query::SelectStatement {
         .column(fulfillment_order::Column::Id)
         .from(fulfillment_order::Entity)
         .and_where(fulfillment_order::Column::WarehouseId.eq(warehouse))
-        .and_where(
-            fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress),
-        )
+        .and_where(fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress))
         .to_owned()
 }
 
@@ -517,10 +520,7 @@ pub async fn unavailable(
             }))
         })
         .collect();
-    let place = aggregate
-        .lines
-        .iter()
-        .position(|line| line.id == need.line);
+    let place = aggregate.lines.iter().position(|line| line.id == need.line);
     let sku = place.map_or("", |place| aggregate.lines[place].sku.as_str());
     let finding = Finding {
         code: Code::PickUnavailable,
@@ -577,7 +577,11 @@ async fn write_list(
     };
     takes.sort_by_cached_key(|take| {
         let need = &needs[take.need];
-        (walk(&bins[&take.bin]), skus[&need.variant].clone(), need.slot)
+        (
+            walk(&bins[&take.bin]),
+            skus[&need.variant].clone(),
+            need.slot,
+        )
     });
     let mut position = -1;
     let mut stop = None;
@@ -674,7 +678,14 @@ pub async fn top_up(
     let mut added = Vec::new();
     for (place, take) in (1..).zip(&takes) {
         let need = &needs[take.need];
-        added.push(task(tx, last.pick_list_id, end + place, warehouse, need, take));
+        added.push(task(
+            tx,
+            last.pick_list_id,
+            end + place,
+            warehouse,
+            need,
+            take,
+        ));
     }
     if !added.is_empty() {
         pick_task::Entity::insert_many(added)
@@ -714,14 +725,11 @@ pub async fn finished(db: &impl ConnectionTrait) -> Result<Vec<PickListId>, DbEr
         .join(
             JoinType::InnerJoin,
             fulfillment_order::Entity,
-            Expr::col((fulfillment_order::Entity, fulfillment_order::Column::Id)).equals((
-                pick_task::Entity,
-                pick_task::Column::FulfillmentOrderId,
-            )),
+            Expr::col((fulfillment_order::Entity, fulfillment_order::Column::Id))
+                .equals((pick_task::Entity, pick_task::Column::FulfillmentOrderId)),
         )
         .and_where(
-            Expr::col((pick_task::Entity, pick_task::Column::Status))
-                .eq(pick_task::Status::Open),
+            Expr::col((pick_task::Entity, pick_task::Column::Status)).eq(pick_task::Status::Open),
         )
         .and_where(
             Expr::col((fulfillment_order::Entity, fulfillment_order::Column::Status))
@@ -754,7 +762,9 @@ pub async fn close(tx: &Tx, id: PickListId) -> Result<bool, Failure> {
         .all(tx.db())
         .await?;
     let live = fulfillment_order::Entity::find()
-        .filter(fulfillment_order::Column::Id.is_in(open.iter().map(|row| row.fulfillment_order_id)))
+        .filter(
+            fulfillment_order::Column::Id.is_in(open.iter().map(|row| row.fulfillment_order_id)),
+        )
         .filter(fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress))
         .one(tx.db())
         .await?;
@@ -776,10 +786,7 @@ pub async fn close(tx: &Tx, id: PickListId) -> Result<bool, Failure> {
 }
 
 /// Locks a list.
-pub(super) async fn lock_list(
-    tx: &Tx,
-    id: PickListId,
-) -> Result<Option<pick_list::Model>, DbErr> {
+pub(super) async fn lock_list(tx: &Tx, id: PickListId) -> Result<Option<pick_list::Model>, DbErr> {
     let mut query = pick_list::Entity::find_by_id(id);
     if tx.locks_rows() {
         query = query.lock_exclusive();

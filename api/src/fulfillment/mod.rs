@@ -18,11 +18,13 @@ use crate::tx::Tx;
 
 pub mod cartons;
 pub mod dispatch;
+pub mod labels;
 pub mod lists;
 pub mod packing;
 pub mod picking;
 pub mod routing;
 pub mod scans;
+pub mod tracking;
 pub mod waves;
 
 /// Draws the next number of a kind.

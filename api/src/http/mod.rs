@@ -39,6 +39,7 @@ mod response;
 mod run;
 mod scan;
 mod sse;
+pub mod webhooks;
 mod websocket;
 pub mod wire;
 

@@ -13,7 +13,7 @@ use sea_orm::{
     UpdateMany,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::choice::Parcel;
 use super::port::{Answer, Party, Returned, Route, Sold};
@@ -52,7 +52,7 @@ pub struct Offer {
     pub rate: Option<String>,
 }
 
-/// What a carrier is told, but for the addresses, which are read where they are kept.
+/// What a purchase is of: what a carrier is told, but for the addresses, which are read where they are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
@@ -66,6 +66,10 @@ pub struct Request {
     pub tracking_prefix: String,
     /// Where customers follow the carrier's parcels, with `{number}` in it.
     pub tracking_url: Option<String>,
+    /// Why this carrier; the carrier is not told.
+    pub choice: Json,
+    /// When the customer should have it.
+    pub promised_at: Option<DateTime<Utc>>,
 }
 
 /// A label that is asked for.
@@ -144,6 +148,10 @@ pub struct Buy {
     pub warehouse_id: WarehouseId,
     /// The parcel's weight and size.
     pub parcel: Parcel,
+    /// Why this carrier.
+    pub choice: Json,
+    /// When the customer should have it.
+    pub promised_at: Option<DateTime<Utc>>,
 }
 
 /// Intends a purchase: writes its row as sent, since the call follows at once. Refuses while
@@ -166,6 +174,8 @@ pub async fn intend(tx: &Tx, tariffs: &Tariffs, cmd: Buy) -> Result<Purchase, Fa
         parcel: cmd.parcel,
         tracking_prefix: tariff.carrier.tracking_prefix.clone(),
         tracking_url: tariff.carrier.tracking_url.clone(),
+        choice: cmd.choice,
+        promised_at: cmd.promised_at,
     };
     let row = label::Model {
         id: tx.id(),

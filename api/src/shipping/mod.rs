@@ -12,6 +12,7 @@ mod calendar;
 pub mod carriers;
 pub mod choice;
 pub mod labels;
+pub mod messages;
 pub mod port;
 pub mod tariffs;
 

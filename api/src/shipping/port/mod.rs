@@ -266,3 +266,10 @@ pub async fn quote(carrier: &dyn Carrier, route: &Route, sending: &Sending) -> O
         Ok(None) | Err(_) => Offers::Silent,
     }
 }
+
+/// Asks where a parcel is, and takes silence for what it is.
+pub async fn track(carrier: &dyn Carrier, code: &str, number: &str) -> Option<Vec<Sighting>> {
+    tokio::time::timeout(PATIENCE, carrier.track(code, number))
+        .await
+        .unwrap_or(None)
+}
