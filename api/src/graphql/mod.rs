@@ -18,9 +18,11 @@ pub mod errors;
 pub mod events;
 pub mod feed;
 pub mod filters;
+pub mod fulfillment;
 pub mod ids;
 pub mod imports;
 pub mod keys;
+pub mod labels;
 pub mod loaders;
 pub mod node;
 pub mod once;
@@ -48,6 +50,7 @@ pub struct Query(
     customers::CustomerQuery,
     rules::RuleQuery,
     stock::StockQuery,
+    fulfillment::FulfillmentQuery,
     stock_sources::StockSourceQuery,
     keys::KeyQuery,
     events::EventQuery,
@@ -65,9 +68,12 @@ pub struct Mutation(
     orders::QueueMutation,
     catalogue::CatalogueMutation,
     carriers::CarrierMutation,
+    labels::LabelMutation,
     customers::CustomerMutation,
     rules::RuleMutation,
     stock::StockMutation,
+    fulfillment::PlanMutation,
+    fulfillment::FloorMutation,
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
 );
