@@ -29,6 +29,7 @@ mod races;
 mod rig;
 mod rules;
 mod schema;
+mod shipping;
 mod stages;
 mod statements;
 mod stock_feeds;

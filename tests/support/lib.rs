@@ -18,6 +18,7 @@
 
 mod app;
 mod clock;
+pub mod easypost;
 mod entities;
 pub mod merchant;
 mod places;
