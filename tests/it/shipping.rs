@@ -245,7 +245,7 @@ async fn f3_a_quote_names_every_service_with_its_cost_and_why_it_lost(app: &Test
         ])
     );
     assert_eq!(best["pickedUpOn"], "2026-12-01");
-    assert_eq!(best["promisedAt"], "2026-12-03T22:59:59Z");
+    assert_eq!(best["promisedAt"], "2026-12-03T22:59:59+00:00");
     assert_eq!(
         (&best["rating"], &best["reason"]),
         (&json!("TABLE"), &json!("CHOSEN"))
@@ -272,7 +272,7 @@ async fn f3_a_quote_names_every_service_with_its_cost_and_why_it_lost(app: &Test
     assert_eq!(evening["keepsPromise"], false);
     assert_eq!(
         evening["candidates"][0]["promisedAt"],
-        "2026-12-03T22:59:59Z"
+        "2026-12-03T22:59:59+00:00"
     );
     let box_ = json!({ "address": { "country": "AT", "poBox": true }, "serviceLevel": "express" });
     let refused = ask(box_).await["quote"].take();

@@ -32,7 +32,7 @@ async fn next_number(tx: &Tx, counter: &str, prefix: &str) -> Result<String, DbE
     let drawn = counter::Entity::update_many()
         .col_expr(
             counter::Column::Value,
-            Expr::col(counter::Column::Value).add(1),
+            Expr::col(counter::Column::Value).add(1_i64),
         )
         .filter(counter::Column::Name.eq(counter))
         .exec_with_returning(tx.db())

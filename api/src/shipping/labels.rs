@@ -214,7 +214,7 @@ async fn next_serial(tx: &Tx) -> Result<i64, DbErr> {
     let drawn = counter::Entity::update_many()
         .col_expr(
             counter::Column::Value,
-            Expr::col(counter::Column::Value).add(1),
+            Expr::col(counter::Column::Value).add(1_i64),
         )
         .filter(counter::Column::Name.eq("label_serial"))
         .exec_with_returning(tx.db())
