@@ -23,6 +23,7 @@ mod feeds;
 mod import;
 mod intake;
 mod paper;
+mod labels;
 
 pub use bulk::Started;
 pub use documents::OpenedDocument;
@@ -30,6 +31,7 @@ pub use edit::Rehearsed;
 pub use feeds::{Sync, Synced};
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
+pub use labels::Message;
 
 use crate::access::{self, Principal};
 use crate::catalogue::{Reference, ReferenceCache};
@@ -43,6 +45,7 @@ use crate::failure::{Code, Failure, Problem};
 use crate::orders::{self, Changed};
 use crate::payments::gateway;
 use crate::payments::{Effect, PaymentGateway};
+use crate::shipping::Carriers;
 use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
 
@@ -66,6 +69,7 @@ pub struct App {
     /// Feeds the subscribers.
     pub hub: Hub,
     gateway: Arc<dyn PaymentGateway>,
+    carriers: Carriers,
     reference: ReferenceCache,
     rules: ArcSwap<RuleSet>,
     links: OnceCell<Links>,
@@ -102,6 +106,7 @@ impl App {
     ) -> Arc<App> {
         Arc::new(App {
             hub: Hub::new(db.clone(), Bus::of(&config.redis)),
+            carriers: Carriers::of(&config.shipping),
             db,
             clock,
             config,

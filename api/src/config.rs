@@ -31,6 +31,8 @@ pub struct Config {
     pub documents: DocumentsConfig,
     /// The background work.
     pub workers: WorkersConfig,
+    /// Who is asked for labels.
+    pub shipping: ShippingConfig,
 }
 
 /// Where the API listens.
@@ -129,6 +131,16 @@ pub struct DocumentsConfig {
 pub struct WorkersConfig {
     /// How often the workers look for what is due, in milliseconds.
     pub interval_ms: u64,
+}
+
+/// Who is asked for labels.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShippingConfig {
+    /// Where EasyPost is.
+    pub easypost_url: String,
+    /// The key for it; empty = it is not asked.
+    pub easypost_key: String,
 }
 
 /// Everything that is wrong with the settings.
@@ -271,6 +283,11 @@ impl Config {
         require(
             self.workers.interval_ms > 0,
             "OMS__WORKERS__INTERVAL_MS: at least 1 is needed".to_owned(),
+        );
+        let easypost = &self.shipping.easypost_url;
+        require(
+            easypost.starts_with("http://"),
+            format!("OMS__SHIPPING__EASYPOST_URL: {easypost:?} is not http://HOST:PORT"),
         );
         require(
             !self.access.environment.is_empty()

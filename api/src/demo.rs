@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bins, sources};
 use crate::tx::{Actor, Tx};
 
+mod carriers;
 mod rules;
 
 /// A product: code, title, tax category, grams a unit, price in cents, whether it may wait for
@@ -170,6 +171,7 @@ async fn merchant(tx: &Tx) -> Result<Vec<Site>, Failure> {
     let variants = products(tx, &channels);
     taxes_and_shipping(tx);
     cartons(tx);
+    carriers::carriers(tx);
     promotions(tx);
     customers(tx);
     // What follows reads stock rows and bins, so they must be there.

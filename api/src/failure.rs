@@ -72,8 +72,12 @@ codes! {
     Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
+    /// The package has a label, or one is being bought; `details` has its number.
+    LabelExists,
     /// A package of the shipment has no label.
     LabelMissing,
+    /// The label is not bought, or was given back already.
+    LabelNotVoidable,
     /// The order has no lines.
     LinesMissing,
     /// The name is blank, too long or has control characters.
@@ -210,7 +214,9 @@ impl Code {
                 | FulfillmentStateInvalid
                 | HoldNotActive
                 | InsufficientStock
+                | LabelExists
                 | LabelMissing
+                | LabelNotVoidable
                 | OperationNotRunning
                 | OrderNotCancellable
                 | OrderNotEditable

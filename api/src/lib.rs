@@ -16,6 +16,7 @@ pub mod catalogue;
 pub mod inventory;
 pub mod payments;
 pub mod documents;
+pub mod shipping;
 pub mod exceptions;
 pub mod orders;
 pub mod capture;

@@ -155,9 +155,12 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     endpoint.documents = documents(app.clone());
     let fan_out = endpoint.fan_out.clone();
 
+    let webhooks = http::webhooks::Webhooks::of(app.clone());
     let mut server = HttpServer::new(move || {
-        let endpoint = endpoint.clone();
-        HttpApp::new().configure(move |cfg| http::configure(cfg, endpoint))
+        let (endpoint, webhooks) = (endpoint.clone(), webhooks.clone());
+        HttpApp::new()
+            .configure(move |cfg| http::configure(cfg, endpoint))
+            .configure(move |cfg| http::webhooks::configure(cfg, webhooks))
     })
     .on_connect(http::wire::keep)
     .disable_signals()

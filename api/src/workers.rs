@@ -42,6 +42,8 @@ pub async fn round(app: &App) -> Round {
     let mut all = Round::default();
     for part in [
         app.reconcile_payments().await,
+        app.reconcile_labels().await,
+        app.follow_parcels().await,
         expire_authorizations(app).await,
         expire_holds(app).await,
         watch_sources(app).await,

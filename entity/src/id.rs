@@ -102,6 +102,16 @@ ids! {
     StockSourceId,
     /// Identifies a warehouse.
     WarehouseId,
+    /// Identifies a carrier.
+    CarrierId,
+    /// Identifies a rate of a carrier.
+    CarrierRateId,
+    /// Identifies a service of a carrier.
+    CarrierServiceId,
+    /// Identifies a zone of a carrier.
+    CarrierZoneId,
+    /// Identifies the purchase of a label.
+    LabelId,
     /// Identifies a kind of carton.
     CartonId,
     /// Identifies a warehouse's work on an order.
@@ -116,6 +126,8 @@ ids! {
     ScanId,
     /// Identifies a shipment.
     ShipmentId,
+    /// Identifies something that a carrier said.
+    TrackingEventId,
     /// Identifies a wave.
     WaveId,
 }

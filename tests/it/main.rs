@@ -32,6 +32,7 @@ mod rig;
 mod rules;
 mod scan_laws;
 mod schema;
+mod shipping;
 mod stages;
 mod statements;
 mod stock_feeds;

@@ -34,6 +34,9 @@ const SCOPES: &[(Scope, &[&str])] = &[
         Scope::CatalogueRead,
         &[
             "Bin",
+            "Carrier",
+            "CarrierService",
+            "CarrierZone",
             "Channel",
             "PriceList",
             "Product",
@@ -88,8 +91,11 @@ const SCOPES: &[(Scope, &[&str])] = &[
 ];
 
 /// What is the same for every channel.
-const OF_NO_CHANNEL: [&str; 7] = [
+const OF_NO_CHANNEL: [&str; 10] = [
     "Bin",
+    "Carrier",
+    "CarrierService",
+    "CarrierZone",
     "Carton",
     "Customer",
     "ShippingZone",
@@ -186,6 +192,8 @@ async fn world(app: &TestApp, channel: &str) -> World {
         .unwrap();
     let read = "query Read($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!) {
         apiKeys(first: 1) { nodes { __typename id } }
+        carriers(first: 1) { nodes { __typename id services { __typename id }
+            zones { __typename id } } }
         channel(id: $channel) { __typename id }
         order(by: { id: $order }) { __typename id customer { __typename id }
             lines { __typename id } holds { __typename id } exceptions { __typename id }

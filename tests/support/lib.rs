@@ -19,6 +19,7 @@
 mod app;
 mod clock;
 pub mod dice;
+pub mod easypost;
 mod entities;
 pub mod merchant;
 mod places;

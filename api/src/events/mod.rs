@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use entity::order::Stage;
+use entity::shipment::TrackingStatus;
 use entity::{
     ChannelId, EventId, FulfillmentOrderId, LineId, OrderId, PackageId, ShipmentId, VariantId,
     WarehouseId, WaveId, bulk_operation, document, event_log, outbox, stock_source,
@@ -371,6 +372,20 @@ pub enum Event {
         carrier: String,
         /// The carrier's service.
         service: String,
+    },
+    /// The labels of a shipment were given back: it is packed again.
+    #[serde(rename = "order.shipment_labels_voided")]
+    OrderShipmentLabelsVoided {
+        /// The shipment.
+        shipment_id: ShipmentId,
+    },
+    /// Its carrier said where a shipment is.
+    #[serde(rename = "order.shipment_tracked")]
+    OrderShipmentTracked {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// Where it stands now.
+        status: TrackingStatus,
     },
     /// A shipment has left the warehouse.
     #[serde(rename = "order.shipment_dispatched")]

@@ -148,6 +148,10 @@ event_types! {
     OrderPackageReopened = "order.package_reopened" for OrdersRead,
     /// `order.shipment_labeled`: every package of a shipment has its label.
     OrderShipmentLabeled = "order.shipment_labeled" for OrdersRead,
+    /// `order.shipment_labels_voided`: the labels of a shipment were given back.
+    OrderShipmentLabelsVoided = "order.shipment_labels_voided" for OrdersRead,
+    /// `order.shipment_tracked`: its carrier said where a shipment is.
+    OrderShipmentTracked = "order.shipment_tracked" for OrdersRead,
     /// `order.shipment_dispatched`: a shipment has left the warehouse.
     OrderShipmentDispatched = "order.shipment_dispatched" for OrdersRead,
     /// `order.tagged`: tags were put on it.

@@ -140,6 +140,9 @@ by_id! {
     backorder by BackorderId,
     bin by BinId,
     bulk_operation by BulkOperationId,
+    carrier by CarrierId,
+    carrier_service by CarrierServiceId,
+    carrier_zone by CarrierZoneId,
     carton by CartonId,
     channel by ChannelId,
     customer by CustomerId,
@@ -200,6 +203,21 @@ macro_rules! owner_of {
     };
     (channel_warehouse, $row:ident) => {
         Some($row.channel_id)
+    };
+    (tracking_event, $row:ident) => {
+        $row.package_id
+    };
+    (carrier_service, $row:ident) => {
+        Some($row.carrier_id)
+    };
+    (carrier_zone, $row:ident) => {
+        Some($row.carrier_id)
+    };
+    (carrier_rate, $row:ident) => {
+        Some($row.service_id)
+    };
+    (carrier_surcharge, $row:ident) => {
+        Some($row.service_id)
     };
     (shipping_rate, $row:ident) => {
         Some($row.zone_id)
@@ -298,6 +316,8 @@ belonging! {
     ListsOf(WaveId) => pick_list by WaveId ordered Number,
     /// The rows of a pick list, in walking order.
     TasksOf(PickListId) => pick_task by PickListId ordered Position then Slot,
+    /// What a carrier said of a package.
+    TrackingOf(PackageId) => tracking_event by PackageId ordered OccurredAt then Id,
     /// The packages of a shipment, emptied ones included.
     PackagesOf(ShipmentId) => package by ShipmentId ordered Position,
     /// What a package should hold.
@@ -314,6 +334,14 @@ belonging! {
     PricesOf(VariantId) => price by VariantId ordered MinQuantity then PriceListId,
     /// The warehouses that serve a channel, first asked first.
     WarehousesOf(ChannelId) => channel_warehouse by ChannelId ordered Priority then WarehouseId,
+    /// The services of a carrier.
+    ServicesOf(CarrierId) => carrier_service by CarrierId ordered Code,
+    /// The zones of a carrier.
+    CarrierZonesOf(CarrierId) => carrier_zone by CarrierId ordered Code,
+    /// The rates of a carrier's service.
+    CarrierRatesOf(CarrierServiceId) => carrier_rate by ServiceId ordered ZoneId then UpToGrams,
+    /// The surcharges of a carrier's service.
+    SurchargesOf(CarrierServiceId) => carrier_surcharge by ServiceId ordered Position,
     /// The shipping rates of a zone.
     RatesOf(ShippingZoneId) => shipping_rate by ZoneId ordered MinWeightGrams then Id,
     /// The address book of a customer.

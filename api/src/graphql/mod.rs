@@ -9,6 +9,7 @@ use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::tx::Actor;
 
+pub mod carriers;
 pub mod catalogue;
 pub mod command;
 pub mod cursor;
@@ -22,6 +23,7 @@ pub mod fulfillment;
 pub mod ids;
 pub mod imports;
 pub mod keys;
+pub mod labels;
 pub mod loaders;
 pub mod node;
 pub mod once;
@@ -45,6 +47,7 @@ pub struct Query(
     stages::StageQuery,
     orders::QueueQuery,
     catalogue::CatalogueQuery,
+    carriers::CarrierQuery,
     customers::CustomerQuery,
     rules::RuleQuery,
     stock::StockQuery,
@@ -66,6 +69,8 @@ pub struct Mutation(
     orders::BulkMutation,
     orders::QueueMutation,
     catalogue::CatalogueMutation,
+    carriers::CarrierMutation,
+    labels::LabelMutation,
     customers::CustomerMutation,
     rules::RuleMutation,
     stock::StockMutation,

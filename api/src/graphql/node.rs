@@ -8,6 +8,7 @@ use async_graphql::{Context, ID, Interface, Object, Result};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
+use super::carriers::{Carrier, CarrierService, CarrierZone};
 use super::catalogue::channels::Channel;
 use super::catalogue::prices::PriceList;
 use super::catalogue::products::{Product, Variant, sees_product, sees_variant};
@@ -84,6 +85,9 @@ nodes! {
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     Bin by BinId with CatalogueRead => Some(row.into());
     BulkOperation by BulkOperationId with OrdersManage => BulkOperation::of(ctx, row).await?;
+    Carrier by CarrierId with CatalogueRead => Some(row.into());
+    CarrierService by CarrierServiceId with CatalogueRead => Some(row.into());
+    CarrierZone by CarrierZoneId with CatalogueRead => Some(row.into());
     Carton by CartonId with FulfillmentRead => Some(row.into());
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());

@@ -41,6 +41,7 @@ mod response;
 mod run;
 mod scan;
 mod sse;
+pub mod webhooks;
 mod websocket;
 pub mod wire;
 

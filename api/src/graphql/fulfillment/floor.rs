@@ -406,7 +406,11 @@ fn read(code: &str, quantity: i64, device: Option<&str>) -> Result<Read, Problem
 }
 
 /// The shipment under an identifier, if the caller sees its order.
-async fn shipment(ctx: &Context<'_>, id: &ID, field: &str) -> Result<Result<ShipmentId, Problem>> {
+pub async fn shipment(
+    ctx: &Context<'_>,
+    id: &ID,
+    field: &str,
+) -> Result<Result<ShipmentId, Problem>> {
     let id: ShipmentId = match from_global(id, field) {
         Ok(id) => id,
         Err(problem) => return Ok(Err(problem)),

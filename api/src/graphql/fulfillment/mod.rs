@@ -11,8 +11,9 @@ use entity::{
 use super::catalogue::products::Variant;
 use super::catalogue::warehouses::{Bin, Warehouse};
 use super::ids::to_global;
+use super::labels::TrackingEvent;
 use super::loaders::{
-    FulfillmentLinesOf, PackageLinesOf, PackagesOf, ShipmentsOfWork, TasksOf, load,
+    FulfillmentLinesOf, PackageLinesOf, PackagesOf, ShipmentsOfWork, TasksOf, TrackingOf, load,
 };
 use super::orders::{Order, OrderLine, order_of};
 use super::scalars::{Money, money};
@@ -21,7 +22,7 @@ mod floor;
 mod plan;
 mod queries;
 
-pub use floor::FloorMutation;
+pub use floor::{FloorMutation, shipment as seen_shipment};
 pub use plan::PlanMutation;
 pub use queries::FulfillmentQuery;
 
@@ -567,6 +568,18 @@ impl Shipment {
     async fn packages(&self, ctx: &Context<'_>) -> Result<Vec<Package>> {
         let rows = load(ctx, PackagesOf(self.0.id)).await?;
         Ok(rows.unwrap_or_default().into_iter().map(Package).collect())
+    }
+
+    /// What its carrier said of its parcels, in the order in which it happened.
+    #[graphql(complexity = "1 + 20 * child_complexity")]
+    async fn tracking_events(&self, ctx: &Context<'_>) -> Result<Vec<TrackingEvent>> {
+        let packages = load(ctx, PackagesOf(self.0.id)).await?.unwrap_or_default();
+        let mut said = Vec::new();
+        for package in packages {
+            said.extend(load(ctx, TrackingOf(package.id)).await?.unwrap_or_default());
+        }
+        said.sort_by_key(|event| (event.occurred_at, event.id));
+        Ok(said.into_iter().map(TrackingEvent).collect())
     }
 
     /// When it left.
