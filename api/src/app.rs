@@ -21,6 +21,7 @@ mod edit;
 mod feeds;
 mod import;
 mod intake;
+mod messages;
 
 pub use bulk::Started;
 pub use edit::Rehearsed;
@@ -36,6 +37,7 @@ use crate::db::Db;
 use crate::events::{Bus, Hub};
 use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
+use crate::notifications::Mailer;
 use crate::orders::{self, Changed};
 use crate::payments::gateway;
 use crate::payments::{Effect, PaymentGateway};
@@ -62,6 +64,7 @@ pub struct App {
     /// Feeds the subscribers.
     pub hub: Hub,
     gateway: Arc<dyn PaymentGateway>,
+    mailer: Arc<dyn Mailer>,
     reference: ReferenceCache,
     rules: ArcSwap<RuleSet>,
     numbers: Mutex<RangeInclusive<i64>>,
@@ -94,6 +97,7 @@ impl App {
         clock: Arc<dyn Clock>,
         config: Config,
         gateway: Arc<dyn PaymentGateway>,
+        mailer: Arc<dyn Mailer>,
     ) -> Arc<App> {
         Arc::new(App {
             hub: Hub::new(db.clone(), Bus::of(&config.redis)),
@@ -101,6 +105,7 @@ impl App {
             clock,
             config,
             gateway,
+            mailer,
             reference: ReferenceCache::default(),
             rules: ArcSwap::default(),
             // Empty: the first order draws a block.

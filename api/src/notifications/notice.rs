@@ -1,0 +1,117 @@
+//! What somebody is to be told: typed on the way in, and made harmless there. What a customer or a
+//! carrier wrote is one line of text from here on.
+
+use chrono::NaiveDate;
+use entity::message::Kind;
+use entity::{ChannelId, OrderId, order};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::language;
+use super::templates::render::one_line;
+
+/// How many characters a fact may have.
+const LONGEST_FACT: usize = 300;
+
+/// How many lines of a parcel are named.
+const MOST_LINES: usize = 200;
+
+/// A message that is owed to the customer of an order.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    pub(super) key: String,
+    pub(super) kind: Kind,
+    pub(super) order_id: OrderId,
+    pub(super) channel_id: ChannelId,
+    pub(super) recipient: Option<String>,
+    pub(super) language: String,
+    pub(super) facts: Json,
+}
+
+/// A parcel that is on its way.
+#[derive(Clone, Debug, Default)]
+pub struct Parcel {
+    /// The carrier's name.
+    pub carrier: Option<String>,
+    /// What the carrier calls the parcel.
+    pub tracking_number: Option<String>,
+    /// Where it can be followed; what is no web address is left out.
+    pub tracking_url: Option<String>,
+    /// The day by which it was promised, where the customer lives.
+    pub promised: Option<NaiveDate>,
+    /// What is in it: titles and quantities.
+    pub lines: Vec<(String, i64)>,
+}
+
+impl Notice {
+    /// A shipment was handed to its carrier: told once for each shipment, whatever becomes of its
+    /// tracking number.
+    pub fn shipment_dispatched(
+        order: &order::Model,
+        shipment: Uuid,
+        language: &str,
+        parcel: &Parcel,
+    ) -> Notice {
+        let facts = facts(order, language, parcel);
+        let key = format!("shipment.dispatched:{shipment}");
+        of(order, Kind::ShipmentDispatched, key, language, facts)
+    }
+
+    /// The tracking number of a dispatched shipment was corrected: told once for each correction.
+    /// Which correction it is must be said, such as by the shipment's version after it: a number
+    /// that is taken back is told of again.
+    pub fn tracking_corrected(
+        order: &order::Model,
+        shipment: Uuid,
+        correction: i64,
+        language: &str,
+        parcel: &Parcel,
+        wrong_number: Option<&str>,
+    ) -> Notice {
+        let mut facts = facts(order, language, parcel);
+        facts["wrong_number"] = fact(wrong_number);
+        let key = format!("tracking.corrected:{shipment}:{correction}");
+        of(order, Kind::TrackingCorrected, key, language, facts)
+    }
+}
+
+fn of(order: &order::Model, kind: Kind, key: String, language: &str, facts: Json) -> Notice {
+    Notice {
+        key,
+        kind,
+        order_id: order.id,
+        channel_id: order.channel_id,
+        recipient: order.email.clone(),
+        language: language::named(language).unwrap_or_else(|| language::FALLBACK.to_owned()),
+        facts,
+    }
+}
+
+/// What the templates about parcels may say, but for the shop's name: that is known when the
+/// message is written.
+fn facts(order: &order::Model, in_language: &str, parcel: &Parcel) -> Json {
+    let url = parcel.tracking_url.as_deref().filter(|url| {
+        let web = url.starts_with("https://") || url.starts_with("http://");
+        web && url.len() <= 2_000 && url.bytes().all(|b| b.is_ascii_graphic())
+    });
+    let lines = parcel.lines.iter().take(MOST_LINES);
+    let lines: Vec<_> = lines
+        .map(|(title, quantity)| {
+            json!({ "title": one_line(title, LONGEST_FACT), "quantity": quantity })
+        })
+        .collect();
+    json!({
+        "order": one_line(&order.number, LONGEST_FACT),
+        "customer": one_line(&order.customer_name, LONGEST_FACT),
+        "carrier": fact(parcel.carrier.as_deref()),
+        "tracking_number": fact(parcel.tracking_number.as_deref()),
+        "tracking_url": url,
+        "promised": parcel.promised.map(|date| language::day(date, in_language)),
+        "lines": lines,
+    })
+}
+
+fn fact(text: Option<&str>) -> Json {
+    let text = text.map(|text| one_line(text, LONGEST_FACT));
+    text.filter(|text| !text.is_empty()).into()
+}
