@@ -22,6 +22,7 @@ mod finding;
 mod imports;
 mod lifecycle;
 mod many_nodes;
+mod messages;
 mod migrating;
 mod nodes;
 mod postal_codes;

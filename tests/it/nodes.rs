@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::access::{Scope, scopes};
 use api::capture::import::record::{self, Begin};
 use api::graphql::ids::to_global;
+use api::notifications::{self, Notice, Parcel};
 use api::tx::Actor;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use entity::api_key::Role;
-use entity::{AddressId, OrderId, listing};
+use entity::{AddressId, OrderId, listing, order};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter};
 use serde_json::{Value, json};
 use support::merchant::basket_with;
@@ -33,6 +34,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
         &[
             "Bin",
             "Channel",
+            "MessageTemplate",
             "PriceList",
             "Product",
             "Promotion",
@@ -51,6 +53,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
         &[
             "Backorder",
             "Hold",
+            "Message",
             "Order",
             "OrderException",
             "OrderImport",
@@ -128,6 +131,9 @@ async fn world(app: &TestApp, channel: &str) -> World {
         shippingRateSet(input: { zoneId: $zone, channelId: $channel, serviceLevel: $code,
             price: { amount: 1, currency: \"EUR\" } }) {
             shippingRate { __typename id } userErrors { code } }
+        messageTemplateSave(input: { kind: SHIPMENT_DISPATCHED, language: \"en\",
+            channelId: $channel, subject: $code, text: $code, html: $code }) {
+            messageTemplate { __typename id } userErrors { code } }
         savedViewCreate(input: { name: $code, query: \"tag:vip\", shared: true }) {
             savedView { __typename id } userErrors { code } } }";
     let of_it = json!({
@@ -152,6 +158,18 @@ async fn world(app: &TestApp, channel: &str) -> World {
         })
         .await
         .unwrap();
+    let number = order["number"].as_str().unwrap();
+    let placed = order::Entity::find().filter(order::Column::Number.eq(number));
+    let placed = placed.one(&app.app.db.read).await.unwrap().unwrap();
+    let notice = Notice::shipment_dispatched(&placed, placed.id.0, "en", &Parcel::default());
+    let notice = &notice;
+    let message = app
+        .app
+        .write(&Actor::worker("test"), move |tx| async move {
+            Ok(notifications::owe(&tx, notice.clone()).await?)
+        })
+        .await
+        .unwrap();
     let read = "query Read($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!) {
         apiKeys(first: 1) { nodes { __typename id } }
         channel(id: $channel) { __typename id }
@@ -166,7 +184,10 @@ async fn world(app: &TestApp, channel: &str) -> World {
         variant(by: { id: $variant }) { __typename id product { __typename id } }
         warehouse(id: $warehouse) { __typename id bins(first: 1) { nodes { __typename id } } } }";
     let read = app.gql(read, of_it).await;
-    let mut found = World::from([("OrderImport".to_owned(), to_global(run).0.into())]);
+    let mut found = World::from([
+        ("OrderImport".to_owned(), to_global(run).0.into()),
+        ("Message".to_owned(), to_global(message.unwrap()).0.into()),
+    ]);
     for value in [&made, &fed, &read] {
         gather(value, &mut found);
     }

@@ -19,6 +19,7 @@
 mod app;
 mod clock;
 mod entities;
+pub mod mail;
 pub mod merchant;
 mod places;
 pub mod postgres;

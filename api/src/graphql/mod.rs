@@ -21,6 +21,7 @@ pub mod ids;
 pub mod imports;
 pub mod keys;
 pub mod loaders;
+pub mod messages;
 pub mod node;
 pub mod once;
 pub mod orders;
@@ -50,6 +51,7 @@ pub struct Query(
     keys::KeyQuery,
     events::EventQuery,
     imports::ImportQuery,
+    messages::MessageQuery,
     node::NodeQuery,
 );
 
@@ -67,6 +69,7 @@ pub struct Mutation(
     stock::StockMutation,
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
+    messages::MessageMutation,
 );
 
 /// Everything that can be followed.
