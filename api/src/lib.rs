@@ -19,6 +19,7 @@ pub mod notifications;
 pub mod exceptions;
 pub mod orders;
 pub mod capture;
+pub mod fulfillment;
 pub mod reports;
 pub mod integrity;
 pub mod app;

@@ -11,7 +11,7 @@ use api::tx::Actor;
 use chrono::{Duration, NaiveDate};
 use entity::api_key::Role;
 use entity::message::Reason;
-use entity::{MessageId, OrderId, order};
+use entity::{MessageId, OrderId, ShipmentId, order};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
 use serde_json::{Value, json};
 use support::mail::{Act, SmtpServer};
@@ -82,7 +82,7 @@ fn parcel() -> Parcel {
 }
 
 fn dispatched(order: &order::Model) -> Notice {
-    Notice::shipment_dispatched(order, order.id.0, "de-AT", &parcel())
+    Notice::shipment_dispatched(order, ShipmentId(order.id.0), "de-AT", &parcel())
 }
 
 async fn owe(app: &App, notice: Notice) -> Option<MessageId> {
@@ -180,8 +180,14 @@ async fn f5b_each_correction_of_a_tracking_number_is_told_of_once(app: &TestApp)
             tracking_number: Some(number.to_owned()),
             ..parcel()
         };
-        let notice =
-            Notice::tracking_corrected(&order, order.id.0, correction, "en", &parcel, Some(wrong));
+        let notice = Notice::tracking_corrected(
+            &order,
+            ShipmentId(order.id.0),
+            correction,
+            "en",
+            &parcel,
+            Some(wrong),
+        );
         assert!(owe(&app.app, notice.clone()).await.is_some());
         assert!(owe(&app.app, notice).await.is_none());
         later(app, Duration::hours(1)).await;
@@ -211,7 +217,7 @@ async fn f5b_without_an_address_a_message_is_visible_and_not_tried(app: &TestApp
 
     // So is one with an address that a person let pass and that is none.
     order.email = Some("anna@ mail\r\nRCPT TO:<x@y.example>".to_owned());
-    let notice = Notice::shipment_dispatched(&order, Uuid::nil(), "en", &parcel());
+    let notice = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &parcel());
     owe(&app.app, notice).await.unwrap();
     app.settle().await;
     assert_eq!(messages(app, &order).await[1]["state"], "UNDELIVERABLE");
@@ -274,13 +280,13 @@ async fn f5b_a_mail_server_that_is_away_is_tried_for_a_day_and_then_no_more(app:
     // One that answers at the second try is told of as sent; one that is refused is not tried on.
     let later_then_fine = [Answer::failed(Reason::Deferred, "450 later")];
     app.mailbox.will_answer(later_then_fine);
-    let second = Notice::shipment_dispatched(&order, Uuid::nil(), "en", &parcel());
+    let second = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &parcel());
     owe(&app.app, second).await.unwrap();
     app.settle().await;
     later(app, Duration::seconds(5)).await;
     app.mailbox
         .will_answer([Answer::failed(Reason::Rejected, "550 nobody here")]);
-    let third = Notice::shipment_dispatched(&order, Uuid::max(), "en", &parcel());
+    let third = Notice::shipment_dispatched(&order, ShipmentId(Uuid::max()), "en", &parcel());
     owe(&app.app, third).await.unwrap();
     app.settle().await;
     later(app, Duration::days(3)).await;
@@ -334,7 +340,7 @@ async fn f5b_a_node_that_dies_while_it_sends_leaves_a_message_that_is_sent_once_
     assert_eq!(told(app, &order).await, ["message.queued", "message.sent"]);
 
     // One that comes back before the next try is believed.
-    let second = Notice::shipment_dispatched(&order, Uuid::nil(), "en", &parcel());
+    let second = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &parcel());
     let id = owe(&app.app, second).await.unwrap();
     assert!(matches!(take_up(app, id).await, TakenUp::Mail(_)));
     later(app, Duration::minutes(15)).await;
@@ -377,7 +383,7 @@ async fn f5b_two_workers_send_each_of_two_hundred_messages_once(app: &TestApp) {
     app.app
         .write(&Actor::worker("test"), move |tx| async move {
             for number in 0..200 {
-                let shipment = Uuid::from_u128(number);
+                let shipment = ShipmentId(Uuid::from_u128(number));
                 let notice = Notice::shipment_dispatched(order, shipment, "en", &parcel());
                 notifications::owe(&tx, notice).await?.expect("a message");
             }
@@ -597,7 +603,7 @@ async fn what_a_customer_wrote_stays_text(app: &TestApp) {
         lines: vec![("</li><b>\u{202e}".to_owned(), 1)],
         ..parcel()
     };
-    let notice = Notice::shipment_dispatched(&order, Uuid::nil(), "en", &parcel);
+    let notice = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &parcel);
     owe(&app.app, notice).await.unwrap();
     let subject = json!({ "kind": "SHIPMENT_DISPATCHED", "language": "en",
         "subject": "{{ customer }}", "text": "{{ customer }}\n{{ tracking_number }}",
@@ -787,7 +793,7 @@ async fn f5b_a_server_that_is_down_ends_the_round_and_gets_everything_when_it_is
     with_server(&format!("smtp://{address}"), async |app| {
         let order = placed(app, basket()).await;
         for number in 0..20 {
-            let shipment = Uuid::from_u128(number);
+            let shipment = ShipmentId(Uuid::from_u128(number));
             owe(
                 &app.app,
                 Notice::shipment_dispatched(&order, shipment, "en", &parcel()),

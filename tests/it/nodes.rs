@@ -10,7 +10,7 @@ use api::tx::Actor;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use entity::api_key::Role;
-use entity::{AddressId, OrderId, listing, order};
+use entity::{AddressId, OrderId, ShipmentId, listing, order};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter};
 use serde_json::{Value, json};
 use support::merchant::basket_with;
@@ -161,7 +161,8 @@ async fn world(app: &TestApp, channel: &str) -> World {
     let number = order["number"].as_str().unwrap();
     let placed = order::Entity::find().filter(order::Column::Number.eq(number));
     let placed = placed.one(&app.app.db.read).await.unwrap().unwrap();
-    let notice = Notice::shipment_dispatched(&placed, placed.id.0, "en", &Parcel::default());
+    let notice =
+        Notice::shipment_dispatched(&placed, ShipmentId(placed.id.0), "en", &Parcel::default());
     let notice = &notice;
     let message = app
         .app

@@ -3,9 +3,8 @@
 
 use chrono::NaiveDate;
 use entity::message::Kind;
-use entity::{ChannelId, OrderId, order};
+use entity::{ChannelId, OrderId, ShipmentId, order};
 use serde_json::{Value as Json, json};
-use uuid::Uuid;
 
 use super::language;
 use super::templates::render::one_line;
@@ -48,7 +47,7 @@ impl Notice {
     /// tracking number.
     pub fn shipment_dispatched(
         order: &order::Model,
-        shipment: Uuid,
+        shipment: ShipmentId,
         language: &str,
         parcel: &Parcel,
     ) -> Notice {
@@ -62,7 +61,7 @@ impl Notice {
     /// that is taken back is told of again.
     pub fn tracking_corrected(
         order: &order::Model,
-        shipment: Uuid,
+        shipment: ShipmentId,
         correction: i64,
         language: &str,
         parcel: &Parcel,
