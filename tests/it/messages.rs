@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration as Wait;
 
 use api::app::App;
-use api::notifications::{self, Answer, Notice, Parcel, TakenUp};
+use api::notifications::{self, Answer, Notice, Parcel, Shipped, TakenUp};
 use api::tx::Actor;
 use chrono::{Duration, NaiveDate};
 use entity::api_key::Role;
@@ -71,18 +71,20 @@ fn id_of(order: &order::Model) -> Value {
     json!(api::graphql::ids::to_global::<OrderId>(order.id))
 }
 
-fn parcel() -> Parcel {
-    Parcel {
+fn shipped() -> Shipped {
+    Shipped {
         carrier: Some("Post".to_owned()),
-        tracking_number: Some("1Z 1".to_owned()),
-        tracking_url: Some("https://tracking.example/1Z1".to_owned()),
+        parcels: vec![Parcel {
+            tracking_number: "1Z 1".to_owned(),
+            tracking_url: Some("https://tracking.example/1Z1".to_owned()),
+        }],
         promised: NaiveDate::from_ymd_opt(2026, 12, 4),
         lines: vec![("Mug, white".to_owned(), 1)],
     }
 }
 
 fn dispatched(order: &order::Model) -> Notice {
-    Notice::shipment_dispatched(order, ShipmentId(order.id.0), "de-AT", &parcel())
+    Notice::shipment_dispatched(order, ShipmentId(order.id.0), "de-AT", &shipped())
 }
 
 async fn owe(app: &App, notice: Notice) -> Option<MessageId> {
@@ -176,16 +178,19 @@ async fn f5b_each_correction_of_a_tracking_number_is_told_of_once(app: &TestApp)
     owe(&app.app, dispatched(&order)).await.unwrap();
     // There and back again: the second correction says what the first notice said.
     for (correction, number, wrong) in [(2, "1Z 2", "1Z 1"), (3, "1Z 1", "1Z 2")] {
-        let parcel = Parcel {
-            tracking_number: Some(number.to_owned()),
-            ..parcel()
+        let shipped = Shipped {
+            parcels: vec![Parcel {
+                tracking_number: number.to_owned(),
+                tracking_url: None,
+            }],
+            ..shipped()
         };
         let notice = Notice::tracking_corrected(
             &order,
             ShipmentId(order.id.0),
             correction,
             "en",
-            &parcel,
+            &shipped,
             Some(wrong),
         );
         assert!(owe(&app.app, notice.clone()).await.is_some());
@@ -217,7 +222,7 @@ async fn f5b_without_an_address_a_message_is_visible_and_not_tried(app: &TestApp
 
     // So is one with an address that a person let pass and that is none.
     order.email = Some("anna@ mail\r\nRCPT TO:<x@y.example>".to_owned());
-    let notice = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &parcel());
+    let notice = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &shipped());
     owe(&app.app, notice).await.unwrap();
     app.settle().await;
     assert_eq!(messages(app, &order).await[1]["state"], "UNDELIVERABLE");
@@ -280,13 +285,13 @@ async fn f5b_a_mail_server_that_is_away_is_tried_for_a_day_and_then_no_more(app:
     // One that answers at the second try is told of as sent; one that is refused is not tried on.
     let later_then_fine = [Answer::failed(Reason::Deferred, "450 later")];
     app.mailbox.will_answer(later_then_fine);
-    let second = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &parcel());
+    let second = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &shipped());
     owe(&app.app, second).await.unwrap();
     app.settle().await;
     later(app, Duration::seconds(5)).await;
     app.mailbox
         .will_answer([Answer::failed(Reason::Rejected, "550 nobody here")]);
-    let third = Notice::shipment_dispatched(&order, ShipmentId(Uuid::max()), "en", &parcel());
+    let third = Notice::shipment_dispatched(&order, ShipmentId(Uuid::max()), "en", &shipped());
     owe(&app.app, third).await.unwrap();
     app.settle().await;
     later(app, Duration::days(3)).await;
@@ -340,7 +345,7 @@ async fn f5b_a_node_that_dies_while_it_sends_leaves_a_message_that_is_sent_once_
     assert_eq!(told(app, &order).await, ["message.queued", "message.sent"]);
 
     // One that comes back before the next try is believed.
-    let second = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &parcel());
+    let second = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &shipped());
     let id = owe(&app.app, second).await.unwrap();
     assert!(matches!(take_up(app, id).await, TakenUp::Mail(_)));
     later(app, Duration::minutes(15)).await;
@@ -384,7 +389,7 @@ async fn f5b_two_workers_send_each_of_two_hundred_messages_once(app: &TestApp) {
         .write(&Actor::worker("test"), move |tx| async move {
             for number in 0..200 {
                 let shipment = ShipmentId(Uuid::from_u128(number));
-                let notice = Notice::shipment_dispatched(order, shipment, "en", &parcel());
+                let notice = Notice::shipment_dispatched(order, shipment, "en", &shipped());
                 notifications::owe(&tx, notice).await?.expect("a message");
             }
             Ok(())
@@ -596,20 +601,24 @@ async fn what_a_customer_wrote_stays_text(app: &TestApp) {
     order.customer_name =
         "Eve\r\nBcc: all@shop.example\r\n\r\n<script>alert(1)</script> {{ order }} {% for %}"
             .to_owned();
-    let parcel = Parcel {
+    let shipped = Shipped {
         carrier: Some("\" onmouseover=\"x".to_owned()),
-        tracking_number: Some("<img src=x>\n\nPay here: https://evil.example".to_owned()),
-        tracking_url: Some("javascript:alert(1)".to_owned()),
+        parcels: vec![Parcel {
+            tracking_number: "<img src=x>\n\nPay here: https://evil.example".to_owned(),
+            tracking_url: Some("javascript:alert(1)".to_owned()),
+        }],
         lines: vec![("</li><b>\u{202e}".to_owned(), 1)],
-        ..parcel()
+        ..shipped()
     };
-    let notice = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &parcel);
+    let notice = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &shipped);
     owe(&app.app, notice).await.unwrap();
     let subject = json!({ "kind": "SHIPMENT_DISPATCHED", "language": "en",
-        "subject": "{{ customer }}", "text": "{{ customer }}\n{{ tracking_number }}",
-        "html": "<p title=\"{{ carrier }}\">{{ customer }}{{ tracking_number }}\
-            {% for line in lines %}{{ line.title }}{% endfor %}\
-            {% if tracking_url %}<a href=\"{{ tracking_url }}\">{% endif %}</p>" });
+        "subject": "{{ customer }}", "text": "{{ customer }}{% for one in parcels %}\n\
+            {{ one.tracking_number }}{% endfor %}",
+        "html": "<p title=\"{{ carrier }}\">{{ customer }}\
+            {% for one in parcels %}{{ one.tracking_number }}\
+            {% if one.tracking_url %}<a href=\"{{ one.tracking_url }}\">{% endif %}{% endfor %}\
+            {% for line in lines %}{{ line.title }}{% endfor %}</p>" });
     app.gql(SAVE, json!({ "input": subject })).await;
     app.settle().await;
     let handed = app.mailbox.handed();
@@ -796,7 +805,7 @@ async fn f5b_a_server_that_is_down_ends_the_round_and_gets_everything_when_it_is
             let shipment = ShipmentId(Uuid::from_u128(number));
             owe(
                 &app.app,
-                Notice::shipment_dispatched(&order, shipment, "en", &parcel()),
+                Notice::shipment_dispatched(&order, shipment, "en", &shipped()),
             )
             .await;
         }

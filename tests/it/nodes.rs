@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::access::{Scope, scopes};
 use api::capture::import::record::{self, Begin};
 use api::graphql::ids::to_global;
-use api::notifications::{self, Notice, Parcel};
+use api::notifications::{self, Notice, Shipped};
 use api::tx::Actor;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
@@ -162,7 +162,7 @@ async fn world(app: &TestApp, channel: &str) -> World {
     let placed = order::Entity::find().filter(order::Column::Number.eq(number));
     let placed = placed.one(&app.app.db.read).await.unwrap().unwrap();
     let notice =
-        Notice::shipment_dispatched(&placed, ShipmentId(placed.id.0), "en", &Parcel::default());
+        Notice::shipment_dispatched(&placed, ShipmentId(placed.id.0), "en", &Shipped::default());
     let notice = &notice;
     let message = app
         .app

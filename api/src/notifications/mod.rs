@@ -32,7 +32,7 @@ pub mod schedule;
 pub mod templates;
 
 pub use mailer::{Answer, Mail, Mailer};
-pub use notice::{Notice, Parcel};
+pub use notice::{Notice, Parcel, Shipped};
 
 use templates::render::{self, Wording, one_line};
 

@@ -56,8 +56,11 @@ pub fn sample(kind: Kind, in_language: &str) -> Json {
         "order": "10042",
         "customer": "Anna Leitner",
         "carrier": "Post",
-        "tracking_number": "1Z 999 AA1 01",
-        "tracking_url": "https://tracking.example/1Z999AA101",
+        "parcels": [
+            { "tracking_number": "1Z 999 AA1 01",
+                "tracking_url": "https://tracking.example/1Z999AA101" },
+            { "tracking_number": "1Z 999 AA1 02", "tracking_url": null },
+        ],
         "promised": language::day(promised, in_language),
         "lines": [
             { "title": "Mug, white", "quantity": 2 },
@@ -75,11 +78,12 @@ pub fn sample(kind: Kind, in_language: &str) -> Json {
 fn sparse(kind: Kind, language: &str) -> Json {
     let mut facts = sample(kind, language);
     for (name, fact) in facts.as_object_mut().into_iter().flatten() {
-        if !["shop", "order", "customer", "lines"].contains(&name.as_str()) {
-            *fact = Json::Null;
+        match name.as_str() {
+            "shop" | "order" | "customer" => {}
+            "lines" | "parcels" => *fact = json!([]),
+            _ => *fact = Json::Null,
         }
     }
-    facts["lines"] = json!([]);
     facts
 }
 
