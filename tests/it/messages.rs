@@ -629,8 +629,8 @@ async fn what_a_customer_wrote_stays_text(app: &TestApp) {
     let notice = Notice::shipment_dispatched(&order, ShipmentId(Uuid::nil()), "en", &shipped);
     owe(&app.app, notice).await.unwrap();
     let subject = json!({ "kind": "SHIPMENT_DISPATCHED", "language": "en",
-        "subject": "{{ customer }}", "text": "{{ customer }}{% for one in parcels %}\n\
-            {{ one.tracking_number }}{% endfor %}",
+        "subject": "{{ customer }}", "text": "{{ customer }}\n\
+            {% for one in parcels %}{{ one.tracking_number }}{% endfor %}",
         "html": "<p title=\"{{ carrier }}\">{{ customer }}\
             {% for one in parcels %}{{ one.tracking_number }}\
             {% if one.tracking_url %}<a href=\"{{ one.tracking_url }}\">{% endif %}{% endfor %}\

@@ -52,7 +52,8 @@ impl App {
         match answer.reason {
             None => figures::message_sent(),
             Some(reason) => {
-                tracing::warn!(message = %id, ?reason, said = answer.said, "a message was not sent");
+                // What the server said stands with the try: it may have the address in it.
+                tracing::warn!(message = %id, ?reason, "a message was not sent");
                 let no_word = matches!(reason, Reason::Unreachable | Reason::Unanswered);
                 away.fetch_or(no_word, Ordering::Relaxed);
             }
