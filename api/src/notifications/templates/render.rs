@@ -142,7 +142,7 @@ fn small(source: &str) -> Result<(), (usize, String)> {
             .count()
             + 1;
         let wrong = |reason: &str| Err((line, reason.to_owned()));
-        let (ends, tag) = match rest[place..].as_bytes().get(1) {
+        let (ends, tag) = match rest.as_bytes().get(place + 1) {
             Some(b'{') => ("}}", &rest[place + 2..]),
             Some(b'%') => ("%}", &rest[place + 2..]),
             Some(b'#') => ("#}", &rest[place + 2..]),
