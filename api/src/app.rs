@@ -24,6 +24,7 @@ mod import;
 mod intake;
 mod paper;
 mod labels;
+mod messages;
 
 pub use bulk::Started;
 pub use documents::OpenedDocument;
@@ -42,6 +43,7 @@ use crate::documents::links::Links;
 use crate::events::{Bus, Hub};
 use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
+use crate::notifications::Mailer;
 use crate::orders::{self, Changed};
 use crate::payments::gateway;
 use crate::payments::{Effect, PaymentGateway};
@@ -70,6 +72,7 @@ pub struct App {
     pub hub: Hub,
     gateway: Arc<dyn PaymentGateway>,
     carriers: Carriers,
+    mailer: Arc<dyn Mailer>,
     reference: ReferenceCache,
     rules: ArcSwap<RuleSet>,
     links: OnceCell<Links>,
@@ -103,6 +106,7 @@ impl App {
         clock: Arc<dyn Clock>,
         config: Config,
         gateway: Arc<dyn PaymentGateway>,
+        mailer: Arc<dyn Mailer>,
     ) -> Arc<App> {
         Arc::new(App {
             hub: Hub::new(db.clone(), Bus::of(&config.redis)),
@@ -111,6 +115,7 @@ impl App {
             clock,
             config,
             gateway,
+            mailer,
             reference: ReferenceCache::default(),
             rules: ArcSwap::default(),
             links: OnceCell::new(),

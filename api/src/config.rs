@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// Who is asked for labels.
     pub shipping: ShippingConfig,
+    /// How messages reach people.
+    pub mail: MailConfig,
 }
 
 /// Where the API listens.
@@ -142,6 +145,24 @@ pub struct ShippingConfig {
     /// The key for it; empty = it is not asked.
     pub easypost_key: String,
 }
+
+/// How messages reach people.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailConfig {
+    /// `smtp://…` or `smtps://…`; empty = none.
+    pub smtp_url: String,
+    /// A folder to write messages into; empty = none.
+    pub folder: String,
+    /// The address that messages come from.
+    pub from: String,
+    /// How long a message may take to hand over, in seconds.
+    pub timeout_secs: u64,
+}
+
+/// The longest that a message may take to hand over, in seconds. Who takes a message up to send it
+/// has it for longer than this.
+pub const LONGEST_MAIL_SECS: u64 = 300;
 
 /// Everything that is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
@@ -288,6 +309,27 @@ impl Config {
         require(
             easypost.starts_with("http://"),
             format!("OMS__SHIPPING__EASYPOST_URL: {easypost:?} is not http://HOST:PORT"),
+        let MailConfig {
+            smtp_url,
+            folder,
+            from,
+            timeout_secs,
+        } = &self.mail;
+        require(
+            smtp_url.is_empty() || AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp_url).is_ok(),
+            "OMS__MAIL__SMTP_URL: not smtp:// or smtps://USER:PASSWORD@HOST:PORT".to_owned(),
+        );
+        require(
+            smtp_url.is_empty() || folder.is_empty(),
+            "OMS__MAIL__FOLDER: there is a mail server already".to_owned(),
+        );
+        require(
+            from.parse::<lettre::Address>().is_ok(),
+            format!("OMS__MAIL__FROM: {from:?} is no e-mail address"),
+        );
+        require(
+            (1..=LONGEST_MAIL_SECS).contains(timeout_secs),
+            format!("OMS__MAIL__TIMEOUT_SECS: 1 to {LONGEST_MAIL_SECS} seconds"),
         );
         require(
             !self.access.environment.is_empty()
@@ -370,9 +412,13 @@ mod tests {
             ("OMS__SERVRE__LISTEN", "x"),
             ("OMS__LOG__FORMAT", "xml"),
             ("OMS__REDIS__URL", "http://user:secret@x"),
+            ("OMS__MAIL__SMTP_URL", "http://user:secret@x"),
+            ("OMS__MAIL__FOLDER", "mail"),
+            ("OMS__MAIL__FROM", "orders"),
+            ("OMS__MAIL__TIMEOUT_SECS", "0"),
         ])
         .unwrap_err();
-        assert_eq!(error.0.len(), 6, "{error}");
+        assert_eq!(error.0.len(), 10, "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

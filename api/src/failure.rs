@@ -80,6 +80,8 @@ codes! {
     LabelNotVoidable,
     /// The order has no lines.
     LinesMissing,
+    /// The message is on its way still, or will be tried again by itself.
+    MessagePending,
     /// The name is blank, too long or has control characters.
     NameInvalid,
     /// No such thing, or none that you may see.
@@ -166,6 +168,8 @@ codes! {
     StockBelowReserved,
     /// The figure is older than the one that is held, or another one of the same moment.
     StockFigureOutdated,
+    /// The template cannot be filled in; `details` has `line` and `reason`.
+    TemplateInvalid,
     /// The submitted title is not ours.
     TitleMismatch,
     /// More lines or rows than one request may have.
@@ -217,6 +221,7 @@ impl Code {
                 | LabelExists
                 | LabelMissing
                 | LabelNotVoidable
+                | MessagePending
                 | OperationNotRunning
                 | OrderNotCancellable
                 | OrderNotEditable

@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod payments;
 pub mod documents;
 pub mod shipping;
+pub mod notifications;
 pub mod exceptions;
 pub mod orders;
 pub mod capture;

@@ -200,6 +200,10 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
             app.clone(),
             stopped.clone(),
         )));
+        tasks.push(tokio::spawn(workers::run_messages(
+            app.clone(),
+            stopped.clone(),
+        )));
         tasks.push(tokio::spawn(workers::run(app, stopped)));
     }
     Ok(Running {
@@ -272,6 +276,8 @@ async fn take_readings(app: &App) -> Result<(), DbErr> {
         "oms_payment_effects_age_seconds",
         age(readings.effects_since),
     );
+    is("oms_messages_waiting", readings.messages as f64);
+    is("oms_messages_age_seconds", age(readings.messages_since));
     let of = figures::of_is_now;
     for count in &readings.stages.stages {
         let stage = count.stage.to_value();

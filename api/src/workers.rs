@@ -70,7 +70,10 @@ pub async fn round(app: &App) -> Round {
 /// Rounds until nothing is due and every event has gone out; stops at the first failure.
 pub async fn settle(app: &App) -> Result<(), Failure> {
     loop {
-        let round = round(app).await;
+        let mut round = round(app).await;
+        let messages = app.send_messages().await?;
+        round.done += messages.done;
+        round.failures.extend(messages.failures);
         if let Some(failure) = round.failures.into_iter().next() {
             return Err(failure);
         }
@@ -271,6 +274,26 @@ pub async fn run_projections(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         };
         tokio::select! {
             () = soon => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+/// Sends what people are owed, beside the rounds: a mail server that hangs keeps nothing else from
+/// being done. When told to stop, it waits for the messages in the air.
+pub async fn run_messages(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let interval = Duration::from_millis(app.config.workers.interval_ms);
+    while !*stop.borrow() {
+        match app.send_messages().await {
+            Ok(round) => {
+                for failure in round.failures {
+                    tracing::error!(%failure, "a message will be seen to later");
+                }
+            }
+            Err(failure) => tracing::error!(%failure, "messages will be sent later"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }

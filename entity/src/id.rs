@@ -70,6 +70,10 @@ ids! {
     JobId,
     /// Identifies a line of an order.
     LineId,
+    /// Identifies a message to somebody.
+    MessageId,
+    /// Identifies the wording of messages.
+    MessageTemplateId,
     /// Identifies a movement of stock.
     MovementId,
     /// Identifies a note on an order.

@@ -26,6 +26,7 @@ mod m20261123_000015_finding;
 mod m20261123_000016_stock_sources;
 mod m20261123_000018_fulfillment;
 mod m20261123_000019_documents;
+mod m20261123_000020_messages;
 mod m20261123_000021_carriers;
 mod m20261123_000022_tracking;
 
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000016_stock_sources::Migration),
             Box::new(m20261123_000018_fulfillment::Migration),
             Box::new(m20261123_000019_documents::Migration),
+            Box::new(m20261123_000020_messages::Migration),
             Box::new(m20261123_000021_carriers::Migration),
             Box::new(m20261123_000022_tracking::Migration),
         ]

@@ -24,6 +24,7 @@ mod fulfillment;
 mod imports;
 mod lifecycle;
 mod many_nodes;
+mod messages;
 mod migrating;
 mod nodes;
 mod postal_codes;

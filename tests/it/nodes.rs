@@ -6,12 +6,14 @@ use api::access::{Scope, scopes};
 use api::capture::import::record::{self, Begin};
 use api::documents::{self, NewDocument, samples};
 use api::graphql::ids::{from_global, to_global};
+use api::notifications::{self, Notice, Shipped};
 use api::tx::Actor;
 use async_graphql::ID;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use entity::api_key::Role;
 use entity::{AddressId, OrderId, document, listing};
+use entity::{AddressId, OrderId, ShipmentId, listing, order};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter};
 use serde_json::{Value, json};
 use support::merchant::basket_with;
@@ -38,6 +40,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
             "CarrierService",
             "CarrierZone",
             "Channel",
+            "MessageTemplate",
             "PriceList",
             "Product",
             "Promotion",
@@ -69,6 +72,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
         &[
             "Backorder",
             "Hold",
+            "Message",
             "Order",
             "OrderException",
             "OrderImport",
@@ -150,6 +154,9 @@ async fn world(app: &TestApp, channel: &str) -> World {
         shippingRateSet(input: { zoneId: $zone, channelId: $channel, serviceLevel: $code,
             price: { amount: 1, currency: \"EUR\" } }) {
             shippingRate { __typename id } userErrors { code } }
+        messageTemplateSave(input: { kind: SHIPMENT_DISPATCHED, language: \"en\",
+            channelId: $channel, subject: $code, text: $code, html: $code }) {
+            messageTemplate { __typename id } userErrors { code } }
         savedViewCreate(input: { name: $code, query: \"tag:vip\", shared: true }) {
             savedView { __typename id } userErrors { code } } }";
     let of_it = json!({
@@ -190,6 +197,19 @@ async fn world(app: &TestApp, channel: &str) -> World {
         })
         .await
         .unwrap();
+    let number = order["number"].as_str().unwrap();
+    let placed = order::Entity::find().filter(order::Column::Number.eq(number));
+    let placed = placed.one(&app.app.db.read).await.unwrap().unwrap();
+    let notice =
+        Notice::shipment_dispatched(&placed, ShipmentId(placed.id.0), "en", &Shipped::default());
+    let notice = &notice;
+    let message = app
+        .app
+        .write(&Actor::worker("test"), move |tx| async move {
+            Ok(notifications::owe(&tx, notice.clone()).await?)
+        })
+        .await
+        .unwrap();
     let read = "query Read($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!) {
         apiKeys(first: 1) { nodes { __typename id } }
         carriers(first: 1) { nodes { __typename id services { __typename id }
@@ -209,6 +229,7 @@ async fn world(app: &TestApp, channel: &str) -> World {
     let mut found = World::from([
         ("OrderImport".to_owned(), to_global(run).0.into()),
         ("Document".to_owned(), to_global(label.id).0.into()),
+        ("Message".to_owned(), to_global(message.unwrap()).0.into()),
     ]);
     let parcel = parcel(app, channel).await;
     for value in [&made, &fed, &read, &parcel] {

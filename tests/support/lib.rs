@@ -21,6 +21,7 @@ mod clock;
 pub mod dice;
 pub mod easypost;
 mod entities;
+pub mod mail;
 pub mod merchant;
 mod places;
 pub mod postgres;

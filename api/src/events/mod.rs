@@ -9,8 +9,9 @@ use chrono::{DateTime, Utc};
 use entity::order::Stage;
 use entity::shipment::TrackingStatus;
 use entity::{
-    ChannelId, EventId, FulfillmentOrderId, LineId, OrderId, PackageId, ShipmentId, VariantId,
-    WarehouseId, WaveId, bulk_operation, document, event_log, outbox, stock_source,
+    ChannelId, EventId, FulfillmentOrderId, LineId, MessageId, OrderId, PackageId, ShipmentId,
+    VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, message, outbox,
+    stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -387,6 +388,16 @@ pub enum Event {
         /// Where it stands now.
         status: TrackingStatus,
     },
+    /// The name of a parcel that has left was corrected.
+    #[serde(rename = "order.tracking_corrected")]
+    OrderTrackingCorrected {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// The parcel.
+        package_id: PackageId,
+        /// Its right name at the carrier.
+        tracking_number: String,
+    },
     /// A shipment has left the warehouse.
     #[serde(rename = "order.shipment_dispatched")]
     OrderShipmentDispatched {
@@ -604,6 +615,52 @@ pub enum Event {
         blocking: bool,
         /// Whether it judges orders.
         enabled: bool,
+    },
+    /// Somebody is owed a message.
+    #[serde(rename = "message.queued")]
+    MessageQueued {
+        /// What it is about.
+        kind: message::Kind,
+    },
+    /// The mail server has taken a message.
+    #[serde(rename = "message.sent")]
+    MessageSent {
+        /// What it is about.
+        kind: message::Kind,
+        /// With which try.
+        attempts: i32,
+    },
+    /// A message is not tried again by itself.
+    #[serde(rename = "message.failed")]
+    MessageFailed {
+        /// What it is about.
+        kind: message::Kind,
+        /// Why the last try came to nothing.
+        reason: message::Reason,
+    },
+    /// A message is to be sent again, as a new one.
+    #[serde(rename = "message.resent")]
+    MessageResent {
+        /// What it is about.
+        kind: message::Kind,
+        /// The message that it repeats.
+        resend_of: MessageId,
+    },
+    /// The merchant's own wording of messages was made or changed.
+    #[serde(rename = "message_template.saved")]
+    MessageTemplateSaved {
+        /// What the messages are about.
+        kind: message::Kind,
+        /// The language that it is in.
+        language: String,
+    },
+    /// The merchant's own wording of messages was deleted.
+    #[serde(rename = "message_template.deleted")]
+    MessageTemplateDeleted {
+        /// What the messages are about.
+        kind: message::Kind,
+        /// The language that it was in.
+        language: String,
     },
     /// A rule that makes exceptions was deleted.
     #[serde(rename = "exception_rule.deleted")]

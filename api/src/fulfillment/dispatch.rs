@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use entity::shipment::{Status, TrackingStatus};
 use entity::{
-    Currency, LineId, PackageId, ShipmentId, VariantId, bin_stock, fulfillment_order, package,
+    Currency, LineId, PackageId, ShipmentId, VariantId, bin_stock, carrier, fulfillment_order, package,
     reservation, shipment, stock_movement,
 };
 use sea_orm::sea_query::Expr;
@@ -20,6 +20,7 @@ use crate::checks::Checks;
 use crate::events::Event;
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory::{self, Movement};
+use crate::notifications::{self, Notice, Parcel, Shipped};
 use crate::orders::Changed;
 use crate::orders::allocation::Allocation;
 use crate::tx::Tx;
@@ -246,6 +247,23 @@ pub async fn dispatch(
         },
     );
     let order = aggregate.order.clone();
+    let titles = |line: &LineId| {
+        let own = aggregate.lines.iter().find(|own| own.id == *line);
+        own.map_or_else(String::new, |own| own.title.clone())
+    };
+    let shipped = shipped(
+        tx,
+        &shipment,
+        &packages,
+        units.iter().map(|(line, units)| (titles(line), *units)),
+    )
+    .await?;
+    let language = language_of(&order);
+    notifications::owe(
+        tx,
+        Notice::shipment_dispatched(&order, id, &language, &shipped),
+    )
+    .await?;
     allocation.put_back(tx);
     Ok(Dispatched {
         order,
@@ -253,6 +271,134 @@ pub async fn dispatch(
         packages,
         units,
     })
+}
+
+/// What the customer is told of a shipment that is on its way.
+async fn shipped(
+    tx: &Tx,
+    shipment: &shipment::Model,
+    packages: &[package::Model],
+    lines: impl Iterator<Item = (String, i64)>,
+) -> Result<Shipped, Failure> {
+    let lines = lines.collect();
+    let carrier = match &shipment.carrier {
+        Some(code) => {
+            let known = carrier::Entity::find()
+                .filter(carrier::Column::Code.eq(code))
+                .one(tx.db())
+                .await?;
+            Some(known.map_or_else(|| code.clone(), |carrier| carrier.name))
+        }
+        None => None,
+    };
+    Ok(Shipped {
+        carrier,
+        parcels: packages
+            .iter()
+            .filter_map(|package| {
+                Some(Parcel {
+                    tracking_number: package.tracking_number.clone()?,
+                    tracking_url: package.tracking_url.clone(),
+                })
+            })
+            .collect(),
+        promised: shipment.promised_at.map(|at| at.date_naive()),
+        lines,
+    })
+}
+
+/// The language that an order's customer reads: what the channel says in the order's metadata, as
+/// `language`; English otherwise.
+fn language_of(order: &entity::order::Model) -> String {
+    let said = order.metadata["language"].as_str();
+    said.unwrap_or("en").to_owned()
+}
+
+/// What [`correct_tracking`] needs.
+#[derive(Clone, Debug)]
+pub struct CorrectTracking {
+    /// The parcel, which has left.
+    pub package_id: PackageId,
+    /// Its right name at the carrier.
+    pub number: String,
+    /// Where the customer can follow it.
+    pub url: Option<String>,
+}
+
+/// Corrects the name of a parcel that has left. The customer is told, by a notice of its own.
+pub async fn correct_tracking(tx: &Tx, cmd: &CorrectTracking) -> Result<ShipmentId, Failure> {
+    let mut checks = Checks::new();
+    let number = checks.code("input.trackingNumber", &cmd.number);
+    checks.done()?;
+    let missing = || Problem::not_found("package").at("input.packageId");
+    let row = package::Entity::find_by_id(cmd.package_id)
+        .one(tx.db())
+        .await?;
+    let shipment_id = row.ok_or_else(missing)?.shipment_id;
+    let mut packing = Packing::lock(tx, shipment_id).await?;
+    let shipment = packing.shipment.clone();
+    if shipment.status != Status::Dispatched {
+        return Err(Problem::new(
+            Code::FulfillmentStateInvalid,
+            "the shipment has not left: void its labels instead",
+        )
+        .at("input.packageId")
+        .with(json!({ "status": shipment.status }))
+        .into());
+    }
+    let mut packages: Vec<package::Model> = packing
+        .packages
+        .iter()
+        .map(|package| package.row.clone())
+        .collect();
+    let Some(own) = packages.iter_mut().find(|own| own.id == cmd.package_id) else {
+        return Err(missing().into());
+    };
+    let wrong = own.tracking_number.replace(number.clone());
+    own.tracking_url = cmd.url.clone();
+    if wrong.as_deref() == Some(number.as_str()) {
+        return Ok(shipment_id);
+    }
+    use package::Column;
+    tx.defer(
+        package::Entity::update_many()
+            .col_expr(Column::TrackingNumber, Expr::value(number.clone()))
+            .col_expr(Column::TrackingUrl, Expr::value(cmd.url.clone()))
+            .filter(Column::Id.eq(cmd.package_id))
+            .into_query(),
+    );
+    packing.order.record(
+        tx,
+        Event::OrderTrackingCorrected {
+            shipment_id,
+            package_id: cmd.package_id,
+            tracking_number: number,
+        },
+    );
+    let order = packing.order.order.clone();
+    let titles: Vec<(String, i64)> = packing
+        .work()?
+        .lines
+        .iter()
+        .map(|line| {
+            let own = packing.order.lines.iter().find(|own| own.id == line.line_id);
+            let title = own.map_or_else(String::new, |own| own.title.clone());
+            (title, line.quantity)
+        })
+        .collect();
+    let shipped = shipped(tx, &shipment, &packages, titles.into_iter()).await?;
+    let language = language_of(&order);
+    let notice = Notice::tracking_corrected(
+        &order,
+        shipment_id,
+        order.version,
+        &language,
+        &shipped,
+        wrong.as_deref(),
+    );
+    notifications::owe(tx, notice).await?;
+    packing.order.save(tx);
+    Ok(shipment_id)
 }
 
 fn refused(status: Status, message: &str) -> Problem {

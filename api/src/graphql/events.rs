@@ -152,6 +152,8 @@ event_types! {
     OrderShipmentLabelsVoided = "order.shipment_labels_voided" for OrdersRead,
     /// `order.shipment_tracked`: its carrier said where a shipment is.
     OrderShipmentTracked = "order.shipment_tracked" for OrdersRead,
+    /// `order.tracking_corrected`: the name of a parcel that has left was corrected.
+    OrderTrackingCorrected = "order.tracking_corrected" for OrdersRead,
     /// `order.shipment_dispatched`: a shipment has left the warehouse.
     OrderShipmentDispatched = "order.shipment_dispatched" for OrdersRead,
     /// `order.tagged`: tags were put on it.
@@ -209,6 +211,18 @@ event_types! {
     CatalogueChanged = "catalogue.changed" for CatalogueRead,
     /// `exception_rule.saved`: a rule that makes exceptions was made or changed.
     ExceptionRuleSaved = "exception_rule.saved" for RulesRead,
+    /// `message.queued`: somebody is owed a message.
+    MessageQueued = "message.queued" for OrdersRead,
+    /// `message.sent`: the mail server has taken a message.
+    MessageSent = "message.sent" for OrdersRead,
+    /// `message.failed`: a message is not tried again by itself.
+    MessageFailed = "message.failed" for OrdersRead,
+    /// `message.resent`: a message is to be sent again, as a new one.
+    MessageResent = "message.resent" for OrdersRead,
+    /// `message_template.saved`: the merchant's own wording of messages was made or changed.
+    MessageTemplateSaved = "message_template.saved" for CatalogueRead,
+    /// `message_template.deleted`: the merchant's own wording of messages was deleted.
+    MessageTemplateDeleted = "message_template.deleted" for CatalogueRead,
     /// `exception_rule.deleted`: a rule that makes exceptions was deleted.
     ExceptionRuleDeleted = "exception_rule.deleted" for RulesRead,
 }

@@ -48,6 +48,8 @@ nodes! {
     ImportId => "OrderImport",
     InboundId => "InboundSupply",
     LineId => "OrderLine",
+    MessageId => "Message",
+    MessageTemplateId => "MessageTemplate",
     MovementId => "StockMovement",
     NoteId => "Note",
     OrderId => "Order",

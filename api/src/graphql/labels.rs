@@ -150,7 +150,16 @@ impl LabelMutation {
     ) -> Result<ShipmentLabelsPayload> {
         let by = actor(ctx)?;
         match seen_shipment(ctx, &input.id, "input.id").await? {
-            Ok(id) => payload(ctx, id, app(ctx).label_shipment(&by, id).await).await,
+            Ok(id) => {
+                let bought = app(ctx).label_shipment(&by, id).await;
+                if bought.is_ok() {
+                    // What cannot be printed now is printed by the next who tries.
+                    if let Err(failure) = app(ctx).print_shipment(&by, id).await {
+                        tracing::warn!(%failure, "a shipment was labelled and not printed");
+                    }
+                }
+                payload(ctx, id, bought).await
+            }
             Err(problem) => refused(problem.into()),
         }
     }

@@ -152,6 +152,8 @@ by_id! {
     hold by HoldId,
     import by ImportId,
     inbound_supply by InboundId,
+    message by MessageId,
+    message_template by MessageTemplateId,
     note by NoteId,
     order by OrderId,
     order_exception by ExceptionId,
@@ -222,6 +224,9 @@ macro_rules! owner_of {
     (shipping_rate, $row:ident) => {
         Some($row.zone_id)
     };
+    (message_attempt, $row:ident) => {
+        Some($row.message_id)
+    };
     (address, $row:ident) => {
         $row.customer_id
     };
@@ -291,6 +296,10 @@ belonging! {
     ExceptionsOf(OrderId) => order_exception by OrderId ordered OpenedAt then Id,
     /// The notes on an order.
     NotesOf(OrderId) => note by OrderId ordered CreatedAt then Id,
+    /// The messages about an order.
+    MessagesOf(OrderId) => message by OrderId ordered CreatedAt then Id,
+    /// The tries to send a message.
+    AttemptsOf(MessageId) => message_attempt by MessageId ordered Number,
     /// The tags on an order.
     TagsOf(OrderId) => order_tag by OrderId ordered Key,
     /// The payment of an order.

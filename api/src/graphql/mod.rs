@@ -25,6 +25,7 @@ pub mod imports;
 pub mod keys;
 pub mod labels;
 pub mod loaders;
+pub mod messages;
 pub mod node;
 pub mod once;
 pub mod orders;
@@ -57,6 +58,7 @@ pub struct Query(
     events::EventQuery,
     imports::ImportQuery,
     documents::DocumentQuery,
+    messages::MessageQuery,
     node::NodeQuery,
 );
 
@@ -79,6 +81,7 @@ pub struct Mutation(
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
     documents::DocumentMutation,
+    messages::MessageMutation,
 );
 
 /// Everything that can be followed.

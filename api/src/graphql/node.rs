@@ -24,6 +24,7 @@ use super::ids::{self, parse};
 use super::imports::OrderImport;
 use super::keys::ApiKey;
 use super::loaders::load;
+use super::messages::{Message, MessageTemplate};
 use super::orders::views::SavedView;
 use super::orders::{
     Backorder, BulkOperation, Hold, Note, Order, OrderException, OrderLine, Payment,
@@ -100,6 +101,10 @@ nodes! {
     Hold by HoldId with OrdersRead => order_of(ctx, row.order_id).await?.map(|_| row.into());
     InboundSupply by InboundId with StockRead =>
         sees_variant(ctx, row.variant_id).await?.then(|| row.into());
+    Message by MessageId with OrdersRead =>
+        sees(ctx, Some(row.channel_id)).then(|| row.into());
+    MessageTemplate by MessageTemplateId with CatalogueRead =>
+        sees(ctx, row.channel_id).then(|| row.into());
     Note by NoteId with OrdersManage => order_of(ctx, row.order_id).await?.map(|_| row.into());
     Order by OrderId with OrdersRead => sees(ctx, Some(row.channel_id)).then(|| row.into());
     OrderException by ExceptionId with OrdersRead =>

@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::stages::{self, StageCounts};
 use crate::events::{self, Position};
+use crate::notifications;
 
 /// What waits now.
 #[derive(Clone, Debug)]
@@ -30,6 +31,10 @@ pub struct Readings {
     pub effects: Vec<(String, i64)>,
     /// Since when the oldest of them is.
     pub effects_since: Option<DateTime<Utc>>,
+    /// How many messages are still to be sent.
+    pub messages: u64,
+    /// Since when the oldest of them is owed.
+    pub messages_since: Option<DateTime<Utc>>,
 }
 
 /// Reads them.
@@ -53,7 +58,10 @@ pub async fn read(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Readi
         ),
         _ => (0, None),
     };
+    let (messages, messages_since) = notifications::waiting(db).await?;
     Ok(Readings {
+        messages,
+        messages_since,
         log: events::position(db).await?,
         outbox: waiting,
         outbox_since: waiting_since,

@@ -246,6 +246,20 @@ async fn printed(
     })
 }
 
+/// What `trackingCorrect` needs.
+#[derive(Clone, Debug, InputObject, Serialize)]
+pub struct TrackingCorrectInput {
+    /// The package, which has left (NOT_FOUND).
+    pub package_id: ID,
+    /// Its right name at the carrier: 1 to 64 characters, no blanks.
+    pub tracking_number: String,
+    /// Where the customer can follow it.
+    pub tracking_url: Option<String>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
 /// What `shipmentDispatch` needs.
 #[derive(Clone, Debug, InputObject, Serialize)]
 pub struct ShipmentDispatchInput {
@@ -865,6 +879,36 @@ impl FloorMutation {
             Err(problem) => Err(problem.into()),
         };
         printed(ctx, result).await
+    }
+
+    /// Corrects the name at the carrier of a parcel that has left. The customer is told, by a notice
+    /// of its own. Refusals: NOT_FOUND, FULFILLMENT_STATE_INVALID, INVALID_INPUT,
+    /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS. Needs the scope FULFILLMENT_WORK.
+    #[graphql(guard = "Allowed(Scope::FulfillmentWork)")]
+    async fn tracking_correct(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which parcel, and its right name.")] input: TrackingCorrectInput,
+    ) -> Result<ShipmentPayload> {
+        let of = package(ctx, &input.package_id, "input.packageId").await?;
+        let cmd = of.map(|package_id| dispatch::CorrectTracking {
+            package_id,
+            number: input.tracking_number.clone(),
+            url: input.tracking_url.clone(),
+        });
+        let key = input.idempotency_key.as_deref();
+        let done = run_once(
+            ctx,
+            "trackingCorrect",
+            &input,
+            key,
+            cmd,
+            |tx, cmd| async move {
+                Ok(json!({ "shipment": dispatch::correct_tracking(&tx, &cmd).await? }))
+            },
+        )
+        .await?;
+        shipment_payload(ctx, done).await
     }
 
     /// Hands shipments over to their carrier: what they hold becomes shipped and leaves the stock.

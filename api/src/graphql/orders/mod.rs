@@ -12,9 +12,10 @@ use super::errors::fault;
 use super::fulfillment::{FulfillmentOrder, Shipment};
 use super::ids::to_global;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, ShipmentsOf,
-    SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
+    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, MessagesOf, NotesOf, PaymentsOf, ReservationsOf,
+    ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
 };
+use super::messages::Message;
 use super::principal;
 use super::scalars::{CurrencyCode, Decimal, Money, money};
 use crate::access::Scope;
@@ -403,6 +404,12 @@ impl Order {
         }
         let rows = load(ctx, NotesOf(self.0.id)).await?.unwrap_or_default();
         Ok(Some(rows.into_iter().map(Note::from).collect()))
+    }
+
+    /// The messages about it that people are owed or were sent, oldest first.
+    async fn messages(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Message>> {
+        let rows = load(ctx, MessagesOf(self.0.id)).await?.unwrap_or_default();
+        Ok(rows.into_iter().map(Message::from).collect())
     }
 
     /// Everything that happened to it, oldest first: who, when, what. An event appears here a few
