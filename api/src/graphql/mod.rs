@@ -26,6 +26,7 @@ pub mod once;
 pub mod orders;
 pub mod pagination;
 mod progress;
+mod reader;
 pub mod rules;
 pub mod scalars;
 pub mod stages;
