@@ -25,6 +25,7 @@ mod m20261123_000014_exception_rules;
 mod m20261123_000015_finding;
 mod m20261123_000016_stock_sources;
 mod m20261123_000017_trace_parent;
+mod m20261123_000018_fulfillment;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000015_finding::Migration),
             Box::new(m20261123_000016_stock_sources::Migration),
             Box::new(m20261123_000017_trace_parent::Migration),
+            Box::new(m20261123_000018_fulfillment::Migration),
         ]
     }
 }
