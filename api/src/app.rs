@@ -12,17 +12,19 @@ use sea_orm::{
     TransactionTrait,
 };
 use serde_json::{Value as Json, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use entity::{counter, idempotency};
 
 mod bulk;
+mod documents;
 mod edit;
 mod feeds;
 mod import;
 mod intake;
 
 pub use bulk::Started;
+pub use documents::OpenedDocument;
 pub use edit::Rehearsed;
 pub use feeds::{Sync, Synced};
 pub use import::{Imported, OrderFile};
@@ -33,6 +35,7 @@ use crate::catalogue::{Reference, ReferenceCache};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
+use crate::documents::links::Links;
 use crate::events::{Bus, Hub};
 use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
@@ -64,6 +67,7 @@ pub struct App {
     gateway: Arc<dyn PaymentGateway>,
     reference: ReferenceCache,
     rules: ArcSwap<RuleSet>,
+    links: OnceCell<Links>,
     numbers: Mutex<RangeInclusive<i64>>,
     keys: moka::future::Cache<String, Principal>,
 }
@@ -103,6 +107,7 @@ impl App {
             gateway,
             reference: ReferenceCache::default(),
             rules: ArcSwap::default(),
+            links: OnceCell::new(),
             // Empty: the first order draws a block.
             #[allow(clippy::reversed_empty_ranges)]
             numbers: Mutex::new(1..=0),

@@ -27,6 +27,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// What callers may do.
     pub access: AccessConfig,
+    /// What is printed.
+    pub documents: DocumentsConfig,
     /// The background work.
     pub workers: WorkersConfig,
 }
@@ -109,6 +111,16 @@ pub struct AccessConfig {
     pub pepper: String,
     /// The environment's name in new keys.
     pub environment: String,
+}
+
+/// What is printed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentsConfig {
+    /// The secret under which the addresses of documents are signed; empty = one in the database.
+    pub url_secret: String,
+    /// How long such an address can be used, in seconds.
+    pub url_secs: u32,
 }
 
 /// The background work.
@@ -243,6 +255,18 @@ impl Config {
         require(
             *trace_percent <= 100,
             format!("OMS__TELEMETRY__TRACE_PERCENT: {trace_percent} is more than 100"),
+        );
+        let DocumentsConfig {
+            url_secret,
+            url_secs,
+        } = &self.documents;
+        require(
+            url_secret.is_empty() || url_secret.len() >= 16,
+            "OMS__DOCUMENTS__URL_SECRET: at least 16 characters are needed".to_owned(),
+        );
+        require(
+            (1..=604_800).contains(url_secs),
+            format!("OMS__DOCUMENTS__URL_SECS: {url_secs} is not between 1 and 604800"),
         );
         require(
             self.workers.interval_ms > 0,

@@ -5,7 +5,7 @@ use chrono::Duration;
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
 use entity::{
     BinId, ChannelId, Currency, PriceListId, ProductId, Rate, ShippingZoneId, TimeZone, VariantId,
-    WarehouseId, bin, bin_stock, channel, channel_warehouse, customer, customer_group,
+    WarehouseId, bin, bin_stock, carton, channel, channel_warehouse, customer, customer_group,
     inbound_supply, listing, price, price_list, product, promotion, shipping_rate, shipping_zone,
     stock, stock_movement, stock_source, tax_rate, variant, variant_code, warehouse,
 };
@@ -169,6 +169,7 @@ async fn merchant(tx: &Tx) -> Result<Vec<Site>, Failure> {
     let channels = channels(tx, &warehouses);
     let variants = products(tx, &channels);
     taxes_and_shipping(tx);
+    cartons(tx);
     promotions(tx);
     customers(tx);
     // What follows reads stock rows and bins, so they must be there.
@@ -257,6 +258,31 @@ fn warehouses(tx: &Tx) -> Vec<Site> {
     tx.defer_rows(rows, |insert| insert);
     tx.defer_rows(bins, |insert| insert);
     sites
+}
+
+/// What parcels are packed in, small to large.
+fn cartons(tx: &Tx) {
+    let rows = [
+        ("S", "Small carton", [200, 150, 100], 60, 3_000),
+        ("M", "Medium carton", [300, 220, 160], 140, 8_000),
+        ("L", "Large carton", [450, 320, 250], 320, 20_000),
+        ("XL", "Extra large carton", [600, 400, 400], 650, 31_000),
+    ]
+    .map(
+        |(code, name, [length, width, height], tare, most)| carton::ActiveModel {
+            id: Set(tx.id()),
+            code: Set(code.to_owned()),
+            name: Set(name.to_owned()),
+            length_mm: Set(length),
+            width_mm: Set(width),
+            height_mm: Set(height),
+            tare_grams: Set(tare),
+            max_grams: Set(most),
+            active: Set(true),
+            version: Set(1),
+        },
+    );
+    tx.defer_rows(rows.to_vec(), |insert| insert);
 }
 
 fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {

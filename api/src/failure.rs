@@ -44,6 +44,10 @@ codes! {
     CurrencyUnknown,
     /// No such customer.
     CustomerNotFound,
+    /// The document cannot be printed; the message says why.
+    DocumentUnprintable,
+    /// The document is no longer in force.
+    DocumentVoided,
     /// The e-mail address is malformed.
     EmailInvalid,
     /// The exception is settled already.
@@ -198,6 +202,7 @@ impl Code {
             self,
             CreditLimitExceeded
                 | CreditNotGranted
+                | DocumentVoided
                 | ExceptionNotOpen
                 | ExceptionNotSettled
                 | ExceptionTaken

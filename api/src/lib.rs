@@ -15,6 +15,7 @@ pub mod pricing;
 pub mod catalogue;
 pub mod inventory;
 pub mod payments;
+pub mod documents;
 pub mod exceptions;
 pub mod orders;
 pub mod capture;

@@ -18,8 +18,12 @@ use tokio::task::JoinHandle;
 
 use crate::access::Principal;
 use crate::app::App;
+use crate::documents::links::NotOpened;
 use crate::graphql;
-use crate::http::{self, Endpoint, FanOut, Gate, GateError, Limits, Pass, Readiness, Sockets};
+use crate::http::{
+    self, Documents, Endpoint, FanOut, Gate, GateError, Limits, NoDocument, Pass, Readiness, Sent,
+    Sockets,
+};
 use crate::reports::readings;
 use crate::telemetry::figures;
 use crate::workers;
@@ -148,6 +152,7 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     });
     endpoint.shutdown = stopped.clone();
     endpoint.readiness = readiness(app.clone());
+    endpoint.documents = documents(app.clone());
     let fan_out = endpoint.fan_out.clone();
 
     let mut server = HttpServer::new(move || {
@@ -310,6 +315,38 @@ fn readiness(app: Arc<App>) -> Readiness {
                 Err(error) => {
                     tracing::warn!(%error, "not ready");
                     Err(vec!["the database does not answer".to_owned()])
+                }
+            }
+        }
+    })
+}
+
+/// Sends what was printed.
+fn documents(app: Arc<App>) -> Documents {
+    Documents::finding(move |address| {
+        let app = app.clone();
+        async move {
+            let opened = app
+                .open_document(&address.id, &address.expires, &address.signature)
+                .await;
+            match opened {
+                Ok(Ok(Some(document))) => Ok(Sent {
+                    content_type: document.row.content_type,
+                    file_name: document.row.file_name,
+                    hash: document.row.sha256,
+                    bytes: document.bytes.into(),
+                    remaining_secs: document.remaining_secs,
+                }),
+                Ok(Ok(None)) => Err(NoDocument::Missing),
+                Ok(Err(NotOpened::Forged)) => Err(NoDocument::Forged),
+                Ok(Err(NotOpened::Expired)) => Err(NoDocument::Expired),
+                Err(failure) if failure.unavailable() => {
+                    tracing::warn!(%failure, "the database is busy or away");
+                    Err(NoDocument::Unavailable)
+                }
+                Err(failure) => {
+                    tracing::error!(%failure, "a document could not be read");
+                    Err(NoDocument::Failed)
                 }
             }
         }

@@ -50,6 +50,8 @@ ids! {
     ChannelId,
     /// Identifies a customer.
     CustomerId,
+    /// Identifies a document.
+    DocumentId,
     /// Identifies an event of the log.
     EventId,
     /// Identifies an exception on an order.

@@ -26,6 +26,7 @@ mod m20261123_000015_finding;
 mod m20261123_000016_stock_sources;
 mod m20261123_000017_trace_parent;
 mod m20261123_000018_fulfillment;
+mod m20261123_000019_documents;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000016_stock_sources::Migration),
             Box::new(m20261123_000017_trace_parent::Migration),
             Box::new(m20261123_000018_fulfillment::Migration),
+            Box::new(m20261123_000019_documents::Migration),
         ]
     }
 }
@@ -61,6 +63,7 @@ const SQLITE_TYPES: &[(&str, &str)] = &[
     (" UUID", " BLOB"),
     (" TIMESTAMPTZ", " TEXT"),
     (" JSONB", " TEXT"),
+    (" BYTEA", " BLOB"),
     (" CHAR(3)", " TEXT"),
     (" CHAR(2)", " TEXT"),
     // What lets PostgreSQL search for beginnings by an index whatever its language.

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::access::{Scope, scopes};
 use api::capture::import::record::{self, Begin};
-use api::graphql::ids::to_global;
+use api::documents::{self, NewDocument, samples};
+use api::graphql::ids::{from_global, to_global};
 use api::tx::Actor;
+use async_graphql::ID;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use entity::api_key::Role;
-use entity::{AddressId, OrderId, listing};
+use entity::{AddressId, OrderId, document, listing};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter};
 use serde_json::{Value, json};
 use support::merchant::basket_with;
@@ -44,6 +46,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
         ],
     ),
     (Scope::CustomersRead, &["Customer"]),
+    (Scope::FulfillmentRead, &["Document"]),
     (Scope::KeysManage, &["ApiKey"]),
     (Scope::OrdersManage, &["BulkOperation", "Note"]),
     (
@@ -152,6 +155,22 @@ async fn world(app: &TestApp, channel: &str) -> World {
         })
         .await
         .unwrap();
+    let order_id = ID(order["id"].as_str().unwrap().to_owned());
+    let order_id: OrderId = from_global(&order_id, "id").unwrap();
+    let label = &NewDocument {
+        kind: document::Kind::Label,
+        subject: sku.clone(),
+        order: Some((order_id, row.id)),
+        name: sku.clone(),
+        rendered: documents::label_zpl(&samples::label()).unwrap(),
+    };
+    let label = app
+        .app
+        .write(&Actor::worker("test"), move |tx| async move {
+            documents::store(&tx, label.clone()).await
+        })
+        .await
+        .unwrap();
     let read = "query Read($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!) {
         apiKeys(first: 1) { nodes { __typename id } }
         channel(id: $channel) { __typename id }
@@ -166,7 +185,10 @@ async fn world(app: &TestApp, channel: &str) -> World {
         variant(by: { id: $variant }) { __typename id product { __typename id } }
         warehouse(id: $warehouse) { __typename id bins(first: 1) { nodes { __typename id } } } }";
     let read = app.gql(read, of_it).await;
-    let mut found = World::from([("OrderImport".to_owned(), to_global(run).0.into())]);
+    let mut found = World::from([
+        ("OrderImport".to_owned(), to_global(run).0.into()),
+        ("Document".to_owned(), to_global(label.id).0.into()),
+    ]);
     for value in [&made, &fed, &read] {
         gather(value, &mut found);
     }

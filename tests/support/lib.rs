@@ -18,6 +18,7 @@
 
 mod app;
 mod clock;
+pub mod dice;
 mod entities;
 pub mod merchant;
 mod places;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use entity::order::Stage;
 use entity::{
     ChannelId, EventId, FulfillmentOrderId, LineId, OrderId, PackageId, ShipmentId, VariantId,
-    WarehouseId, WaveId, bulk_operation, event_log, outbox, stock_source,
+    WarehouseId, WaveId, bulk_operation, document, event_log, outbox, stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -552,6 +552,34 @@ pub enum Event {
         scan_id: Uuid,
         /// Why.
         code: String,
+    },
+    /// A document was printed and stored.
+    #[serde(rename = "document.created")]
+    DocumentCreated {
+        /// What it is.
+        kind: document::Kind,
+        /// What its bytes are.
+        format: document::Format,
+        /// What it was printed for: `package:<uuid>`.
+        subject: String,
+        /// How many bytes it has.
+        size: i64,
+    },
+    /// A document is no longer in force.
+    #[serde(rename = "document.voided")]
+    DocumentVoided {
+        /// What it is.
+        kind: document::Kind,
+        /// What it was printed for.
+        subject: String,
+    },
+    /// A document was asked for to be printed again.
+    #[serde(rename = "document.reprinted")]
+    DocumentReprinted {
+        /// What it is.
+        kind: document::Kind,
+        /// What it was printed for.
+        subject: String,
     },
     /// Something of the catalogue, or a customer, was made or changed.
     #[serde(rename = "catalogue.changed")]

@@ -298,7 +298,9 @@ async fn take_reservations(
                 updated_at: Set(tx.now),
                 ..held.clone().into()
             };
-            tx.defer_rows(vec![sea_orm::ActiveModelTrait::reset_all(row)], |insert| insert);
+            tx.defer_rows(vec![sea_orm::ActiveModelTrait::reset_all(row)], |insert| {
+                insert
+            });
             update.col_expr(Column::Quantity, Expr::value(held.quantity - goes))
         };
         update.exec(tx.db()).await?;
@@ -359,7 +361,10 @@ async fn leave_stock(
                 on_hand: -leaves,
                 reserved: -leaves,
                 reason: None,
-                document: work.shipment.as_ref().map(|shipment| shipment.number.clone()),
+                document: work
+                    .shipment
+                    .as_ref()
+                    .map(|shipment| shipment.number.clone()),
                 order_id: Some(work.row.order_id),
                 operation_key: format!("ship:{}:{variant_id}", work.row.id),
             },

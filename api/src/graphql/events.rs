@@ -189,6 +189,12 @@ event_types! {
     PickListDone = "pick_list.done" for FulfillmentRead,
     /// `scan.refused`: a scan in a warehouse was refused.
     ScanRefused = "scan.refused" for FulfillmentRead,
+    /// `document.created`: a document was printed and stored.
+    DocumentCreated = "document.created" for FulfillmentRead,
+    /// `document.voided`: a document is no longer in force.
+    DocumentVoided = "document.voided" for FulfillmentRead,
+    /// `document.reprinted`: a document was asked for to be printed again.
+    DocumentReprinted = "document.reprinted" for FulfillmentRead,
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,

@@ -36,6 +36,7 @@ nodes! {
     ChannelId => "Channel",
     CustomerId => "Customer",
     DriftId => "StockDrift",
+    DocumentId => "Document",
     EventId => "Event",
     ExceptionId => "OrderException",
     ExceptionRuleId => "ExceptionRule",

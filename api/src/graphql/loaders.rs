@@ -143,6 +143,7 @@ by_id! {
     carton by CartonId,
     channel by ChannelId,
     customer by CustomerId,
+    document by DocumentId,
     exception_rule by ExceptionRuleId,
     fulfillment_order by FulfillmentOrderId,
     hold by HoldId,

@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod command;
 pub mod cursor;
 pub mod customers;
+pub mod documents;
 pub mod errors;
 pub mod events;
 pub mod feed;
@@ -53,6 +54,7 @@ pub struct Query(
     keys::KeyQuery,
     events::EventQuery,
     imports::ImportQuery,
+    documents::DocumentQuery,
     node::NodeQuery,
 );
 
@@ -72,6 +74,7 @@ pub struct Mutation(
     fulfillment::FloorMutation,
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
+    documents::DocumentMutation,
 );
 
 /// Everything that can be followed.

@@ -16,10 +16,9 @@ use super::catalogue::shipping::{ShippingRate, ShippingZone, TaxRate};
 use super::catalogue::warehouses::{Bin, Warehouse};
 use super::catalogue::{confined, sees};
 use super::customers::Customer;
+use super::documents::{self, Document};
 use super::errors::bad_input;
-use super::fulfillment::{
-    Carton, FulfillmentOrder, Package, PickList, PickTask, Shipment, Wave,
-};
+use super::fulfillment::{Carton, FulfillmentOrder, Package, PickList, PickTask, Shipment, Wave};
 use super::ids::{self, parse};
 use super::imports::OrderImport;
 use super::keys::ApiKey;
@@ -88,6 +87,8 @@ nodes! {
     Carton by CartonId with FulfillmentRead => Some(row.into());
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());
+    Document by DocumentId with FulfillmentRead =>
+        documents::sees(ctx, &row).then(|| row.into());
     ExceptionRule by ExceptionRuleId with RulesRead =>
         sees(ctx, row.channel_id).then(|| row.into());
     FulfillmentOrder by FulfillmentOrderId with FulfillmentRead =>

@@ -12,10 +12,12 @@ use crate::access::Scope;
 use crate::app::Answered;
 use crate::failure::{Code, Problem};
 use crate::fulfillment::scans::{MOST_UNITS, Read, Scanned};
-use crate::fulfillment::{dispatch, packing, picking};
+use crate::fulfillment::{dispatch, lists, packing, picking};
+use crate::graphql::catalogue::warehouses::Bin;
 use crate::graphql::errors::{UserError, fault};
 use crate::graphql::ids::from_global;
 use crate::graphql::loaders::load;
+use crate::graphql::once::once_required;
 use crate::graphql::orders::order_of;
 use crate::graphql::{Allowed, app, principal};
 
@@ -86,6 +88,34 @@ pub struct PickShortInput {
     /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
+}
+
+/// What `stockMove` needs.
+#[derive(Clone, Debug, InputObject, Serialize)]
+pub struct StockMoveInput {
+    /// What (NOT_FOUND).
+    pub variant_id: ID,
+    /// From which bin (NOT_FOUND).
+    pub from_bin_id: ID,
+    /// Into which bin of the same warehouse (NOT_FOUND).
+    pub to_bin_id: ID,
+    /// How many units.
+    pub quantity: i64,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. One of the
+    /// two is required (INVALID_INPUT).
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// What `stockMove` came to.
+#[derive(SimpleObject)]
+pub struct StockMovePayload {
+    /// The bin that the units are in now; null if it was refused.
+    pub bin: Option<Bin>,
+    /// Why nothing was done; empty if it was.
+    pub user_errors: Vec<UserError>,
+    /// Whether this is the answer to an earlier request with the same key.
+    pub replayed: bool,
 }
 
 /// What `packageOpen` needs.
@@ -413,9 +443,14 @@ impl FloorMutation {
     ) -> Result<PickListPayload> {
         let cmd = everybodys::<PickListId>(ctx, &input.id, "input.id")?;
         let key = input.idempotency_key.as_deref();
-        let done = run_once(ctx, "pickListClaim", &input, key, cmd, |tx, id| async move {
-            Ok(json!({ "pickList": picking::claim(&tx, id).await?.id }))
-        })
+        let done = run_once(
+            ctx,
+            "pickListClaim",
+            &input,
+            key,
+            cmd,
+            |tx, id| async move { Ok(json!({ "pickList": picking::claim(&tx, id).await?.id })) },
+        )
         .await?;
         list_payload(ctx, done).await
     }
@@ -525,6 +560,43 @@ impl FloorMutation {
         })
     }
 
+    /// Moves units from one bin to another of the same warehouse: replenishment, tidying up, putting
+    /// away what lies at staging for nobody. What is on pick lists or waits to leave stays. Refusals:
+    /// NOT_FOUND, QUANTITY_INVALID, INVALID_INPUT, IDEMPOTENCY_KEY_REUSED, IN_PROGRESS. Needs the
+    /// scope STOCK_MANAGE.
+    #[graphql(guard = "Allowed(Scope::StockManage)")]
+    async fn stock_move(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What, from where, into where.")] input: StockMoveInput,
+    ) -> Result<StockMovePayload> {
+        let key = input.idempotency_key.as_deref();
+        let claim = once_required(ctx, "stockMove", &input, key);
+        let cmd = claim.and_then(|_| {
+            Ok(lists::MoveUnits {
+                variant_id: from_global(&input.variant_id, "input.variantId")?,
+                from: from_global(&input.from_bin_id, "input.fromBinId")?,
+                to: from_global(&input.to_bin_id, "input.toBinId")?,
+                units: input.quantity,
+            })
+        });
+        let (answered, user_errors) =
+            run_once(ctx, "stockMove", &input, key, cmd, |tx, cmd| async move {
+                lists::move_units(&tx, &cmd).await?;
+                Ok(json!({ "bin": cmd.to }))
+            })
+            .await?;
+        let id: Option<entity::BinId> = named(answered.as_ref(), "bin")?;
+        Ok(StockMovePayload {
+            bin: match id {
+                Some(id) => load(ctx, id).await?.map(Bin),
+                None => None,
+            },
+            user_errors,
+            replayed: answered.is_some_and(|answered| answered.replayed),
+        })
+    }
+
     /// Opens a package for units of a shipment that are to go into none yet. Refusals: NOT_FOUND,
     /// FULFILLMENT_STATE_INVALID, QUANTITY_INVALID, LINES_MISSING, IDEMPOTENCY_KEY_REUSED,
     /// IN_PROGRESS. Needs the scope FULFILLMENT_WORK.
@@ -593,9 +665,14 @@ impl FloorMutation {
             accept_weight: input.accept_weight,
         });
         let key = input.idempotency_key.as_deref();
-        let done = run_once(ctx, "packageClose", &input, key, cmd, |tx, cmd| async move {
-            Ok(json!({ "package": packing::close(&tx, &cmd).await? }))
-        })
+        let done = run_once(
+            ctx,
+            "packageClose",
+            &input,
+            key,
+            cmd,
+            |tx, cmd| async move { Ok(json!({ "package": packing::close(&tx, &cmd).await? })) },
+        )
         .await?;
         package_payload(ctx, done).await
     }

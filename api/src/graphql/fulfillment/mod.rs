@@ -205,7 +205,11 @@ impl FulfillmentOrder {
     /// What it has of the order's lines.
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<FulfillmentLine>> {
         let rows = load(ctx, FulfillmentLinesOf(self.0.id)).await?;
-        Ok(rows.unwrap_or_default().into_iter().map(FulfillmentLine).collect())
+        Ok(rows
+            .unwrap_or_default()
+            .into_iter()
+            .map(FulfillmentLine)
+            .collect())
     }
 
     /// Why this warehouse: the rules that were asked, what each candidate could send, and what
@@ -346,7 +350,11 @@ impl Wave {
     /// The work that is in it.
     async fn fulfillment_orders(&self, ctx: &Context<'_>) -> Result<Vec<FulfillmentOrder>> {
         let rows = load(ctx, super::loaders::WorkOfWave(self.0.id)).await?;
-        Ok(rows.unwrap_or_default().into_iter().map(FulfillmentOrder).collect())
+        Ok(rows
+            .unwrap_or_default()
+            .into_iter()
+            .map(FulfillmentOrder)
+            .collect())
     }
 
     /// Who made it: `key:…`.
@@ -465,7 +473,9 @@ impl PickTask {
 
     /// Whose units they are.
     async fn fulfillment_order(&self, ctx: &Context<'_>) -> Result<Option<FulfillmentOrder>> {
-        Ok(load(ctx, self.0.fulfillment_order_id).await?.map(FulfillmentOrder))
+        Ok(load(ctx, self.0.fulfillment_order_id)
+            .await?
+            .map(FulfillmentOrder))
     }
 
     /// How many units.
@@ -507,7 +517,9 @@ impl Shipment {
 
     /// The warehouse's work that it is of.
     async fn fulfillment_order(&self, ctx: &Context<'_>) -> Result<Option<FulfillmentOrder>> {
-        Ok(load(ctx, self.0.fulfillment_order_id).await?.map(FulfillmentOrder))
+        Ok(load(ctx, self.0.fulfillment_order_id)
+            .await?
+            .map(FulfillmentOrder))
     }
 
     /// Where it leaves from.
@@ -602,7 +614,11 @@ impl Package {
     /// What it should hold, and does.
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<PackageLine>> {
         let rows = load(ctx, PackageLinesOf(self.0.id)).await?;
-        Ok(rows.unwrap_or_default().into_iter().map(PackageLine).collect())
+        Ok(rows
+            .unwrap_or_default()
+            .into_iter()
+            .map(PackageLine)
+            .collect())
     }
 
     /// What its contents and its carton should weigh, in grams.

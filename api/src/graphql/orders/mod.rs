@@ -213,10 +213,7 @@ impl Order {
     }
 
     /// Its shipments, cancelled ones included; null without the scope FULFILLMENT_READ.
-    async fn shipments(
-        &self,
-        ctx: &Context<'_>,
-    ) -> async_graphql::Result<Option<Vec<Shipment>>> {
+    async fn shipments(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Shipment>>> {
         if !principal(ctx)?.may(Scope::FulfillmentRead) {
             return Ok(None);
         }
@@ -531,6 +528,21 @@ impl OrderLine {
     /// Units that wait for stock.
     async fn backordered(&self) -> i64 {
         self.row.backordered
+    }
+
+    /// Units that were scanned at their bin, those that have left included.
+    async fn picked(&self) -> i64 {
+        self.row.picked
+    }
+
+    /// Units that were scanned again into a package, those that have left included.
+    async fn packed(&self) -> i64 {
+        self.row.packed
+    }
+
+    /// Units that have left.
+    async fn shipped(&self) -> i64 {
+        self.row.shipped
     }
 
     /// Units called off.
@@ -997,7 +1009,7 @@ pub struct TimelineEntry {
     seq: i64,
     /// What happened: `order.received`, `order.confirmed` …
     event: String,
-    /// The order's version after it.
+    /// The order's version after it; the document's, if it happened to a document of the order.
     version: i64,
     /// Who did it: `key:…`, `worker:…`, `cli:…`.
     actor: String,
