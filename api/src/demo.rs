@@ -180,11 +180,14 @@ async fn merchant(tx: &Tx) -> Result<Vec<Site>, Failure> {
     Ok(warehouses)
 }
 
-/// The second warehouse is a store's back room, whose till says what is there. Nobody speaks for it
-/// here, so after a quarter of an hour people hear that it has gone silent; its stock is sold on.
+/// The source that speaks for the store.
+pub const TILL: &str = "berlin-till";
+
+/// The second warehouse is a store's back room, whose till says what is there, while it is switched
+/// on: `oms simulate` does that.
 async fn till(tx: &Tx, warehouses: &[Site]) -> Result<(), Failure> {
     let store = sources::Create {
-        code: "berlin-till".to_owned(),
+        code: TILL.to_owned(),
         name: "Till of the Berlin store".to_owned(),
         kind: stock_source::Kind::Store,
         warehouses: warehouses.get(1).map(|site| site.id).into_iter().collect(),
@@ -193,6 +196,7 @@ async fn till(tx: &Tx, warehouses: &[Site]) -> Result<(), Failure> {
         buffer_percent: 10,
         buffer_cap_percent: 50,
         still_after_secs: Some(86_400),
+        active: false,
     };
     sources::create(tx, store).await?;
     Ok(())

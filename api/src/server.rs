@@ -272,6 +272,7 @@ async fn take_readings(app: &App) -> Result<(), DbErr> {
     is("oms_outbox_events", readings.outbox as f64);
     is("oms_outbox_age_seconds", age(readings.outbox_since));
     is("oms_backorders_waiting", readings.backorders as f64);
+    is("oms_stock_sources_stale", readings.stale_sources as f64);
     is(
         "oms_payment_effects_age_seconds",
         age(readings.effects_since),

@@ -24,6 +24,7 @@ mod m20261123_000013_bulk;
 mod m20261123_000014_exception_rules;
 mod m20261123_000015_finding;
 mod m20261123_000016_stock_sources;
+mod m20261123_000017_trace_parent;
 mod m20261123_000018_fulfillment;
 mod m20261123_000019_documents;
 mod m20261123_000020_messages;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000014_exception_rules::Migration),
             Box::new(m20261123_000015_finding::Migration),
             Box::new(m20261123_000016_stock_sources::Migration),
+            Box::new(m20261123_000017_trace_parent::Migration),
             Box::new(m20261123_000018_fulfillment::Migration),
             Box::new(m20261123_000019_documents::Migration),
             Box::new(m20261123_000020_messages::Migration),

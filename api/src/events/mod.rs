@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use crate::telemetry::traces::TraceParent;
 use crate::tx::Actor;
 
 pub mod bus;
@@ -29,7 +30,7 @@ mod sequencer;
 
 pub use bus::Bus;
 pub use hub::{Hub, Logged};
-pub use log::{Position, page, position, restored};
+pub use log::{PAGE, Position, page, position, restored};
 
 /// Everything that can happen. Consumers match on it exhaustively, so a new event is a compile
 /// error wherever somebody must decide what it means to them.
@@ -472,6 +473,18 @@ pub enum Event {
         /// Units that are never promised.
         safety: i64,
     },
+    /// It was set how many units of a stock row are never promised.
+    #[serde(rename = "stock.safety_set")]
+    StockSafetySet {
+        /// Of what.
+        variant_id: VariantId,
+        /// Where.
+        warehouse_id: WarehouseId,
+        /// How many they were before.
+        before: i64,
+        /// How many they are now.
+        safety: i64,
+    },
     /// A source of stock figures was made or changed; this is what it is now.
     #[serde(rename = "stock_source.saved")]
     StockSourceSaved {
@@ -733,6 +746,8 @@ pub(crate) async fn append(
     actor: &Actor,
     now: DateTime<Utc>,
 ) -> Result<InsertStatement, DbErr> {
+    let here = TraceParent::current().filter(TraceParent::is_sampled);
+    let trace_parent = here.map(|here| here.write());
     if connection.get_database_backend() == DbBackend::Sqlite {
         let mut seq = log::advance(connection, entries.len()).await?;
         let rows = entries.into_iter().map(|entry| {
@@ -751,6 +766,7 @@ pub(crate) async fn append(
                 stage_to: Set(entry.moved.map(|moved| moved.to)),
                 actor: Set(actor.name.clone()),
                 correlation_id: Set(actor.correlation_id.clone()),
+                trace_parent: Set(trace_parent.clone()),
                 payload: Set(payload),
                 occurred_at: Set(now),
             }
@@ -772,6 +788,7 @@ pub(crate) async fn append(
             stage_to: Set(entry.moved.map(|moved| moved.to)),
             actor: Set(actor.name.clone()),
             correlation_id: Set(actor.correlation_id.clone()),
+            trace_parent: Set(trace_parent.clone()),
             payload: Set(payload),
             occurred_at: Set(now),
         }

@@ -31,6 +31,7 @@ pub mod once;
 pub mod orders;
 pub mod pagination;
 mod progress;
+mod reader;
 pub mod rules;
 pub mod scalars;
 pub mod stages;

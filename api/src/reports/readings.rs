@@ -2,7 +2,7 @@
 //! for how long. Each is a count of what is open, over an index of what is open.
 
 use chrono::{DateTime, Utc};
-use entity::{backorder, order_exception, outbox, payment_transaction};
+use entity::{backorder, order_exception, outbox, payment_transaction, stock_source};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
@@ -27,6 +27,8 @@ pub struct Readings {
     pub exceptions: Vec<(String, i64)>,
     /// How many order lines wait for stock.
     pub backorders: u64,
+    /// How many sources of stock figures are stale.
+    pub stale_sources: u64,
     /// Gateway calls that are not settled, of each state.
     pub effects: Vec<(String, i64)>,
     /// Since when the oldest of them is.
@@ -77,6 +79,10 @@ pub async fn read(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Readi
             .await?,
         backorders: backorder::Entity::find()
             .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
+            .count(db)
+            .await?,
+        stale_sources: stock_source::Entity::find()
+            .filter(stock_source::Column::StaleSince.is_not_null())
             .count(db)
             .await?,
         effects: unsettled()

@@ -93,6 +93,8 @@ figures! {
         "Exceptions that wait for a person."
     oms_backorders_waiting Gauge []
         "Order lines that wait for stock."
+    oms_stock_sources_stale Gauge []
+        "Sources of stock figures whose newest figures are older than they may be."
     oms_payment_effects_unsettled Gauge ["state"]
         "Calls to payment gateways that are not settled: READY, SENT, UNKNOWN."
     oms_payment_effects_age_seconds Gauge []
