@@ -45,6 +45,12 @@ pub enum Scope {
     StockRead,
     /// Receive and correct stock.
     StockManage,
+    /// Read the warehouses' work: waves, pick lists, shipments.
+    FulfillmentRead,
+    /// Plan the warehouses' work: route, put waves together, release, dispatch.
+    FulfillmentManage,
+    /// Do the warehouses' work: pick, scan, pack.
+    FulfillmentWork,
     /// Read payments.
     PaymentsRead,
     /// Make and revoke API keys.
@@ -70,6 +76,9 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             RulesManage,
             StockRead,
             StockManage,
+            FulfillmentRead,
+            FulfillmentManage,
+            FulfillmentWork,
             PaymentsRead,
             KeysManage,
             IntegrityRead,
@@ -87,6 +96,9 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             RulesManage,
             StockRead,
             StockManage,
+            FulfillmentRead,
+            FulfillmentManage,
+            FulfillmentWork,
             PaymentsRead,
             IntegrityRead,
         ],
@@ -96,6 +108,9 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             CatalogueRead,
             StockRead,
             StockManage,
+            FulfillmentRead,
+            FulfillmentManage,
+            FulfillmentWork,
         ],
         Role::Support => &[
             OrdersRead,
@@ -107,6 +122,7 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             CatalogueRead,
             RulesRead,
             PaymentsRead,
+            FulfillmentRead,
         ],
         Role::Finance => &[
             OrdersRead,
@@ -117,7 +133,7 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             IntegrityRead,
         ],
         Role::Partner => &[OrdersRead, OrdersSubmit, PersonalDataRead, CatalogueRead],
-        Role::Viewer => &[OrdersRead, CatalogueRead, StockRead],
+        Role::Viewer => &[OrdersRead, CatalogueRead, StockRead, FulfillmentRead],
     }
 }
 

@@ -13,6 +13,7 @@ use sea_orm::{EntityTrait, Set};
 use serde_json::json;
 
 use crate::app::App;
+use crate::catalogue::channels::DEFAULT_ROUTING;
 use crate::catalogue::{changed, code_key};
 use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bins, sources};
@@ -203,7 +204,10 @@ fn warehouses(tx: &Tx) -> Vec<Site> {
     let mut sites = Vec::new();
     let mut rows = Vec::new();
     let mut bins = Vec::new();
-    for (code, name, country) in [("VIE", "Vienna", "AT"), ("BER", "Berlin", "DE")] {
+    for (code, name, country, street, postal_code) in [
+        ("VIE", "Vienna", "AT", "Laxenburger Strasse 151", "1100"),
+        ("BER", "Berlin", "DE", "Westhafenstrasse 1", "13353"),
+    ] {
         let id: WarehouseId = tx.id();
         rows.push(warehouse::ActiveModel {
             id: Set(id),
@@ -212,6 +216,11 @@ fn warehouses(tx: &Tx) -> Vec<Site> {
             country: Set(country.to_owned()),
             active: Set(true),
             created_at: Set(tx.now),
+            street: Set(Some(street.to_owned())),
+            postal_code: Set(Some(postal_code.to_owned())),
+            city: Set(Some(name.to_owned())),
+            phone: Set(None),
+            two_person_check: Set(false),
         });
         let mut site = Site {
             id,
@@ -233,6 +242,7 @@ fn warehouses(tx: &Tx) -> Vec<Site> {
                             level: Set(level.to_string()),
                             position: Set("1".to_owned()),
                             locked: Set(false),
+                            purpose: Set(bin::Purpose::Storage),
                         });
                     }
                 }
@@ -289,6 +299,7 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             active: Set(true),
             version: Set(1),
             created_at: Set(tx.now),
+            routing: Set(json!(DEFAULT_ROUTING)),
         });
         for (priority, site) in (0..).zip(sites) {
             serving.push(channel_warehouse::ActiveModel {

@@ -54,6 +54,8 @@ codes! {
     ExceptionTaken,
     /// The channel's reference belongs to an order with other contents.
     ExternalReferenceTaken,
+    /// The work is in a state that does not allow this; `details` has which.
+    FulfillmentStateInvalid,
     /// The hold is lifted already.
     HoldNotActive,
     /// The idempotency key was used with another input.
@@ -66,6 +68,8 @@ codes! {
     Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
+    /// A package of the shipment has no label.
+    LabelMissing,
     /// The order has no lines.
     LinesMissing,
     /// The name is blank, too long or has control characters.
@@ -86,6 +90,10 @@ codes! {
     OrderNotRejectable,
     /// The order is in a state that does not allow this.
     OrderStateInvalid,
+    /// The package does not hold what it should; `details` has what is missing.
+    PackageIncomplete,
+    /// The weight is too far from what the contents should weigh; `details` has both.
+    PackageWeightImplausible,
     /// The payment was declined.
     PaymentDeclined,
     /// The authorisation ran out before the order could be released.
@@ -94,22 +102,45 @@ codes! {
     PaymentInvalid,
     /// The telephone number is impossible for its country.
     PhoneInvalid,
+    /// Somebody else has the pick list; `details` has who.
+    PickListTaken,
+    /// Units that are held for the order are in no bin that can be picked from; `details` has where
+    /// they are.
+    PickUnavailable,
     /// The submitted unit price is not ours.
     PriceMismatch,
     /// No price list that fits the order has this SKU.
     PriceMissing,
-    /// The promotion code cannot be used; the message says why.
-    PromotionRejected,
     /// The promotion's usage limit is reached.
     PromotionLimitReached,
+    /// The promotion code cannot be used; the message says why.
+    PromotionRejected,
     /// The quantity is not between 1 and 1,000,000.
     QuantityInvalid,
+    /// The warehouse does not have the units, or does not serve the channel.
+    RouteUnavailable,
     /// A rule could not be evaluated for the order; `details` has the reason.
     RuleFailed,
     /// The rule's expression does not fit; `details` has `line`, `column`, `offset` and `reason`.
     RuleInvalid,
     /// A rule's expression is true of the order; `details` has it and the values that it saw.
     RuleMatched,
+    /// The unit was not scanned at its bin yet.
+    ScanNotPicked,
+    /// Nothing here wants this item.
+    ScanNotWanted,
+    /// The item belongs to another order; `details` has which.
+    ScanOtherOrder,
+    /// More units than are wanted; `details` has how many are.
+    ScanOver,
+    /// Who picked it may not pack it.
+    ScanSamePerson,
+    /// No item has this barcode.
+    ScanUnknown,
+    /// The item is to be taken from another bin; `details` has which.
+    ScanWrongBin,
+    /// The shipment cannot leave; the message says why.
+    ShipmentNotDispatchable,
     /// The submitted shipping charge is not ours.
     ShippingMismatch,
     /// No shipping rate covers the destination, weight and service. A submitted charge does not
@@ -141,6 +172,8 @@ codes! {
     WarehouseForeign,
     /// Another stock source speaks for this warehouse; `details` has which.
     WarehouseTaken,
+    /// Nothing that can be picked fits.
+    WaveEmpty,
 }
 
 impl Code {
@@ -169,19 +202,34 @@ impl Code {
                 | ExceptionNotSettled
                 | ExceptionTaken
                 | ExternalReferenceTaken
+                | FulfillmentStateInvalid
                 | HoldNotActive
                 | InsufficientStock
+                | LabelMissing
                 | OperationNotRunning
                 | OrderNotCancellable
                 | OrderNotEditable
                 | OrderNotHoldable
                 | OrderNotRejectable
                 | OrderStateInvalid
+                | PackageIncomplete
+                | PackageWeightImplausible
                 | PaymentDeclined
                 | PaymentExpired
+                | PickListTaken
+                | PickUnavailable
                 | PriceMismatch
                 | PromotionLimitReached
                 | PromotionRejected
+                | RouteUnavailable
+                | ScanNotPicked
+                | ScanNotWanted
+                | ScanOtherOrder
+                | ScanOver
+                | ScanSamePerson
+                | ScanUnknown
+                | ScanWrongBin
+                | ShipmentNotDispatchable
                 | ShippingMismatch
                 | SkuDiscontinued
                 | SkuNotListed
@@ -189,6 +237,7 @@ impl Code {
                 | StockBelowReserved
                 | TotalMismatch
                 | VoidDeclined
+                | WaveEmpty
         )
     }
 }

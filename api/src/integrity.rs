@@ -79,6 +79,101 @@ const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "I3",
+        rule: "a line's units are ordered once: held, waited for, gone or called off, no more than ordered",
+        query: "SELECT sku || ': ' || quantity || ' ordered but ' || (reserved + allocated
+                + backordered + shipped + cancelled) FROM order_line
+            WHERE reserved + allocated + backordered + shipped + cancelled > quantity
+                OR picked > quantity OR packed > picked OR shipped > packed",
+    },
+    Invariant {
+        name: "I3",
+        rule: "what leaves is what was held, and a line's picked, packed and shipped units are its work's",
+        query: "SELECT l.sku || ': picked ' || l.picked || ', packed ' || l.packed || ', shipped '
+                || l.shipped || ' but ' || COALESCE(w.picked, 0) || ', ' || COALESCE(w.packed, 0)
+                || ' and ' || COALESCE(w.shipped, 0) || ', ' || COALESCE(r.shipped, 0)
+            FROM order_line l LEFT JOIN (
+                SELECT n.line_id, SUM(n.picked) AS picked, SUM(n.packed) AS packed,
+                    SUM(CASE WHEN f.status = 'CLOSED' THEN n.quantity ELSE 0 END) AS shipped
+                FROM fulfillment_line n JOIN fulfillment_order f ON f.id = n.fulfillment_order_id
+                WHERE f.status <> 'CANCELLED' GROUP BY n.line_id) w ON w.line_id = l.id
+            LEFT JOIN (
+                SELECT line_id, SUM(quantity) AS shipped FROM reservation
+                WHERE status = 'SHIPPED' GROUP BY line_id) r ON r.line_id = l.id
+            WHERE l.picked <> COALESCE(w.picked, 0) OR l.packed <> COALESCE(w.packed, 0)
+                OR l.shipped <> COALESCE(w.shipped, 0) OR l.shipped <> COALESCE(r.shipped, 0)",
+    },
+    Invariant {
+        name: "I3",
+        rule: "a warehouse's work on an order is held for it there",
+        query: "SELECT l.sku || ': ' || w.units || ' to send but ' || COALESCE(r.units, 0) || ' held'
+            FROM (SELECT n.line_id, f.warehouse_id, SUM(n.quantity) AS units
+                FROM fulfillment_line n JOIN fulfillment_order f ON f.id = n.fulfillment_order_id
+                WHERE f.status IN ('OPEN', 'ON_HOLD', 'IN_PROGRESS')
+                GROUP BY n.line_id, f.warehouse_id) w
+            JOIN order_line l ON l.id = w.line_id
+            LEFT JOIN (SELECT line_id, warehouse_id, SUM(quantity) AS units FROM reservation
+                WHERE status = 'ALLOCATED' GROUP BY line_id, warehouse_id) r
+            ON r.line_id = w.line_id AND r.warehouse_id = w.warehouse_id
+            WHERE w.units > COALESCE(r.units, 0)",
+    },
+    Invariant {
+        name: "I3",
+        rule: "what is packed for a shipment is in its packages, and no package holds more than it should",
+        query: "SELECT s.number || ': ' || w.packed || ' packed but ' || COALESCE(p.packed, 0)
+            FROM shipment s
+            JOIN (SELECT fulfillment_order_id, SUM(packed) AS packed FROM fulfillment_line
+                GROUP BY fulfillment_order_id) w
+            ON w.fulfillment_order_id = s.fulfillment_order_id
+            LEFT JOIN (SELECT k.shipment_id, SUM(n.packed) AS packed
+                FROM package_line n JOIN package k ON k.id = n.package_id
+                WHERE k.status <> 'CANCELLED' GROUP BY k.shipment_id) p ON p.shipment_id = s.id
+            WHERE s.status IN ('PACKED', 'LABELED', 'DISPATCHED') AND NOT EXISTS (
+                SELECT 1 FROM order_exception x WHERE x.order_id = s.order_id
+                AND x.code = 'INSUFFICIENT_STOCK') AND w.packed <> COALESCE(p.packed, 0)",
+    },
+    Invariant {
+        name: "I3",
+        rule: "every packed unit was scanned twice",
+        query: "SELECT l.sku || ': packed ' || l.packed || ' but scanned ' || COALESCE(s.pick, 0)
+                || ' and ' || COALESCE(s.pack, 0)
+            FROM order_line l LEFT JOIN (
+                SELECT order_id, variant_id,
+                    SUM(CASE WHEN station = 'PICK' THEN units ELSE 0 END) AS pick,
+                    SUM(CASE WHEN station = 'PACK' THEN units ELSE 0 END) AS pack
+                FROM scan GROUP BY order_id, variant_id) s
+            ON s.order_id = l.order_id AND s.variant_id = l.variant_id
+            WHERE l.packed > 0 AND (l.packed > COALESCE(s.pick, 0) OR l.packed > COALESCE(s.pack, 0))",
+    },
+    Invariant {
+        name: "I3",
+        rule: "no unit is on two pick lists: open rows of a bin want no more than it has",
+        query: "SELECT b.code || ': ' || t.units || ' to pick but ' || COALESCE(s.quantity, 0)
+            FROM (SELECT k.bin_id, k.variant_id, SUM(k.quantity - k.picked) AS units
+                FROM pick_task k JOIN fulfillment_order f ON f.id = k.fulfillment_order_id
+                WHERE k.status = 'OPEN' AND f.status = 'IN_PROGRESS'
+                GROUP BY k.bin_id, k.variant_id) t
+            JOIN bin b ON b.id = t.bin_id
+            LEFT JOIN bin_stock s ON s.bin_id = t.bin_id AND s.variant_id = t.variant_id
+            WHERE t.units > COALESCE(s.quantity, 0) AND NOT EXISTS (
+                SELECT 1 FROM stock_movement m WHERE m.bin_id = t.bin_id
+                AND m.variant_id = t.variant_id AND m.kind = 'ADJUST')",
+    },
+    Invariant {
+        name: "I9",
+        rule: "a released order has units to route, work under way, or something that stops it",
+        query: "SELECT o.number || ' ' || o.stage FROM \"order\" o
+            WHERE o.status = 'CONFIRMED' AND NOT o.unrouted
+            AND NOT EXISTS (SELECT 1 FROM fulfillment_order f
+                WHERE f.order_id = o.id AND f.status <> 'CANCELLED')
+            AND NOT EXISTS (SELECT 1 FROM hold h
+                WHERE h.order_id = o.id AND h.released_at IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM order_exception x
+                WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED'))
+            AND NOT EXISTS (SELECT 1 FROM order_line l
+                WHERE l.order_id = o.id AND (l.backordered > 0 OR l.allocated = 0))",
+    },
+    Invariant {
+        name: "I3",
         rule: "a line's backordered units are its live place in the queue",
         query: "SELECT l.sku || ': backordered ' || l.backordered || ' but waiting '
                 || COALESCE(b.quantity, 0)
@@ -258,7 +353,18 @@ const INVARIANTS: &[Invariant] = &[
                         AND x.blocking AND x.status IN ('OPEN', 'ASSIGNED')) THEN 'ON_HOLD'
                 WHEN EXISTS (SELECT 1 FROM order_line l
                         WHERE l.order_id = o.id AND l.backordered > 0) THEN 'BACKORDERED'
-                WHEN o.status = 'CONFIRMED' THEN 'STAGED'
+                WHEN o.status = 'CONFIRMED' THEN CASE WHEN o.unrouted THEN 'STAGED' ELSE COALESCE((
+                    SELECT CASE MIN(CASE
+                        WHEN f.status IN ('OPEN', 'ON_HOLD') THEN 1
+                        WHEN f.status = 'IN_PROGRESS' AND s.status = 'PENDING' THEN 2
+                        WHEN f.status = 'IN_PROGRESS' AND s.status IN ('PICKED', 'PACKED') THEN 3
+                        WHEN f.status = 'IN_PROGRESS' THEN 4
+                        WHEN s.tracking_status <> 'DELIVERED' THEN 5 ELSE 6 END)
+                        WHEN 1 THEN 'STAGED' WHEN 2 THEN 'PICKING' WHEN 3 THEN 'PACKING'
+                        WHEN 4 THEN 'READY' WHEN 5 THEN 'SHIPPED' WHEN 6 THEN 'DELIVERED' END
+                    FROM fulfillment_order f LEFT JOIN shipment s
+                        ON s.fulfillment_order_id = f.id AND s.status <> 'CANCELLED'
+                    WHERE f.order_id = o.id AND f.status <> 'CANCELLED'), 'STAGED') END
                 ELSE 'VALIDATING' END AS afresh
             FROM \"order\" o) derived WHERE stage <> afresh",
     },

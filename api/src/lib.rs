@@ -18,6 +18,7 @@ pub mod payments;
 pub mod exceptions;
 pub mod orders;
 pub mod capture;
+pub mod fulfillment;
 pub mod reports;
 pub mod integrity;
 pub mod app;

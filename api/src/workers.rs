@@ -15,6 +15,7 @@ use crate::app::{App, Round};
 use crate::events::retention;
 use crate::exceptions;
 use crate::failure::Failure;
+use crate::fulfillment::{lists, picking, routing};
 use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
 use crate::reports::stages;
@@ -42,6 +43,8 @@ pub async fn round(app: &App) -> Round {
         watch_sources(app).await,
         serve_waiters(app).await,
         cover_orders(app).await,
+        route_orders(app).await,
+        tend_pick_lists(app).await,
         wake_exceptions(app).await,
         work_off_bulk(app).await,
         project(app).await,
@@ -147,6 +150,45 @@ async fn cover_orders(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(covered.map(usize::from));
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Tells warehouses what to send of released orders.
+async fn route_orders(app: &App) -> Result<Round, Failure> {
+    let due = routing::due(&app.db.read).await?;
+    let reference = &app.reference().await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for order in due {
+        let routed = app
+            .write(&Actor::worker("routing"), move |tx| async move {
+                routing::route(&tx, reference, order).await
+            })
+            .await;
+        outcomes.push(routed);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Puts units that begun work lacks onto its list once they are in a bin, and closes the lists with
+/// nothing left to pick.
+async fn tend_pick_lists(app: &App) -> Result<Round, Failure> {
+    let mut outcomes = Vec::new();
+    for (order, work) in picking::lacking(&app.db.read).await? {
+        let found = app
+            .write(&Actor::worker("picking"), move |tx| async move {
+                picking::replenish(&tx, order, work).await
+            })
+            .await;
+        outcomes.push(found.map(|units| usize::from(units > 0)));
+    }
+    for list in lists::finished(&app.db.read).await? {
+        let closed = app
+            .write(&Actor::worker("picking"), move |tx| async move {
+                lists::close(&tx, list).await
+            })
+            .await;
+        outcomes.push(closed.map(usize::from));
     }
     Ok(outcomes.into_iter().collect())
 }

@@ -1,8 +1,26 @@
 //! Places in a warehouse.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{BinId, WarehouseId};
+
+/// What a bin is for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "Text",
+    rename_all = "SCREAMING_SNAKE_CASE"
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Purpose {
+    /// Goods lie in it until they are picked.
+    Storage,
+    /// Picked goods lie in it until they leave; a warehouse has one at most.
+    Staging,
+}
 
 /// A bin, in the walking order of zone, aisle, bay, level, position.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -27,6 +45,8 @@ pub struct Model {
     pub position: String,
     /// Whether nothing may be taken from it now (counting, damage).
     pub locked: bool,
+    /// What it is for.
+    pub purpose: Purpose,
 }
 
 /// Joins are written where they are read.

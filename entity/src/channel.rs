@@ -104,6 +104,9 @@ pub struct Model {
     pub version: i64,
     /// When it was made.
     pub created_at: DateTimeUtc,
+    /// What decides between warehouses, most important first: names of routing rules.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub routing: Json,
 }
 
 /// Joins are written where they are read.

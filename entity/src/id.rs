@@ -100,4 +100,20 @@ ids! {
     StockSourceId,
     /// Identifies a warehouse.
     WarehouseId,
+    /// Identifies a kind of carton.
+    CartonId,
+    /// Identifies a warehouse's work on an order.
+    FulfillmentOrderId,
+    /// Identifies a parcel of a shipment.
+    PackageId,
+    /// Identifies a pick list.
+    PickListId,
+    /// Identifies a row of a pick list.
+    PickTaskId,
+    /// Identifies a scan in a warehouse.
+    ScanId,
+    /// Identifies a shipment.
+    ShipmentId,
+    /// Identifies a wave.
+    WaveId,
 }

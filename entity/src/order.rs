@@ -285,6 +285,8 @@ pub struct Model {
     pub version: i64,
     /// The order that it was split off.
     pub split_from_order_id: Option<OrderId>,
+    /// Whether it has units that no warehouse was told to send yet.
+    pub unrouted: bool,
 }
 
 /// The joins that are read often.

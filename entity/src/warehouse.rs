@@ -22,6 +22,16 @@ pub struct Model {
     pub active: bool,
     /// When it was made.
     pub created_at: DateTimeUtc,
+    /// Street and number, for labels.
+    pub street: Option<String>,
+    /// The postal code.
+    pub postal_code: Option<String>,
+    /// The place.
+    pub city: Option<String>,
+    /// E.164, for carriers.
+    pub phone: Option<String>,
+    /// Whether who has picked a unit may not pack it.
+    pub two_person_check: bool,
 }
 
 /// Joins are written where they are read.

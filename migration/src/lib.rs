@@ -24,6 +24,7 @@ mod m20261123_000013_bulk;
 mod m20261123_000014_exception_rules;
 mod m20261123_000015_finding;
 mod m20261123_000016_stock_sources;
+mod m20261123_000018_fulfillment;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000014_exception_rules::Migration),
             Box::new(m20261123_000015_finding::Migration),
             Box::new(m20261123_000016_stock_sources::Migration),
+            Box::new(m20261123_000018_fulfillment::Migration),
         ]
     }
 }

@@ -514,6 +514,7 @@ fn order_row(
         updated_at: tx.now,
         version: 0,
         split_from_order_id: None,
+        unrouted: false,
     }
 }
 

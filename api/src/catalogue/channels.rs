@@ -18,6 +18,9 @@ const LONGEST_HOLD_SECS: i64 = 90 * 24 * 60 * 60;
 /// How long a promised dispatch may take at most, in seconds: 90 days.
 const LONGEST_PROMISE_SECS: i64 = 90 * 24 * 60 * 60;
 
+/// What decides between warehouses unless a channel says otherwise: see `fulfillment::routing`.
+pub const DEFAULT_ROUTING: [&str; 2] = ["FEWEST_SPLITS", "PRIORITY"];
+
 /// What [`create`] needs.
 #[derive(Clone, Debug)]
 pub struct Create {
@@ -69,6 +72,7 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         active: true,
         version: 1,
         created_at: tx.now,
+        routing: serde_json::json!(DEFAULT_ROUTING),
     };
     check_policies(&mut checks, &row);
     check_warehouses(tx, &mut checks, &cmd.warehouses).await?;

@@ -30,6 +30,11 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<warehouse::Model, Failure> {
         country: checks.country("input.country", &cmd.country),
         active: true,
         created_at: tx.now,
+        street: None,
+        postal_code: None,
+        city: None,
+        phone: None,
+        two_person_check: false,
     };
     checks.done()?;
     rows::insert(tx, row.clone())
@@ -110,6 +115,7 @@ pub async fn create_bin(tx: &Tx, cmd: CreateBin) -> Result<bin::Model, Failure> 
         position: part("input.position", &cmd.position),
         code: checks.code("input.code", &cmd.code),
         locked: false,
+        purpose: bin::Purpose::Storage,
     };
     if !rows::exists::<warehouse::Entity>(tx, cmd.warehouse_id).await? {
         checks.refuse(Problem::not_found("warehouse").at("input.warehouseId"));

@@ -8,8 +8,8 @@
 use chrono::{DateTime, Utc};
 use entity::order::Stage;
 use entity::{
-    ChannelId, EventId, OrderId, VariantId, WarehouseId, bulk_operation, event_log, outbox,
-    stock_source,
+    ChannelId, EventId, FulfillmentOrderId, LineId, OrderId, PackageId, ShipmentId, VariantId,
+    WarehouseId, WaveId, bulk_operation, event_log, outbox, stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -254,6 +254,136 @@ pub enum Event {
         /// The note.
         note_id: Uuid,
     },
+    /// Warehouses were told to send units of it.
+    #[serde(rename = "order.routed")]
+    OrderRouted {
+        /// The fulfillment orders that were made, each with why its warehouse.
+        fulfillment_orders: Vec<Uuid>,
+        /// How many units they have together.
+        units: i64,
+    },
+    /// A warehouse's work on it was given to another one, split or merged.
+    #[serde(rename = "order.rerouted")]
+    OrderRerouted {
+        /// The fulfillment orders that ended.
+        from: Vec<Uuid>,
+        /// The fulfillment orders that were made of them.
+        to: Vec<Uuid>,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A part of it was stopped in its warehouse; the rest goes on.
+    #[serde(rename = "order.work_held")]
+    OrderWorkHeld {
+        /// Which part.
+        fulfillment_order_id: FulfillmentOrderId,
+        /// Why.
+        reason: String,
+    },
+    /// A stopped part of it goes on.
+    #[serde(rename = "order.work_released")]
+    OrderWorkReleased {
+        /// Which part.
+        fulfillment_order_id: FulfillmentOrderId,
+    },
+    /// A part of it is on a pick list.
+    #[serde(rename = "order.picking_started")]
+    OrderPickingStarted {
+        /// Which part.
+        fulfillment_order_id: FulfillmentOrderId,
+        /// The shipment that it becomes.
+        shipment_id: ShipmentId,
+        /// Its place on the cart.
+        slot: i32,
+        /// The wave that it is in.
+        wave_id: Option<WaveId>,
+    },
+    /// Units of it were scanned at their bin.
+    #[serde(rename = "order.picked")]
+    OrderPicked {
+        /// Which part.
+        fulfillment_order_id: FulfillmentOrderId,
+        /// The line.
+        line_id: LineId,
+        /// How many units.
+        units: i64,
+        /// How many units of the part are still to pick.
+        left: i64,
+    },
+    /// Units of it were not where they should be.
+    #[serde(rename = "order.pick_short")]
+    OrderPickShort {
+        /// Which part.
+        fulfillment_order_id: FulfillmentOrderId,
+        /// The line.
+        line_id: LineId,
+        /// How many units.
+        units: i64,
+        /// How many of them are picked from other bins instead.
+        found_elsewhere: i64,
+    },
+    /// Units of it were scanned into a package.
+    #[serde(rename = "order.packed")]
+    OrderPacked {
+        /// The package.
+        package_id: PackageId,
+        /// The line.
+        line_id: LineId,
+        /// How many units.
+        units: i64,
+        /// How many units the package still lacks.
+        left: i64,
+    },
+    /// A package was opened for it.
+    #[serde(rename = "order.package_opened")]
+    OrderPackageOpened {
+        /// The package.
+        package_id: PackageId,
+        /// Its shipment.
+        shipment_id: ShipmentId,
+        /// How many units it should hold.
+        units: i64,
+    },
+    /// A package of it holds what it should, scanned twice.
+    #[serde(rename = "order.package_closed")]
+    OrderPackageClosed {
+        /// The package.
+        package_id: PackageId,
+        /// Its shipment.
+        shipment_id: ShipmentId,
+        /// What it weighs, in grams.
+        weight_grams: i64,
+    },
+    /// A package of it was emptied; its units are to be packed again.
+    #[serde(rename = "order.package_reopened")]
+    OrderPackageReopened {
+        /// The package.
+        package_id: PackageId,
+        /// Its shipment.
+        shipment_id: ShipmentId,
+    },
+    /// Every package of a shipment has its label.
+    #[serde(rename = "order.shipment_labeled")]
+    OrderShipmentLabeled {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// The carrier's code.
+        carrier: String,
+        /// The carrier's service.
+        service: String,
+    },
+    /// A shipment has left the warehouse.
+    #[serde(rename = "order.shipment_dispatched")]
+    OrderShipmentDispatched {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// The carrier's code.
+        carrier: Option<String>,
+        /// Its parcels' names at the carrier.
+        tracking_numbers: Vec<String>,
+        /// How many units left.
+        units: i64,
+    },
     /// Tags were put on it.
     #[serde(rename = "order.tagged")]
     OrderTagged {
@@ -367,6 +497,49 @@ pub enum Event {
     /// The figures of a source change again.
     #[serde(rename = "stock_source.moving")]
     StockSourceMoving {},
+    /// Work was put together into a wave.
+    #[serde(rename = "wave.created")]
+    WaveCreated {
+        /// What people call it.
+        number: String,
+        /// How many orders it has.
+        orders: usize,
+    },
+    /// A wave went onto pick lists.
+    #[serde(rename = "wave.released")]
+    WaveReleased {
+        /// How many lists.
+        pick_lists: usize,
+        /// How many orders it went with.
+        orders: i64,
+        /// How many times a picker stops at a bin for it.
+        bin_visits: i64,
+        /// How many times it would be, one order after another.
+        bin_visits_singly: i64,
+    },
+    /// A wave was given up before its release.
+    #[serde(rename = "wave.cancelled")]
+    WaveCancelled {},
+    /// Nothing of a wave is left to pick.
+    #[serde(rename = "wave.done")]
+    WaveDone {},
+    /// A picker took a pick list, or gave it back.
+    #[serde(rename = "pick_list.claimed")]
+    PickListClaimed {
+        /// Who has it now; none = nobody.
+        picker: Option<String>,
+    },
+    /// Nothing on a pick list is left to pick.
+    #[serde(rename = "pick_list.done")]
+    PickListDone {},
+    /// A scan in a warehouse was refused; it changed nothing.
+    #[serde(rename = "scan.refused")]
+    ScanRefused {
+        /// The scan.
+        scan_id: Uuid,
+        /// Why.
+        code: String,
+    },
     /// Something of the catalogue, or a customer, was made or changed.
     #[serde(rename = "catalogue.changed")]
     CatalogueChanged {

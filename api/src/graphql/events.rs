@@ -124,6 +124,32 @@ event_types! {
     OrderEdited = "order.edited" for OrdersRead,
     /// `order.noted`: a note was written.
     OrderNoted = "order.noted" for OrdersRead,
+    /// `order.routed`: warehouses were told to send units of an order.
+    OrderRouted = "order.routed" for OrdersRead,
+    /// `order.rerouted`: a warehouse's work on an order was moved, split or merged.
+    OrderRerouted = "order.rerouted" for OrdersRead,
+    /// `order.work_held`: a part of an order was stopped in its warehouse.
+    OrderWorkHeld = "order.work_held" for OrdersRead,
+    /// `order.work_released`: a stopped part of an order goes on.
+    OrderWorkReleased = "order.work_released" for OrdersRead,
+    /// `order.picking_started`: a part of an order is on a pick list.
+    OrderPickingStarted = "order.picking_started" for OrdersRead,
+    /// `order.picked`: units of an order were scanned at their bin.
+    OrderPicked = "order.picked" for OrdersRead,
+    /// `order.pick_short`: units of an order were not in their bin.
+    OrderPickShort = "order.pick_short" for OrdersRead,
+    /// `order.packed`: units of an order were scanned into a package.
+    OrderPacked = "order.packed" for OrdersRead,
+    /// `order.package_opened`: a package was opened for an order.
+    OrderPackageOpened = "order.package_opened" for OrdersRead,
+    /// `order.package_closed`: a package of an order was closed.
+    OrderPackageClosed = "order.package_closed" for OrdersRead,
+    /// `order.package_reopened`: a package of an order was emptied.
+    OrderPackageReopened = "order.package_reopened" for OrdersRead,
+    /// `order.shipment_labeled`: every package of a shipment has its label.
+    OrderShipmentLabeled = "order.shipment_labeled" for OrdersRead,
+    /// `order.shipment_dispatched`: a shipment has left the warehouse.
+    OrderShipmentDispatched = "order.shipment_dispatched" for OrdersRead,
     /// `order.tagged`: tags were put on it.
     OrderTagged = "order.tagged" for OrdersRead,
     /// `order.untagged`: tags were taken off it.
@@ -154,6 +180,20 @@ event_types! {
     StockSourceStill = "stock_source.still" for StockRead,
     /// `stock_source.moving`: they change again.
     StockSourceMoving = "stock_source.moving" for StockRead,
+    /// `wave.created`: work was put together into a wave.
+    WaveCreated = "wave.created" for FulfillmentRead,
+    /// `wave.released`: a wave went onto pick lists.
+    WaveReleased = "wave.released" for FulfillmentRead,
+    /// `wave.cancelled`: a wave was given up before its release.
+    WaveCancelled = "wave.cancelled" for FulfillmentRead,
+    /// `wave.done`: nothing of a wave is left to pick.
+    WaveDone = "wave.done" for FulfillmentRead,
+    /// `pick_list.claimed`: a picker took a pick list, or gave it back.
+    PickListClaimed = "pick_list.claimed" for FulfillmentRead,
+    /// `pick_list.done`: nothing on a pick list is left to pick.
+    PickListDone = "pick_list.done" for FulfillmentRead,
+    /// `scan.refused`: a scan in a warehouse was refused.
+    ScanRefused = "scan.refused" for FulfillmentRead,
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,

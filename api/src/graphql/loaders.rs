@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::inbound_supply::Status as Arrival;
-use entity::{VariantId, WarehouseId, inbound_supply, stock_source};
+use entity::{VariantId, WarehouseId, fulfillment_order, inbound_supply, shipment, stock_source};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use super::errors::fault;
@@ -140,9 +140,11 @@ by_id! {
     backorder by BackorderId,
     bin by BinId,
     bulk_operation by BulkOperationId,
+    carton by CartonId,
     channel by ChannelId,
     customer by CustomerId,
     exception_rule by ExceptionRuleId,
+    fulfillment_order by FulfillmentOrderId,
     hold by HoldId,
     import by ImportId,
     inbound_supply by InboundId,
@@ -150,13 +152,17 @@ by_id! {
     order by OrderId,
     order_exception by ExceptionId,
     order_line by LineId,
+    package by PackageId,
     payment by PaymentId,
     payment_transaction by TransactionId,
+    pick_list by PickListId,
+    pick_task by PickTaskId,
     price_list by PriceListId,
     product by ProductId,
     promotion by PromotionId,
     reservation by ReservationId,
     saved_view by SavedViewId,
+    shipment by ShipmentId,
     shipping_rate by ShippingRateId,
     shipping_zone by ShippingZoneId,
     stock_drift by DriftId,
@@ -165,6 +171,7 @@ by_id! {
     tax_rate by TaxRateId,
     variant by VariantId,
     warehouse by WarehouseId,
+    wave by WaveId,
 }
 
 /// Whose a row is.
@@ -198,6 +205,21 @@ macro_rules! owner_of {
     };
     (address, $row:ident) => {
         $row.customer_id
+    };
+    (fulfillment_line, $row:ident) => {
+        Some($row.fulfillment_order_id)
+    };
+    (pick_list, $row:ident) => {
+        $row.wave_id
+    };
+    (pick_task, $row:ident) => {
+        Some($row.pick_list_id)
+    };
+    (package, $row:ident) => {
+        Some($row.shipment_id)
+    };
+    (package_line, $row:ident) => {
+        Some($row.package_id)
     };
     ($other:ident, $row:ident) => {
         Some($row.order_id)
@@ -264,6 +286,21 @@ belonging! {
     SplitOffsOf(OrderId) => order by SplitFromOrderId ordered ReceivedAt then Id,
     /// The events of an order.
     TimelineOf(OrderId) => event_log by OrderId ordered Seq,
+    /// What the warehouses have of an order, and had.
+    WorkOf(OrderId) => fulfillment_order by OrderId ordered Position,
+    /// The shipments of an order, cancelled ones included.
+    ShipmentsOf(OrderId) => shipment by OrderId ordered CreatedAt then Id,
+    /// What a warehouse's work has of the order's lines.
+    FulfillmentLinesOf(FulfillmentOrderId) => fulfillment_line by FulfillmentOrderId
+        ordered LineId,
+    /// The pick lists of a wave.
+    ListsOf(WaveId) => pick_list by WaveId ordered Number,
+    /// The rows of a pick list, in walking order.
+    TasksOf(PickListId) => pick_task by PickListId ordered Position then Slot,
+    /// The packages of a shipment, emptied ones included.
+    PackagesOf(ShipmentId) => package by ShipmentId ordered Position,
+    /// What a package should hold.
+    PackageLinesOf(PackageId) => package_line by PackageId ordered LineId,
     /// The variants of a product.
     VariantsOf(ProductId) => variant by ProductId ordered Sku,
     /// The codes of a variant.
@@ -280,4 +317,61 @@ belonging! {
     RatesOf(ShippingZoneId) => shipping_rate by ZoneId ordered MinWeightGrams then Id,
     /// The address book of a customer.
     AddressesOf(CustomerId) => address by CustomerId ordered CreatedAt then Id,
+}
+
+/// The work that is in a wave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WorkOfWave(pub entity::WaveId);
+
+impl Loader<WorkOfWave> for Loaders {
+    type Value = Vec<fulfillment_order::Model>;
+    type Error = LoadError;
+
+    async fn load(
+        &self,
+        keys: &[WorkOfWave],
+    ) -> Result<HashMap<WorkOfWave, Self::Value>, LoadError> {
+        use fulfillment_order::{Column, Entity};
+        let rows = Entity::find()
+            .filter(Column::WaveId.is_in(keys.iter().map(|key| key.0)))
+            .order_by_asc(Column::CreatedAt)
+            .order_by_asc(Column::Id)
+            .all(&self.app.db.read)
+            .await?;
+        let mut found: HashMap<WorkOfWave, Self::Value> = HashMap::new();
+        for row in rows {
+            if let Some(wave) = row.wave_id {
+                found.entry(WorkOfWave(wave)).or_default().push(row);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The shipments of a warehouse's work, cancelled ones included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ShipmentsOfWork(pub entity::FulfillmentOrderId);
+
+impl Loader<ShipmentsOfWork> for Loaders {
+    type Value = Vec<shipment::Model>;
+    type Error = LoadError;
+
+    async fn load(
+        &self,
+        keys: &[ShipmentsOfWork],
+    ) -> Result<HashMap<ShipmentsOfWork, Self::Value>, LoadError> {
+        use shipment::{Column, Entity};
+        let rows = Entity::find()
+            .filter(Column::FulfillmentOrderId.is_in(keys.iter().map(|key| key.0)))
+            .order_by_asc(Column::CreatedAt)
+            .order_by_asc(Column::Id)
+            .all(&self.app.db.read)
+            .await?;
+        let mut found: HashMap<ShipmentsOfWork, Self::Value> = HashMap::new();
+        for row in rows {
+            let key = ShipmentsOfWork(row.fulfillment_order_id);
+            found.entry(key).or_default().push(row);
+        }
+        Ok(found)
+    }
 }

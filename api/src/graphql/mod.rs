@@ -17,6 +17,7 @@ pub mod errors;
 pub mod events;
 pub mod feed;
 pub mod filters;
+pub mod fulfillment;
 pub mod ids;
 pub mod imports;
 pub mod keys;
@@ -46,6 +47,7 @@ pub struct Query(
     customers::CustomerQuery,
     rules::RuleQuery,
     stock::StockQuery,
+    fulfillment::FulfillmentQuery,
     stock_sources::StockSourceQuery,
     keys::KeyQuery,
     events::EventQuery,
@@ -65,6 +67,8 @@ pub struct Mutation(
     customers::CustomerMutation,
     rules::RuleMutation,
     stock::StockMutation,
+    fulfillment::PlanMutation,
+    fulfillment::FloorMutation,
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
 );

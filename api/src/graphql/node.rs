@@ -17,6 +17,9 @@ use super::catalogue::warehouses::{Bin, Warehouse};
 use super::catalogue::{confined, sees};
 use super::customers::Customer;
 use super::errors::bad_input;
+use super::fulfillment::{
+    Carton, FulfillmentOrder, Package, PickList, PickTask, Shipment, Wave,
+};
 use super::ids::{self, parse};
 use super::imports::OrderImport;
 use super::keys::ApiKey;
@@ -82,10 +85,13 @@ nodes! {
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     Bin by BinId with CatalogueRead => Some(row.into());
     BulkOperation by BulkOperationId with OrdersManage => BulkOperation::of(ctx, row).await?;
+    Carton by CartonId with FulfillmentRead => Some(row.into());
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());
     ExceptionRule by ExceptionRuleId with RulesRead =>
         sees(ctx, row.channel_id).then(|| row.into());
+    FulfillmentOrder by FulfillmentOrderId with FulfillmentRead =>
+        order_of(ctx, row.order_id).await?.map(|_| row.into());
     Hold by HoldId with OrdersRead => order_of(ctx, row.order_id).await?.map(|_| row.into());
     InboundSupply by InboundId with StockRead =>
         sees_variant(ctx, row.variant_id).await?.then(|| row.into());
@@ -97,10 +103,21 @@ nodes! {
         sees(ctx, Some(row.channel_id)).then(|| row.into());
     OrderLine by LineId with OrdersRead =>
         order_of(ctx, row.order_id).await?.map(|of| OrderLine::new(row, of.currency));
+    Package by PackageId with FulfillmentRead => {
+        let of = load(ctx, row.shipment_id).await?;
+        match of {
+            Some(of) => order_of(ctx, of.order_id).await?.map(|_| row.into()),
+            None => None,
+        }
+    };
     Payment by PaymentId with PaymentsRead =>
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     PaymentTransaction by TransactionId with PaymentsRead =>
         order_of(ctx, row.order_id).await?.map(|of| PaymentTransaction::new(row, of.currency));
+    PickList by PickListId with FulfillmentRead =>
+        confined(ctx)?.is_none().then(|| row.into());
+    PickTask by PickTaskId with FulfillmentRead =>
+        confined(ctx)?.is_none().then(|| row.into());
     PriceList by PriceListId with CatalogueRead => sees(ctx, row.channel_id).then(|| row.into());
     Product by ProductId with CatalogueRead => sees_product(ctx, row.id).await?.then(|| row.into());
     Promotion by PromotionId with CatalogueRead => sees(ctx, row.channel_id).then(|| row.into());
@@ -108,6 +125,8 @@ nodes! {
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     SavedView by SavedViewId with OrdersRead =>
         crate::orders::views::sees(principal(ctx)?, &row).then(|| row.into());
+    Shipment by ShipmentId with FulfillmentRead =>
+        order_of(ctx, row.order_id).await?.map(|_| row.into());
     ShippingRate by ShippingRateId with CatalogueRead =>
         sees(ctx, row.channel_id).then(|| row.into());
     ShippingZone by ShippingZoneId with CatalogueRead => Some(row.into());
@@ -119,6 +138,7 @@ nodes! {
     TaxRate by TaxRateId with CatalogueRead => Some(row.into());
     Variant by VariantId with CatalogueRead => sees_variant(ctx, row.id).await?.then(|| row.into());
     Warehouse by WarehouseId with CatalogueRead => Some(row.into());
+    Wave by WaveId with FulfillmentRead => confined(ctx)?.is_none().then(|| row.into());
 }
 
 /// The kind and the identifier inside; refuses what is none of ours.

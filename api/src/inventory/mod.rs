@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use entity::{
     BackorderId, BinId, ChannelId, LineId, OrderId, ReservationId, VariantId, WarehouseId,
-    backorder, bin, bin_stock, reservation, stock, stock_movement, variant,
+    backorder, reservation, stock, stock_movement, variant,
 };
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
@@ -24,12 +24,16 @@ use sea_orm::{
 use crate::events::{Entry, Event};
 use crate::tx::Tx;
 
+mod bins;
 pub mod inbound;
 mod queue;
 mod rows;
 pub mod sources;
 pub mod statements;
 
+pub use bins::{
+    Relocation, STAGING, bins, bins_of, receiving_bin, record, relocate, set_bins, staging_bin,
+};
 pub use queue::{held_by, servable, waiters};
 pub use rows::{SetSafety, open_for_variants, open_for_warehouse, require, set_safety};
 
@@ -172,6 +176,11 @@ impl Shelf {
     ) -> i64 {
         let warehouses: Vec<WarehouseId> = self.unawaited(demand.variant_id, warehouses).collect();
         self.take(tx, demand, &warehouses, strength)
+    }
+
+    /// Holds units for a line in one warehouse for good, as far as they can be promised there.
+    pub fn hold_in(&mut self, tx: &Tx, demand: Demand, warehouse: WarehouseId) -> i64 {
+        self.hold(tx, demand, &[warehouse], Strength::Firm)
     }
 
     /// The warehouses among these whose units of a variant nobody waits for.
@@ -482,61 +491,4 @@ fn whole(row: stock::Model) -> stock::ActiveModel {
         version: Set(row.version),
         updated_at: Set(row.updated_at),
     }
-}
-
-/// The units that lie in the bins of a warehouse, fullest bin first, each with its bin.
-pub async fn bins(
-    tx: &Tx,
-    variant: VariantId,
-    warehouse: WarehouseId,
-) -> Result<Vec<bin_stock::Model>, DbErr> {
-    bin_stock::Entity::find()
-        .filter(bin_stock::Column::VariantId.eq(variant))
-        .filter(bin_stock::Column::WarehouseId.eq(warehouse))
-        .order_by_desc(bin_stock::Column::Quantity)
-        .order_by_asc(bin_stock::Column::BinId)
-        .all(tx.db())
-        .await
-}
-
-/// The same of several stock rows at once.
-pub async fn bins_of(
-    tx: &Tx,
-    of: &BTreeSet<(VariantId, WarehouseId)>,
-) -> Result<Vec<bin_stock::Model>, DbErr> {
-    let variants: BTreeSet<VariantId> = of.iter().map(|key| key.0).collect();
-    let warehouses: BTreeSet<WarehouseId> = of.iter().map(|key| key.1).collect();
-    bin_stock::Entity::find()
-        .filter(bin_stock::Column::VariantId.is_in(variants))
-        .filter(bin_stock::Column::WarehouseId.is_in(warehouses))
-        .order_by_desc(bin_stock::Column::Quantity)
-        .order_by_asc(bin_stock::Column::BinId)
-        .all(tx.db())
-        .await
-}
-
-/// The bin that goods are put into when nobody says where: the warehouse's first by code.
-pub async fn receiving_bin(tx: &Tx, warehouse: WarehouseId) -> Result<Option<bin::Model>, DbErr> {
-    bin::Entity::find()
-        .filter(bin::Column::WarehouseId.eq(warehouse))
-        .order_by_asc(bin::Column::Code)
-        .one(tx.db())
-        .await
-}
-
-/// Writes how much lies in bins. The stock rows above them are locked.
-pub fn set_bins(tx: &Tx, bins: impl IntoIterator<Item = bin_stock::Model>) {
-    let rows = bins.into_iter().map(|bin| bin_stock::ActiveModel {
-        bin_id: Set(bin.bin_id),
-        variant_id: Set(bin.variant_id),
-        warehouse_id: Set(bin.warehouse_id),
-        quantity: Set(bin.quantity),
-    });
-    tx.defer_rows(rows.collect(), |insert| {
-        insert.on_conflict(
-            OnConflict::columns([bin_stock::Column::BinId, bin_stock::Column::VariantId])
-                .update_column(bin_stock::Column::Quantity)
-                .to_owned(),
-        )
-    });
 }

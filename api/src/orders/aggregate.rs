@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use entity::order::{FulfillmentStatus, PaymentStatus, Stage, Status};
-use entity::{LineId, OrderId, hold, order, order_exception, order_line, payment, reservation};
+use entity::{
+    LineId, OrderId, fulfillment_order, hold, order, order_exception, order_line, payment,
+    reservation,
+};
 use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 
 use super::lifecycle::{self, Action};
+use super::work::{self, Work};
 use crate::events::{Entry, Event, Moved};
 use crate::exceptions;
 use crate::failure::{Code, Failure, Problem};
@@ -27,6 +31,8 @@ pub struct Aggregate {
     pub holds: Vec<hold::Model>,
     /// Its exceptions that are not settled.
     pub exceptions: Vec<order_exception::Model>,
+    /// What the warehouses have of it.
+    pub work: Vec<Work>,
     /// Where it stood when it was read; none if it is new.
     was: Option<Stage>,
     changed_lines: BTreeSet<LineId>,
@@ -71,6 +77,13 @@ pub async fn lock(
     for exception in exceptions::open_ones(tx, &ids).await? {
         open.entry(exception.order_id).or_default().push(exception);
     }
+    // No warehouse has anything of an order that was never released.
+    let released: Vec<OrderId> = rows
+        .iter()
+        .filter(|(row, _)| row.confirmed_at.is_some())
+        .map(|(row, _)| row.id)
+        .collect();
+    let mut work = work::of(tx, &released).await?;
     Ok(rows
         .into_iter()
         .map(|(order, payment)| {
@@ -80,6 +93,7 @@ pub async fn lock(
                 payment: Some(payment),
                 holds: holds.remove(&id).unwrap_or_default(),
                 exceptions: open.remove(&id).unwrap_or_default(),
+                work: work.remove(&id).unwrap_or_default(),
                 was: Some(order.stage),
                 changed_lines: BTreeSet::new(),
                 changed: false,
@@ -100,6 +114,7 @@ impl Aggregate {
             payment: None,
             holds: Vec::new(),
             exceptions: Vec::new(),
+            work: Vec::new(),
             was: None,
             changed_lines: BTreeSet::new(),
             changed: false,
@@ -112,15 +127,36 @@ impl Aggregate {
         expect_version(&self.order, expected)
     }
 
-    /// Moves the status by the lifecycle's law, or refuses with `code`.
-    pub fn transition(&mut self, action: Action, code: Code) -> Result<(), Problem> {
-        let to = lifecycle::next(self.order.status, action).map_err(|illegal| {
+    /// Moves the status by the lifecycle's law, or refuses with `code`. An order that leaves its
+    /// release leaves the warehouses, too: called off, what has not left the house comes back; sent
+    /// through its gates again, what nobody has begun with.
+    pub fn transition(&mut self, tx: &Tx, action: Action, code: Code) -> Result<(), Problem> {
+        let from = self.order.status;
+        let to = lifecycle::next(from, action).map_err(|illegal| {
             Problem::new(code, format!("the order is {}", status_name(illegal.from)))
                 .with(serde_json::json!({ "status": illegal.from }))
         })?;
+        if from == Status::Confirmed && matches!(to, Status::Received | Status::Cancelled) {
+            let started = match to {
+                Status::Cancelled => work_started(&self.work, FulfillmentStarted::Left),
+                _ => work_started(&self.work, FulfillmentStarted::Begun),
+            };
+            if let Some(reason) = started {
+                return Err(Problem::new(code, reason)
+                    .with(serde_json::json!({ "status": from, "stage": self.order.stage })));
+            }
+            for work in &mut self.work {
+                work.withdraw(tx);
+            }
+        }
         self.order.status = to;
         self.changed = true;
         Ok(())
+    }
+
+    /// Marks it as changed, so that it is written back.
+    pub(super) fn touch(&mut self) {
+        self.changed = true;
     }
 
     /// Says what happened, under the order's next version.
@@ -221,7 +257,7 @@ impl Aggregate {
         if self.order.status != Status::Received
             || !self.is_covered()
             || self
-                .transition(Action::Confirm, Code::OrderStateInvalid)
+                .transition(tx, Action::Confirm, Code::OrderStateInvalid)
                 .is_err()
         {
             return;
@@ -240,15 +276,25 @@ impl Aggregate {
     /// newest event says so.
     pub fn derive(&mut self, tx: &Tx) {
         self.order.payment_status = payment_status(&self.order, self.payment.as_ref());
-        self.order.fulfillment_status = if self.holds.is_empty() {
-            FulfillmentStatus::Unfulfilled
-        } else {
-            FulfillmentStatus::OnHold
-        };
+        let progress = self.progress();
+        for line in &mut self.lines {
+            let (picked, packed) = progress.get(&line.id).copied().unwrap_or_default();
+            if (line.picked, line.packed) != (picked, packed) {
+                (line.picked, line.packed) = (picked, packed);
+                self.changed_lines.insert(line.id);
+            }
+        }
+        self.order.fulfillment_status = self.fulfillment_status();
+        let waits = self.lines.iter().any(|line| line.backordered > 0);
+        self.order.unrouted = self.order.status == Status::Confirmed
+            && !self.is_blocked()
+            && !waits
+            && !self.unrouted().is_empty();
         self.order.stage = stage(
             self.order.status,
             self.is_blocked(),
-            self.lines.iter().any(|line| line.backordered > 0),
+            waits,
+            self.least_advanced(),
         );
         let to = self.order.stage;
         if self.was != Some(to) {
@@ -256,6 +302,41 @@ impl Aggregate {
             tx.moved(self.order.id, Moved { from: self.was, to });
             self.was = Some(to);
         }
+    }
+
+    /// How far the warehouses are with it.
+    fn fulfillment_status(&self) -> FulfillmentStatus {
+        let shipped: i64 = self.lines.iter().map(|line| line.shipped).sum();
+        let wanted: i64 = self
+            .lines
+            .iter()
+            .map(|line| line.quantity - line.cancelled)
+            .sum();
+        let begun = |work: &Work| work.row.status == fulfillment_order::Status::InProgress;
+        if !self.holds.is_empty() {
+            FulfillmentStatus::OnHold
+        } else if shipped > 0 && shipped >= wanted {
+            FulfillmentStatus::Fulfilled
+        } else if shipped > 0 {
+            FulfillmentStatus::PartiallyFulfilled
+        } else if self.work.iter().any(begun) {
+            FulfillmentStatus::InProgress
+        } else {
+            FulfillmentStatus::Unfulfilled
+        }
+    }
+
+    /// Where the work that is least advanced stands; units that no warehouse has are only staged.
+    fn least_advanced(&self) -> Stage {
+        if !self.unrouted().is_empty() {
+            return Stage::Staged;
+        }
+        self.work
+            .iter()
+            .filter(|work| work.row.status != fulfillment_order::Status::Cancelled)
+            .map(Work::stage)
+            .min_by_key(|stage| rank(*stage))
+            .unwrap_or(Stage::Staged)
     }
 
     /// Writes back what changed. Soft holds that became firm are
@@ -286,6 +367,7 @@ impl Aggregate {
                 .col_expr(Column::ClosedAt, Expr::value(order.closed_at))
                 .col_expr(Column::UpdatedAt, Expr::value(tx.now))
                 .col_expr(Column::Version, Expr::value(order.version))
+                .col_expr(Column::Unrouted, Expr::value(order.unrouted))
                 .filter(Column::Id.eq(order.id))
                 .into_query(),
         );
@@ -315,12 +397,46 @@ impl Aggregate {
                     .col_expr(Column::Reserved, Expr::value(line.reserved))
                     .col_expr(Column::Allocated, Expr::value(line.allocated))
                     .col_expr(Column::Backordered, Expr::value(line.backordered))
+                    .col_expr(Column::Picked, Expr::value(line.picked))
+                    .col_expr(Column::Packed, Expr::value(line.packed))
+                    .col_expr(Column::Shipped, Expr::value(line.shipped))
                     .col_expr(Column::Cancelled, Expr::value(line.cancelled))
                     .filter(Column::Id.eq(line.id))
                     .into_query(),
             );
         }
+        work::save(tx, &mut self.work);
     }
+}
+
+/// How far a warehouse may be before something is refused.
+enum FulfillmentStarted {
+    /// It has begun to pick.
+    Begun,
+    /// It has handed it over.
+    Left,
+}
+
+/// Why the warehouses' work cannot be taken back any more.
+fn work_started(work: &[Work], limit: FulfillmentStarted) -> Option<&'static str> {
+    use fulfillment_order::Status::{Closed, InProgress};
+    let has = |status| work.iter().any(|work| work.row.status == status);
+    if has(Closed) {
+        return Some("a part of it has left the warehouse");
+    }
+    if matches!(limit, FulfillmentStarted::Begun) && has(InProgress) {
+        return Some("the warehouse has begun to pick it");
+    }
+    None
+}
+
+/// How far a stage of the warehouse is.
+fn rank(stage: Stage) -> usize {
+    use Stage::*;
+    [Staged, Picking, Packing, Ready, Shipped, Delivered]
+        .iter()
+        .position(|one| *one == stage)
+        .unwrap_or_default()
 }
 
 /// Refuses if the caller decided on another version of an order.
@@ -337,9 +453,14 @@ pub fn expect_version(order: &order::Model, expected: Option<i64>) -> Result<(),
     }
 }
 
-/// How many units of a line are wanted and neither held nor waited for.
+/// How many units of a line are wanted and neither held, waited for nor gone.
 pub fn missing(line: &order_line::Model) -> i64 {
-    line.quantity - line.cancelled - line.reserved - line.allocated - line.backordered
+    line.quantity
+        - line.cancelled
+        - line.reserved
+        - line.allocated
+        - line.backordered
+        - line.shipped
 }
 
 /// The status as people read it.
@@ -347,16 +468,21 @@ pub fn status_name(status: Status) -> String {
     format!("{status:?}").to_uppercase()
 }
 
-/// Where an order stands on the live board. Until the warehouse has work of its own, everything
-/// after confirmation is staged.
-pub fn stage(status: Status, blocked: bool, waits_for_stock: bool) -> Stage {
+/// Where an order stands on the live board; once it is released, where the least advanced work on
+/// it does.
+pub fn stage(
+    status: Status,
+    blocked: bool,
+    waits_for_stock: bool,
+    least_advanced: Stage,
+) -> Stage {
     match status {
         Status::Cancelled | Status::Rejected | Status::Expired => Stage::Cancelled,
         Status::Completed => Stage::Completed,
         _ if blocked => Stage::OnHold,
         // A confirmed order waits again where a count has found too little.
         _ if waits_for_stock => Stage::Backordered,
-        Status::Confirmed => Stage::Staged,
+        Status::Confirmed => least_advanced,
         Status::Draft | Status::Received => Stage::Validating,
     }
 }

@@ -281,6 +281,67 @@ impl<'a> Allocation<'a> {
         Ok(())
     }
 
+    /// Moves units that are held for a line for good from one warehouse to another. Says how many
+    /// went: no more than can be promised there.
+    pub async fn relocate(
+        &mut self,
+        tx: &Tx,
+        order: OrderId,
+        line: LineId,
+        (from, to): (WarehouseId, WarehouseId),
+        units: i64,
+    ) -> Result<i64, Failure> {
+        use reservation::{Column, Status};
+        let Some(aggregate) = self.orders.get(&order) else {
+            return Ok(0);
+        };
+        let Some(variant_id) = aggregate
+            .lines
+            .iter()
+            .find(|own| own.id == line)
+            .and_then(|own| own.variant_id)
+        else {
+            return Ok(0);
+        };
+        let demand = Demand {
+            order_id: order,
+            line_id: line,
+            channel_id: aggregate.order.channel_id,
+            variant_id,
+            quantity: std::cmp::min(units, self.shelf.available(variant_id, &[to])),
+        };
+        let moved = self.shelf.hold_in(tx, demand, to);
+        let mut left = moved;
+        let held = reservation::Entity::find()
+            .filter(Column::LineId.eq(line))
+            .filter(Column::WarehouseId.eq(from))
+            .filter(Column::Status.eq(Status::Allocated))
+            .order_by_desc(Column::Id)
+            .all(tx.db())
+            .await?;
+        for mut held in held {
+            let freed = std::cmp::min(left, held.quantity);
+            if freed == 0 {
+                break;
+            }
+            left -= freed;
+            let update = reservation::Entity::update_many()
+                .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+                .filter(Column::Id.eq(held.id));
+            let update = if freed == held.quantity {
+                update.col_expr(Column::Status, Expr::value(Status::Released))
+            } else {
+                update.col_expr(Column::Quantity, Expr::value(held.quantity - freed))
+            };
+            update.exec(tx.db()).await?;
+            held.quantity = freed;
+            let name = format!("free:{}:{}", held.id, tx.id::<uuid::Uuid>());
+            self.shelf
+                .let_go(tx, &held, stock_movement::Kind::Release, name);
+        }
+        Ok(moved)
+    }
+
     /// Holds what an order wants and does not have, or lets it wait. Lines with an open exception
     /// of their own wait for the person first.
     pub fn hold_missing(&mut self, tx: &Tx, order: OrderId) {

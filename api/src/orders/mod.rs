@@ -41,6 +41,7 @@ pub mod stock;
 pub mod tags;
 pub mod views;
 pub mod voids;
+pub mod work;
 
 pub use aggregate::expect_version;
 
@@ -155,7 +156,7 @@ async fn end(
     let mut allocation = lock_with_stock(tx, reference, cmd.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
         aggregate.expect_version(cmd.expected_version)?;
-        aggregate.transition(action, code)?;
+        aggregate.transition(tx, action, code)?;
         aggregate.order.cancel_reason = Some(cmd.reason.trim().to_owned());
     }
     let effects = wind_up(tx, &mut allocation, cmd.order_id, event).await?;
@@ -311,7 +312,7 @@ pub async fn hold(tx: &Tx, cmd: &Hold) -> Result<Changed, Failure> {
     let reason = text("reason", &cmd.reason)?;
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     aggregate.expect_version(cmd.expected_version)?;
-    aggregate.transition(Action::Hold, Code::OrderNotHoldable)?;
+    aggregate.transition(tx, Action::Hold, Code::OrderNotHoldable)?;
     let hold = exceptions::place_hold(tx, cmd.order_id, &reason);
     aggregate.record(
         tx,
@@ -344,7 +345,7 @@ pub async fn release_hold(
     let mut allocation = lock_with_stock(tx, reference, cmd.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
         aggregate.expect_version(cmd.expected_version)?;
-        aggregate.transition(Action::ReleaseHold, Code::OrderStateInvalid)?;
+        aggregate.transition(tx, Action::ReleaseHold, Code::OrderStateInvalid)?;
         let (lifted, rest) = std::mem::take(&mut aggregate.holds)
             .into_iter()
             .partition::<Vec<_>, _>(|hold| cmd.hold_id.is_none_or(|id| id == hold.id));
@@ -436,7 +437,7 @@ pub async fn resolve_exception(
     let mut allocation = lock_with_stock(tx, reference, row.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&row.order_id) {
         aggregate.expect_version(cmd.expected_version)?;
-        aggregate.transition(Action::ResolveException, Code::OrderStateInvalid)?;
+        aggregate.transition(tx, Action::ResolveException, Code::OrderStateInvalid)?;
         let Some(place) = aggregate
             .exceptions
             .iter()
@@ -568,7 +569,7 @@ pub struct RetryPayment {
 pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failure> {
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     aggregate.expect_version(cmd.expected_version)?;
-    aggregate.transition(Action::RetryPayment, Code::OrderStateInvalid)?;
+    aggregate.transition(tx, Action::RetryPayment, Code::OrderStateInvalid)?;
     if cmd.instrument.trim().is_empty() {
         return Err(
             Problem::new(Code::PaymentInvalid, "the card's token is missing")
@@ -1051,7 +1052,7 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
                 .all(|exception| !exception.blocking || exception.code == declined);
         if only_unpaid
             && aggregate
-                .transition(Action::Expire, Code::OrderStateInvalid)
+                .transition(tx, Action::Expire, Code::OrderStateInvalid)
                 .is_ok()
         {
             effects = wind_up(tx, &mut allocation, id, Event::OrderExpired {}).await?;
@@ -1074,7 +1075,8 @@ pub async fn uncovered(db: &impl sea_orm::ConnectionTrait) -> Result<Vec<OrderId
     let held = Expr::col((order_line::Entity, Column::Cancelled))
         .add(Expr::col((order_line::Entity, Column::Reserved)))
         .add(Expr::col((order_line::Entity, Column::Allocated)))
-        .add(Expr::col((order_line::Entity, Column::Backordered)));
+        .add(Expr::col((order_line::Entity, Column::Backordered)))
+        .add(Expr::col((order_line::Entity, Column::Shipped)));
     let short = order_line::Entity::find()
         .select_only()
         .column(Column::OrderId)

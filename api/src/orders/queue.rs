@@ -300,7 +300,7 @@ pub async fn reopen(tx: &Tx, cmd: &Reopen) -> Result<Changed, Failure> {
             .into());
     }
     let status = aggregate.order.status;
-    aggregate.transition(Action::ReopenException, Code::OrderStateInvalid)?;
+    aggregate.transition(tx, Action::ReopenException, Code::OrderStateInvalid)?;
     if settled.blocking {
         aggregate.order.confirmed_at = None;
     } else {

@@ -75,7 +75,7 @@ pub async fn revise(
         return Err(Problem::not_found("order").at("input.id").into());
     };
     aggregate.expect_version(Some(revision.order.version))?;
-    aggregate.transition(Action::Edit, Code::OrderNotEditable)?;
+    aggregate.transition(tx, Action::Edit, Code::OrderNotEditable)?;
     let status = aggregate.order.status;
     aggregate.order = revision.order.clone();
     aggregate.order.status = status;

@@ -72,7 +72,7 @@ pub async fn split(tx: &Tx, reference: &Reference, cmd: &Split) -> Result<Change
         return Err(Problem::not_found("order").at("input.id").into());
     };
     first.expect_version(cmd.expected_version)?;
-    first.transition(Action::Edit, Code::OrderNotEditable)?;
+    first.transition(tx, Action::Edit, Code::OrderNotEditable)?;
     first.order.confirmed_at = None;
     if units.is_empty() {
         return Err(refusal("no unit of it is missing or waited for").into());

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{
-    BinId, ChannelId, InboundId, VariantId, WarehouseId, backorder, bin, bin_stock, reservation,
-    stock_movement,
+    BinId, ChannelId, InboundId, LineId, OrderId, VariantId, WarehouseId, backorder, bin, bin_stock,
+    fulfillment_line, fulfillment_order, reservation, stock_movement,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
@@ -128,6 +128,17 @@ pub async fn adjust(tx: &Tx, reference: &Reference, cmd: &Adjust) -> Result<(), 
 /// holds go back to the head of the queue, and each of their orders gets an exception; otherwise
 /// whoever waits for what has become free gets it.
 pub(super) async fn settle(tx: &Tx, reference: &Reference, shelf: Shelf) -> Result<(), Failure> {
+    cover(tx, reference, shelf, &[]).await?.put_back(tx);
+    Ok(())
+}
+
+/// The same, with some orders locked besides, for the caller to write back.
+pub async fn cover<'a>(
+    tx: &Tx,
+    reference: &'a Reference,
+    shelf: Shelf,
+    besides: &[OrderId],
+) -> Result<Allocation<'a>, Failure> {
     let short: BTreeMap<_, _> = shelf
         .rows()
         .filter(|row| row.reserved > row.on_hand)
@@ -137,7 +148,11 @@ pub(super) async fn settle(tx: &Tx, reference: &Reference, shelf: Shelf) -> Resu
         })
         .collect();
     let youngest = youngest_holds(tx, &short).await?;
-    let holders: Vec<_> = youngest.iter().map(|held| held.order_id).collect();
+    let holders: Vec<_> = youngest
+        .iter()
+        .map(|held| held.order_id)
+        .chain(besides.iter().copied())
+        .collect();
     let mut allocation = Allocation::around(tx, reference, shelf, &holders).await?;
     if short.is_empty() {
         allocation.serve_waiters(tx);
@@ -149,8 +164,7 @@ pub(super) async fn settle(tx: &Tx, reference: &Reference, shelf: Shelf) -> Resu
     }
     // Where holds were taken back, the queue as it was read no longer has its head; the allocation
     // worker serves the new one.
-    allocation.put_back(tx);
-    Ok(())
+    Ok(allocation)
 }
 
 /// The youngest holds of stock rows that come to so many units of each. The rows are locked, so
@@ -175,6 +189,9 @@ async fn youngest_holds(
         .order_by_desc(reservation::Column::Id)
         .all(tx.db())
         .await?;
+    let picked = picked(tx, &held).await?;
+    // What a picker has in hand goes last.
+    held.sort_by_key(|row| picked.contains(&(row.line_id, row.warehouse_id)));
     let mut missing = short.clone();
     held.retain(|row| {
         let units = missing.get_mut(&(row.variant_id, row.warehouse_id));
@@ -185,6 +202,35 @@ async fn youngest_holds(
         })
     });
     Ok(held)
+}
+
+/// The lines among these holds that units were picked for, each with its warehouse.
+async fn picked(
+    tx: &Tx,
+    held: &[reservation::Model],
+) -> Result<BTreeSet<(LineId, WarehouseId)>, DbErr> {
+    let rows = fulfillment_line::Entity::find()
+        .filter(fulfillment_line::Column::LineId.is_in(held.iter().map(|row| row.line_id)))
+        .filter(fulfillment_line::Column::Picked.gt(0))
+        .all(tx.db())
+        .await?;
+    if rows.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let work = fulfillment_order::Entity::find()
+        .filter(
+            fulfillment_order::Column::Id.is_in(rows.iter().map(|row| row.fulfillment_order_id)),
+        )
+        .filter(fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress))
+        .all(tx.db())
+        .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let of = work.iter().find(|of| of.id == row.fulfillment_order_id)?;
+            Some((row.line_id, of.warehouse_id))
+        })
+        .collect())
 }
 
 impl Allocation<'_> {
@@ -218,6 +264,7 @@ impl Allocation<'_> {
             line.backordered += held.quantity;
             line.sku.clone()
         });
+        aggregate.reduce_work(tx, held.line_id, held.warehouse_id, held.quantity);
         let place = aggregate
             .lines
             .iter()

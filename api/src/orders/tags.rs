@@ -87,7 +87,7 @@ pub async fn add_tags(tx: &Tx, cmd: &Tags) -> Result<Changed, Failure> {
         let message = format!("an order has at most {MOST_TAGS} tags");
         return Err(Problem::new(Code::TooMany, message).at("input.tags").into());
     }
-    aggregate.transition(Action::Tag, Code::OrderStateInvalid)?;
+    aggregate.transition(tx, Action::Tag, Code::OrderStateInvalid)?;
     let rows = new.iter().map(|(key, tag)| order_tag::ActiveModel {
         order_id: Set(cmd.order_id),
         key: Set(key.clone()),
@@ -110,7 +110,7 @@ pub async fn remove_tags(tx: &Tx, cmd: &Tags) -> Result<Changed, Failure> {
     if gone.is_empty() {
         return Ok(Changed::only(cmd.order_id));
     }
-    aggregate.transition(Action::Tag, Code::OrderStateInvalid)?;
+    aggregate.transition(tx, Action::Tag, Code::OrderStateInvalid)?;
     tx.defer(
         order_tag::Entity::delete_many()
             .filter(order_tag::Column::OrderId.eq(cmd.order_id))

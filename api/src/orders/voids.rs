@@ -88,7 +88,7 @@ pub struct Retry {
 pub async fn retry(tx: &Tx, cmd: &Retry) -> Result<Changed, Failure> {
     let mut aggregate = lock_one(tx, cmd.order_id).await?;
     aggregate.expect_version(cmd.expected_version)?;
-    aggregate.transition(Action::RetryVoid, Code::OrderStateInvalid)?;
+    aggregate.transition(tx, Action::RetryVoid, Code::OrderStateInvalid)?;
     if !aggregate.has_open(Code::VoidDeclined) {
         return Err(Problem::new(Code::OrderStateInvalid, NONE_DECLINED).into());
     }

@@ -9,10 +9,11 @@ use entity::{
 };
 
 use super::errors::fault;
+use super::fulfillment::{FulfillmentOrder, Shipment};
 use super::ids::to_global;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, SplitOffsOf,
-    TagsOf, TimelineOf, TransactionsOf, load,
+    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, ShipmentsOf,
+    SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
 };
 use super::principal;
 use super::scalars::{CurrencyCode, Decimal, Money, money};
@@ -197,6 +198,30 @@ impl Order {
         ctx: &Context<'_>,
     ) -> async_graphql::Result<Option<super::customers::Address>> {
         address(ctx, self.0.billing_address_id).await
+    }
+
+    /// What the warehouses have of it, and had; null without the scope FULFILLMENT_READ.
+    async fn fulfillment_orders(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Option<Vec<FulfillmentOrder>>> {
+        if !principal(ctx)?.may(Scope::FulfillmentRead) {
+            return Ok(None);
+        }
+        let rows = load(ctx, WorkOf(self.0.id)).await?.unwrap_or_default();
+        Ok(Some(rows.into_iter().map(FulfillmentOrder).collect()))
+    }
+
+    /// Its shipments, cancelled ones included; null without the scope FULFILLMENT_READ.
+    async fn shipments(
+        &self,
+        ctx: &Context<'_>,
+    ) -> async_graphql::Result<Option<Vec<Shipment>>> {
+        if !principal(ctx)?.may(Scope::FulfillmentRead) {
+            return Ok(None);
+        }
+        let rows = load(ctx, ShipmentsOf(self.0.id)).await?.unwrap_or_default();
+        Ok(Some(rows.into_iter().map(Shipment).collect()))
     }
 
     /// The currency of every amount of it.
