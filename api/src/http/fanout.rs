@@ -9,10 +9,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, watch};
+use futures_util::task::AtomicWaker;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -116,7 +119,7 @@ struct Ring {
 
 #[derive(Debug, Default)]
 struct Members {
-    wakers: HashMap<u64, Arc<Notify>>,
+    wakers: HashMap<u64, Arc<AtomicWaker>>,
     next: u64,
 }
 
@@ -125,6 +128,8 @@ pub(super) struct Membership {
     fan_out: Arc<FanOut>,
     group: Arc<Group>,
     number: u64,
+    /// Wakes whoever takes the client's items.
+    waker: Arc<AtomicWaker>,
     /// The next item's number.
     next: u64,
     /// Where the client stands.
@@ -191,14 +196,12 @@ impl FanOut {
     }
 
     /// Joins the group of a kind with a stream that has come to the end of the log, or founds it.
-    /// The waker is woken whenever there is something to look for.
     pub(super) fn enter(
         self: &Arc<Self>,
         kind: &Kind,
         recipe: &Arc<Recipe>,
         course: &Arc<Course>,
         end: &Place,
-        waker: &Arc<Notify>,
     ) -> Entered {
         let mut groups = lock(&self.groups);
         let Some(group) = groups.get(kind) else {
@@ -218,26 +221,21 @@ impl FanOut {
                 leader: OnceLock::new(),
             });
             groups.insert(kind.clone(), group.clone());
-            return Entered::First(self.member(group, 0, end, waker));
+            return Entered::First(self.member(group, 0, end));
         };
         let group = group.clone();
         let first = group
             .course
             .adopt(course, end.seq, || group.first_behind(end.seq));
         match first {
-            Ok(next) => Entered::Member(self.member(group, next, end, waker)),
+            Ok(next) => Entered::Member(self.member(group, next, end)),
             Err(Apart::Behind) => Entered::Behind(group.course.settled()),
             Err(Apart::Owing) => Entered::Apart,
         }
     }
 
-    fn member(
-        self: &Arc<Self>,
-        group: Arc<Group>,
-        next: u64,
-        end: &Place,
-        waker: &Arc<Notify>,
-    ) -> Membership {
+    fn member(self: &Arc<Self>, group: Arc<Group>, next: u64, end: &Place) -> Membership {
+        let waker = Arc::new(AtomicWaker::new());
         let mut members = lock(&group.members);
         let number = members.next;
         members.next += 1;
@@ -247,6 +245,7 @@ impl FanOut {
             fan_out: self.clone(),
             group,
             number,
+            waker,
             next,
             cursor: end.cursor.clone(),
         }
@@ -292,7 +291,7 @@ impl Group {
 
     fn wake(&self) {
         for waker in lock(&self.members).wakers.values() {
-            waker.notify_one();
+            waker.wake();
         }
     }
 
@@ -326,6 +325,30 @@ impl Ring {
 }
 
 impl Membership {
+    /// Has this waker woken when there is something to look for. Whoever looks does this first, and
+    /// misses nothing that comes between the two.
+    pub fn watch(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Whether there is something to look for.
+    pub fn waits(&self) -> bool {
+        let ring = lock(&self.group.ring);
+        ring.ended || self.next != ring.first + ring.items.len() as u64
+    }
+
+    /// Waits until there is something to look for.
+    pub async fn stirred(&self) {
+        poll_fn(|context| {
+            self.watch(context.waker());
+            match self.waits() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
     /// What there is for the client now.
     pub fn next(&mut self) -> Found {
         let ring = lock(&self.group.ring);
@@ -345,6 +368,11 @@ impl Membership {
             None if ended => Found::Alone,
             None => Found::Nothing,
         }
+    }
+
+    /// Where the client stands.
+    pub fn cursor(&self) -> Option<Arc<str>> {
+        self.cursor.clone()
     }
 
     /// What must be run, and from where, to go on alone.
@@ -609,10 +637,9 @@ mod tests {
                 seq: reader.sent,
                 cursor: Some(reader.sent.to_string().into()),
             };
-            let waker = Arc::default();
             let entered = self
                 .fan_out
-                .enter(&kind, &self.recipe, &reader.course, &end, &waker);
+                .enter(&kind, &self.recipe, &reader.course, &end);
             client.member = match entered {
                 Entered::Member(member) => Some(member),
                 Entered::First(member) => {

@@ -15,7 +15,7 @@ use async_graphql::{Data, Executor, Response, ServerError};
 use futures_util::stream::{BoxStream, CatchUnwind};
 use futures_util::{StreamExt, poll};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
@@ -60,19 +60,17 @@ pub(super) struct Said {
 /// The operations' end of a client's queue.
 #[derive(Clone)]
 pub(super) struct Queue {
-    sender: mpsc::Sender<Said>,
+    /// Boxed, since room for many is kept for each client.
+    sender: mpsc::Sender<Box<Said>>,
     room: Arc<Semaphore>,
-    /// Wakes the client when a group that it is a member of has something.
-    pub moved: Arc<Notify>,
 }
 
 /// A queue of so many messages, and at most a mebibyte.
-pub(super) fn queue(messages: usize) -> (Queue, mpsc::Receiver<Said>) {
+pub(super) fn queue(messages: usize) -> (Queue, mpsc::Receiver<Box<Said>>) {
     let (sender, receiver) = mpsc::channel(messages);
     let queue = Queue {
         sender,
         room: Arc::new(Semaphore::new(QUEUE_BYTES as usize)),
-        moved: Arc::default(),
     };
     (queue, receiver)
 }
@@ -213,10 +211,7 @@ impl<E: Executor> Run<E> {
         course: &Arc<Course>,
         end: &Place,
     ) -> Entered {
-        let enter = || {
-            self.fan_out
-                .enter(kind, recipe, course, end, &self.queue.moved)
-        };
+        let enter = || self.fan_out.enter(kind, recipe, course, end);
         match enter() {
             Entered::Behind(mut settled) => {
                 let come = settled.wait_for(|seq| *seq >= end.seq);
@@ -249,7 +244,7 @@ impl<E: Executor> Run<E> {
             told,
             _room: room.ok(),
         };
-        self.queue.sender.send(said).await.is_ok()
+        self.queue.sender.send(Box::new(said)).await.is_ok()
     }
 }
 

@@ -194,7 +194,7 @@ impl<E: Executor> Events<E> {
     /// Writes until there is no more, or nobody to read it.
     async fn run(
         mut self,
-        mut said: mpsc::Receiver<Said>,
+        mut said: mpsc::Receiver<Box<Said>>,
         mut pass_ends: Option<BoxFuture<'static, ()>>,
     ) {
         let _open = figures::socket_open();
@@ -212,11 +212,15 @@ impl<E: Executor> Events<E> {
         tokio::pin!(drained);
         let every = policy.ping_every;
         let mut ticks = interval_at(Instant::now() + every, every);
-        let queue = self.queue.clone();
         loop {
             let goes = tokio::select! {
-                Some(said) = said.recv() => self.on_said(said).await,
-                () = queue.moved.notified() => self.on_moved().await,
+                Some(said) = said.recv() => self.on_said(*said).await,
+                () = async {
+                    match &self.member {
+                        Some(member) => member.stirred().await,
+                        None => pending().await,
+                    }
+                } => self.on_stirred().await,
                 _ = ticks.tick() => self.write(COMMENT.to_owned()).await,
                 () = async {
                     match &mut pass_ends {
@@ -244,8 +248,6 @@ impl<E: Executor> Events<E> {
             }
             Told::Joined(member) => {
                 self.member = Some(member);
-                // It may have something already.
-                self.queue.moved.notify_one();
                 Goes::On
             }
             Told::LeftBehind => Goes::Ended,
@@ -261,7 +263,7 @@ impl<E: Executor> Events<E> {
     }
 
     /// Takes what the group has, and goes on alone if it has left this client behind.
-    async fn on_moved(&mut self) -> Goes {
+    async fn on_stirred(&mut self) -> Goes {
         while let Some(member) = &mut self.member {
             match member.next() {
                 Found::Nothing => break,
@@ -287,7 +289,7 @@ impl<E: Executor> Events<E> {
     async fn deliver(&mut self, item: &Item) -> Goes {
         let goes = self.write(next(item)).await;
         if goes == Goes::On && self.stop.is_some() {
-            figures::delivered();
+            figures::delivered(1);
         }
         goes
     }

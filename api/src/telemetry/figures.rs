@@ -239,9 +239,9 @@ pub fn socket_closed(code: u16) {
     counter!("oms_socket_closes_total", "code" => code.to_string()).increment(1);
 }
 
-/// A result was handed to a connection.
-pub fn delivered() {
-    counter!("oms_deliveries_total").increment(1);
+/// Results were handed to a connection.
+pub fn delivered(results: u64) {
+    counter!("oms_deliveries_total").increment(results);
 }
 
 /// A result was made, for one connection or for many.

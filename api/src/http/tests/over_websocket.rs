@@ -1,6 +1,7 @@
 //! Messages and close codes over WebSocket.
 
 use futures_util::SinkExt;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -493,6 +494,29 @@ async fn messages_are_capped_whole_or_in_parts() {
         let _ = client.0.send(frame(more, false, filler.as_bytes())).await;
     }
     assert_eq!(client.close_code().await, 1009);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_frame_closes_its_socket_and_holds_up_no_other() {
+    let server = Server::start().await;
+    // Not masked; a pong in parts; announced as a gibibyte, of which not much has come.
+    let unmasked = [&[0x81, 2][..], b"{}"].concat();
+    let parted = vec![0x0a, 0x80, 0, 0, 0, 0];
+    let endless = [
+        &[0x81, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0][..],
+        &[b' '; 5_000],
+    ]
+    .concat();
+    for (bytes, code) in [(unmasked, 1002), (parted, 1002), (endless, 1009)] {
+        let mut client = Client::connect(&server).await;
+        let stream = client.0.get_mut();
+        stream.write_all(&bytes).await.unwrap();
+        assert_eq!(client.close_code().await, code);
+        // It stays, and the server's only thread serves the next.
+        let mut other = Client::admitted(&server).await;
+        other.subscribe("1", "{ hello }").await;
+        assert_eq!(other.hear().await["type"], "next");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use actix_http::ws::handshake;
+use actix_web::body::MessageBody;
 use actix_web::guard::{Guard, GuardContext};
 use actix_web::http::header::{
     AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -11,6 +13,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, rt};
 use async_graphql::Executor;
 
+use self::frames::Frames;
 use self::protocol::Dialect;
 use self::socket::Socket;
 use super::negotiate::Media;
@@ -20,6 +23,7 @@ use super::wire::Wire;
 use super::{Endpoint, gate, response};
 
 mod frames;
+mod outlet;
 mod protocol;
 mod socket;
 
@@ -34,7 +38,8 @@ pub struct Sockets {
     pub init_within: Duration,
     /// How often the server pings. A socket that was silent for two pings closes.
     pub ping_every: Duration,
-    /// How long one write may take before the socket closes with 4290.
+    /// How long the connection may take nothing of what waits before the socket closes with 4290; an
+    /// item of a group may wait twice as long.
     pub write_within: Duration,
     /// How old a result may be when it is written; the socket of a client that reads so slowly
     /// that its results are older closes with 4290.
@@ -98,20 +103,26 @@ pub(super) async fn upgrade<E: Executor>(
     let credentials = headers
         .get(AUTHORIZATION)
         .and_then(|value| gate::credentials(value.to_str().ok()?));
-    let names = dialect.map(Dialect::name);
-    let (mut answer, session, messages) =
-        match actix_ws::handle_with_protocols(&http, payload, names.as_slice()) {
-            Ok(opened) => opened,
-            Err(error) => return error.error_response(),
-        };
+    let (outlet, body) = outlet::outlet();
+    let opened = handshake(http.head()).map(|mut answer| answer.message_body(body.boxed()));
+    let mut answer = match opened {
+        Ok(Ok(answer)) => HttpResponse::from(answer),
+        Ok(Err(error)) => return HttpResponse::from_error(error),
+        Err(error) => return HttpResponse::from_error(error),
+    };
+    if let Some(dialect) = dialect {
+        let name = HeaderValue::from_static(dialect.name());
+        answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
+    }
     if let Ok(value) = HeaderValue::from_str(&trace.id.0) {
         answer.headers_mut().insert(REQUEST_ID, value);
     }
     let wire = http.conn_data::<Wire>().cloned();
+    let frames = Frames::new(payload, endpoint.sockets.stranger_bytes);
     let socket = Socket::new(
         endpoint,
-        session,
-        messages,
+        outlet,
+        frames,
         dialect,
         credentials,
         wire,

@@ -39,14 +39,15 @@ struct Message {
     payload: Option<Value>,
 }
 
-/// An operation's id as JSON: written once, sent with every result.
+/// What stands before a result in its message: written once for an operation, sent with all of its
+/// results.
 #[derive(Clone)]
 pub(super) struct Label(Arc<str>);
 
 impl Label {
-    /// The label of an id.
-    pub fn of(id: &str) -> Self {
-        Label(Value::from(id).to_string().into())
+    /// The message with a result, which is JSON already, in parts.
+    pub fn around<'a>(&'a self, result: &'a str) -> [&'a str; 3] {
+        [&self.0, result, "}"]
     }
 }
 
@@ -130,13 +131,14 @@ impl Dialect {
         }
     }
 
-    /// A result of an operation, which is JSON already.
-    pub fn next(self, id: &Label, result: &str) -> String {
+    /// The label of an operation.
+    pub fn label(self, id: &str) -> Label {
         let kind = match self {
-            Dialect::Current => r#","type":"next","payload":"#,
-            Dialect::Older => r#","type":"data","payload":"#,
+            Dialect::Current => "next",
+            Dialect::Older => "data",
         };
-        ["{\"id\":", &id.0, kind, result, "}"].concat()
+        let id = Value::from(id);
+        Label(format!(r#"{{"id":{id},"type":"{kind}","payload":"#).into())
     }
 
     /// An operation that was not executed. It ends the operation.

@@ -1,19 +1,19 @@
 //! One client's socket: who it is, what it runs, and when it ends.
 //!
-//! One task holds the socket and is the only one to write. Operations are tasks on the app's
-//! runtime that put finished messages into a bounded queue; when a client reads slowly the queue
-//! fills and they wait, and when it does not read at all a write runs out of time. An operation
-//! that has joined a group is no task any more: the socket takes its items from the group, and runs
-//! it again if the group has left it behind.
+//! One task holds the socket. Operations are tasks on the app's runtime that put finished messages
+//! into a bounded queue; when a client reads slowly the queue fills and they wait, and when it does
+//! not read at all a write runs out of time. An operation that has joined a group is no task any
+//! more: the [`Outlet`] takes its items from the group, and the socket runs it again if the group
+//! has left it behind.
 
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::ws::{CloseCode, CloseReason, Message};
 use actix_web::rt::time::{Instant, Interval, interval_at, sleep_until, timeout};
-use actix_web::web;
-use actix_ws::{CloseCode, CloseReason, Closed, MessageStream, Session};
+use actix_web::web::{self, Bytes};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Executor, ServerError};
 use futures_util::future::BoxFuture;
@@ -24,8 +24,9 @@ use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use super::frames::{Frames, Heard};
+use super::outlet::{Gone, Outlet, Stir};
 use super::protocol::{Ask, Dialect, Label, authorization};
-use crate::http::fanout::{Found, Membership};
+use crate::http::fanout::Membership;
 use crate::http::gate::{GateError, Pass, credentials};
 use crate::http::operation::Operation;
 use crate::http::refusal::sentence;
@@ -35,9 +36,6 @@ use crate::http::run::{Caller, Queue, Run, Said, Told, queue};
 use crate::http::wire::Wire;
 use crate::http::{Endpoint, execute, graphql, response, share_of};
 use crate::telemetry::figures;
-
-/// How many items of a group are written before the socket listens again.
-const AT_A_TIME: usize = 64;
 
 /// Why a socket ends.
 enum End {
@@ -62,11 +60,12 @@ enum Stage {
 /// What a socket wakes up for.
 enum Event {
     Heard(Heard),
-    Said(Said),
-    Moved,
+    Said(Box<Said>),
+    Stirred(Stir),
     Judged(Result<Pass, GateError>),
     Late,
     Tick,
+    Look,
     Draining,
     Drained,
     PassEnded,
@@ -77,11 +76,10 @@ struct Held {
     /// Tells it from an earlier operation with the same id, of which messages may still come.
     ticket: u64,
     label: Label,
-    /// `None` for queries and mutations, which run to their end whoever waits.
+    /// `None` for queries and mutations, which run to their end whoever waits, and for a member of
+    /// a group, which is no task any more.
     stop: Option<AbortHandle>,
-    /// Where its results come from once it is no task any more.
-    member: Option<Membership>,
-    /// Resumes it behind what was written.
+    /// Resumes it behind what was written, as long as it is a task.
     cursor: Option<Arc<str>>,
     /// Counts it, if it is a subscription.
     counted: Option<figures::Open>,
@@ -98,7 +96,7 @@ impl Drop for Held {
 /// A client's socket.
 pub(super) struct Socket<E> {
     endpoint: web::Data<Endpoint<E>>,
-    session: Session,
+    outlet: Outlet,
     frames: Frames,
     dialect: Option<Dialect>,
     /// From the upgrade's header; those in `connection_init` go first.
@@ -110,10 +108,12 @@ pub(super) struct Socket<E> {
     held: HashMap<String, Held>,
     tickets: u64,
     queue: Queue,
-    said: mpsc::Receiver<Said>,
+    said: mpsc::Receiver<Box<Said>>,
     /// By when the client must be let in.
     deadline: Instant,
     ticks: Interval,
+    /// When it is looked whether the connection takes what waits.
+    looks: Interval,
     /// Pings since anything was heard.
     silent_ticks: u32,
     shutdown: watch::Receiver<bool>,
@@ -123,8 +123,8 @@ pub(super) struct Socket<E> {
 impl<E: Executor> Socket<E> {
     pub fn new(
         endpoint: web::Data<Endpoint<E>>,
-        session: Session,
-        messages: MessageStream,
+        outlet: Outlet,
+        frames: Frames,
         dialect: Option<Dialect>,
         credentials: Option<String>,
         wire: Option<Wire>,
@@ -134,8 +134,8 @@ impl<E: Executor> Socket<E> {
         let (queue, said) = queue(policy.queue);
         let now = Instant::now();
         Socket {
-            session,
-            frames: Frames::new(messages, policy.stranger_bytes),
+            outlet,
+            frames,
             dialect,
             credentials,
             wire,
@@ -148,6 +148,7 @@ impl<E: Executor> Socket<E> {
             said,
             deadline: now + policy.init_within,
             ticks: interval_at(now + policy.ping_every, policy.ping_every),
+            looks: interval_at(now + policy.write_within, policy.write_within),
             silent_ticks: 0,
             shutdown: endpoint.shutdown.clone(),
             drain_at: None,
@@ -163,7 +164,7 @@ impl<E: Executor> Socket<E> {
             None => End::Close(4406, "Subprotocol not acceptable"),
         };
         let Socket {
-            session,
+            outlet,
             mut frames,
             wire,
             endpoint,
@@ -189,15 +190,11 @@ impl<E: Executor> Socket<E> {
             code: CloseCode::from(code),
             description: Some(reason),
         };
-        let farewell = async {
-            if session.close(Some(reason)).await.is_ok() {
-                // Until the client hangs up, so that what it still sends does not make the
-                // operating system drop the close frame.
-                while frames.next().await != Heard::Gone {}
-            }
-        };
+        outlet.close(reason);
         let patience = endpoint.sockets.close_within;
-        if timeout(patience, farewell).await.is_err() || code == 4290 {
+        // Read to the end, so that what the client still sends does not make the operating system
+        // drop the close frame.
+        if timeout(patience, frames.gone()).await.is_err() || code == 4290 {
             // It does not take its leave: nothing that is written will be read.
             if let Some(wire) = wire {
                 wire.cut();
@@ -211,16 +208,24 @@ impl<E: Executor> Socket<E> {
             let outcome = match event {
                 Event::Heard(heard) => {
                     self.silent_ticks = 0;
-                    self.on_heard(dialect, heard).await
+                    // Boxed, since every socket would keep room for the longest way through it.
+                    Box::pin(self.on_heard(dialect, heard)).await
                 }
-                Event::Said(said) => self.on_said(dialect, said).await,
-                Event::Moved => self.on_moved(dialect).await,
+                Event::Said(said) => self.on_said(dialect, *said).await,
+                Event::Stirred(Stir::Alone(ticket, membership)) => {
+                    self.go_on_alone(dialect, ticket, membership).await
+                }
+                Event::Stirred(Stir::Gone) => Err(End::Gone),
                 Event::Judged(judged) => self.on_judged(dialect, judged).await,
                 Event::Late => Err(match self.stage {
                     Stage::Silent => End::Close(4408, "Connection initialisation timeout"),
                     _ => End::Close(1013, "Try again later"),
                 }),
                 Event::Tick => self.on_tick(dialect).await,
+                Event::Look => match self.outlet.stuck() {
+                    Some(cursor) => Err(End::TooSlow(cursor)),
+                    None => Ok(()),
+                },
                 Event::Draining => {
                     self.drain_at =
                         Some(Instant::now() + share_of(self.endpoint.sockets.drain_over));
@@ -245,7 +250,7 @@ impl<E: Executor> Socket<E> {
         tokio::select! {
             heard = self.frames.next(), if listening => Event::Heard(heard),
             Some(said) = self.said.recv() => Event::Said(said),
-            () = self.queue.moved.notified() => Event::Moved,
+            stir = self.outlet.stirred() => Event::Stirred(stir),
             judged = async {
                 match &mut self.stage {
                     Stage::Knocking(judgement) => judgement.await,
@@ -254,6 +259,7 @@ impl<E: Executor> Socket<E> {
             } => Event::Judged(judged),
             () = sleep_until(self.deadline), if !open => Event::Late,
             _ = self.ticks.tick() => Event::Tick,
+            _ = self.looks.tick() => Event::Look,
             () = async {
                 match &mut self.pass_ends {
                     Some(ends) => ends.await,
@@ -279,11 +285,7 @@ impl<E: Executor> Socket<E> {
     async fn on_heard(&mut self, dialect: Dialect, heard: Heard) -> Result<(), End> {
         match heard {
             Heard::Sign => Ok(()),
-            Heard::Ping(payload) => {
-                let session = &mut self.session;
-                let pong = session.pong(&payload);
-                in_time(self.endpoint.sockets.write_within, &None, pong).await
-            }
+            Heard::Ping(payload) => self.control(Message::Pong(payload)).await,
             Heard::Text(text) => match dialect.read(&text) {
                 Ok(ask) => self.on_ask(dialect, ask).await,
                 Err(reason) => Err(End::Close(4400, reason)),
@@ -317,7 +319,9 @@ impl<E: Executor> Socket<E> {
                 self.start(dialect, id, payload).await
             }
             Ask::Complete { id } => {
-                self.held.remove(&id);
+                if let Some(held) = self.held.remove(&id) {
+                    self.outlet.leave(held.ticket);
+                }
                 Ok(())
             }
             Ask::Leave => Err(End::Close(1000, "")),
@@ -383,7 +387,7 @@ impl<E: Executor> Socket<E> {
             Ok(operation) => operation,
             Err(refusal) => return self.refuse(dialect, &id, refusal.errors, &request_id).await,
         };
-        let label = Label::of(&id);
+        let label = dialect.label(&id);
         self.launch(id, label, operation, request_id, None);
         Ok(())
     }
@@ -426,7 +430,6 @@ impl<E: Executor> Socket<E> {
             ticket: self.tickets,
             label,
             stop: subscription.then(|| task.abort_handle()),
-            member: None,
             cursor: after,
             counted: subscription.then(figures::subscription_open),
         };
@@ -458,19 +461,19 @@ impl<E: Executor> Socket<E> {
                 if item.made.elapsed() > self.endpoint.sockets.behind_at_most {
                     return Err(End::TooSlow(held.cursor.take()));
                 }
-                let text = dialect.next(&held.label, &item.json);
-                let (policy, session) = (&self.endpoint.sockets, &mut self.session);
-                in_time(policy.write_within, &held.cursor, session.text(text)).await?;
+                let parts = held.label.around(&item.json);
+                let write = self.outlet.text(&parts);
+                in_time(self.endpoint.sockets.write_within, &held.cursor, write).await?;
                 if held.counted.is_some() {
-                    figures::delivered();
+                    figures::delivered(1);
                 }
                 held.cursor = item.cursor;
                 return Ok(());
             }
             Told::Joined(member) => {
-                held.member = Some(member);
-                // It may have something already.
-                self.queue.moved.notify_one();
+                // The handle would keep the memory of the task.
+                held.stop = None;
+                self.outlet.join(held.ticket, held.label.clone(), member);
                 return Ok(());
             }
             Told::LeftBehind => return Err(End::TooSlow(held.cursor.take())),
@@ -484,49 +487,18 @@ impl<E: Executor> Socket<E> {
         self.write(text).await
     }
 
-    /// Takes what the groups have, and goes on alone where one has left this client behind.
-    async fn on_moved(&mut self, dialect: Dialect) -> Result<(), End> {
-        let mut alone = Vec::new();
-        let policy = &self.endpoint.sockets;
-        for (id, held) in &mut self.held {
-            let Some(member) = &mut held.member else {
-                continue;
-            };
-            for turn in 1.. {
-                match member.next() {
-                    Found::Nothing => break,
-                    Found::Alone => {
-                        alone.push(id.clone());
-                        break;
-                    }
-                    Found::Item(item) => {
-                        let text = dialect.next(&held.label, &item.json);
-                        let write = self.session.text(text);
-                        in_time(policy.write_within, &held.cursor, write).await?;
-                        figures::delivered();
-                        held.cursor.clone_from(&item.cursor);
-                    }
-                }
-                if turn == AT_A_TIME {
-                    self.queue.moved.notify_one();
-                    break;
-                }
-            }
-        }
-        for id in alone {
-            self.go_on_alone(dialect, id).await?;
-        }
-        Ok(())
-    }
-
     /// Runs an operation again that was a group's, from where its client stands.
-    async fn go_on_alone(&mut self, dialect: Dialect, id: String) -> Result<(), End> {
-        let Some(mut held) = self.held.remove(&id) else {
+    async fn go_on_alone(
+        &mut self,
+        dialect: Dialect,
+        ticket: u64,
+        membership: Membership,
+    ) -> Result<(), End> {
+        let mut held = self.held.extract_if(|_, held| held.ticket == ticket);
+        let Some((id, held)) = held.next() else {
             return Ok(());
         };
-        let Some((recipe, after)) = held.member.take().map(Membership::leave) else {
-            return Ok(());
-        };
+        let (recipe, after) = membership.leave();
         let request_id = self.next_request();
         match recipe.prepare(&self.endpoint.limits) {
             Ok(operation) => {
@@ -545,8 +517,7 @@ impl<E: Executor> Socket<E> {
         self.silent_ticks += 1;
         // The frame is answered by every client, in a browser too; the message can be seen by
         // those that watch for a server that is gone.
-        let ping = self.session.ping(b"");
-        in_time(self.endpoint.sockets.write_within, &None, ping).await?;
+        self.control(Message::Ping(Bytes::new())).await?;
         if matches!(self.stage, Stage::Open(_)) {
             self.write(dialect.keep_alive()).await?;
         }
@@ -554,7 +525,13 @@ impl<E: Executor> Socket<E> {
     }
 
     async fn write(&mut self, text: String) -> Result<(), End> {
-        let write = self.session.text(text);
+        let parts = [text.as_str()];
+        let write = self.outlet.text(&parts);
+        in_time(self.endpoint.sockets.write_within, &None, write).await
+    }
+
+    async fn control(&mut self, message: Message) -> Result<(), End> {
+        let write = self.outlet.control(message);
         in_time(self.endpoint.sockets.write_within, &None, write).await
     }
 }
@@ -564,11 +541,11 @@ impl<E: Executor> Socket<E> {
 async fn in_time(
     patience: Duration,
     cursor: &Option<Arc<str>>,
-    write: impl Future<Output = Result<(), Closed>>,
+    write: impl Future<Output = Result<(), Gone>>,
 ) -> Result<(), End> {
     match timeout(patience, write).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(Closed)) => Err(End::Gone),
+        Ok(Err(Gone)) => Err(End::Gone),
         Err(_) => Err(End::TooSlow(cursor.clone())),
     }
 }
