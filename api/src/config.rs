@@ -309,6 +309,7 @@ impl Config {
         require(
             easypost.starts_with("http://"),
             format!("OMS__SHIPPING__EASYPOST_URL: {easypost:?} is not http://HOST:PORT"),
+        );
         let MailConfig {
             smtp_url,
             folder,

@@ -17,6 +17,8 @@ both_backends!(
     f5a_of_two_parts_one_leaves_while_the_other_is_stopped,
     f3_the_warehouse_that_can_send_everything_is_chosen_and_says_why,
     f3_work_is_moved_split_and_merged_with_its_stock,
+    f4_labels_and_slips_are_printed_when_a_carrier_is_chosen_and_void_with_its_labels,
+    f5b_one_notice_a_shipment_and_another_when_its_number_is_corrected,
     t2_a_wave_saves_visits_and_stays_right_when_orders_leave_it_and_units_are_missing,
     t2_work_is_in_one_wave_at_most,
 );
@@ -1019,4 +1021,140 @@ async fn t2_work_is_in_one_wave_at_most(app: &TestApp) {
     let input = json!({ "id": made["wave"]["id"] });
     ok(run(app, "waveCancel", "WaveInput", WAVE, input).await);
     ok(wave(app, &cup, exactly).await);
+}
+
+/// Lets a carrier be chosen for an order's packed shipment, and its labels be bought.
+async fn buy(app: &TestApp, shipment: &Value) -> Value {
+    let ask = "shipment { status carrier carrierChoice cost { amount } trackingStatus
+        packages { trackingNumber } } labels { kind trackingNumber }";
+    let input = json!({ "id": shipment });
+    run(
+        app,
+        "shipmentBuyLabels",
+        "ShipmentBuyLabelsInput",
+        ask,
+        input,
+    )
+    .await
+}
+
+/// What was printed for an order, as `kind format`, void ones apart.
+async fn printed(app: &TestApp, order: &Value) -> (Vec<String>, usize) {
+    let ask = "query Printed($id: ID!) { documents(orderId: $id) {
+        nodes { id kind format voidedAt } } }";
+    let found = app.gql(ask, json!({ "id": order })).await;
+    let all = found["documents"]["nodes"].as_array().unwrap().clone();
+    let of = |row: &Value| {
+        format!(
+            "{} {}",
+            row["kind"].as_str().unwrap(),
+            row["format"].as_str().unwrap()
+        )
+    };
+    let (good, void): (Vec<Value>, Vec<Value>) =
+        all.into_iter().partition(|row| row["voidedAt"].is_null());
+    let mut names: Vec<String> = good.iter().map(of).collect();
+    names.sort();
+    (names, void.len())
+}
+
+async fn f4_labels_and_slips_are_printed_when_a_carrier_is_chosen_and_void_with_its_labels(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    let cup = app.stocked("CUP", 9, false).await;
+    let now = routed(app, &[(&cup, 2)]).await;
+    let sheet = listed(app, &cup, &[&now]).await;
+    let ask = "document { kind format }";
+    let print = json!({ "id": sheet["id"] });
+    let paper = ok(run(app, "pickListPrint", "PickListPrintInput", ask, print).await);
+    assert_eq!(paper["document"]["kind"], "PICK_LIST");
+    pick_all(app, &sheet["id"]).await;
+    pack_all(app, &now["id"]).await;
+    let shipment = order(app, &now["id"]).await["shipments"][0]["id"].clone();
+    let bought = ok(buy(app, &shipment).await);
+    assert_eq!(bought["shipment"]["status"], "LABELED", "{bought:#}");
+    assert_eq!(bought["labels"][0]["kind"], "BOUGHT");
+    let candidates = bought["shipment"]["carrierChoice"]["candidates"]
+        .as_array()
+        .unwrap();
+    assert!(candidates.len() > 1, "{candidates:#?}");
+    let all = ["LABEL PDF", "LABEL ZPL", "PACKING_SLIP PDF"].map(str::to_owned);
+    assert_eq!(printed(app, &now["id"]).await, (all.to_vec(), 0));
+
+    let ask = "shipment { status carrier } labels { kind }";
+    let void = json!({ "id": shipment });
+    let kind = "ShipmentVoidLabelsInput";
+    let voided = ok(run(app, "shipmentVoidLabels", kind, ask, void.clone()).await);
+    assert_eq!(
+        voided["shipment"],
+        json!({ "status": "PACKED", "carrier": null })
+    );
+    assert_eq!(printed(app, &now["id"]).await, (vec![], 3));
+    ok(buy(app, &shipment).await);
+    assert_eq!(printed(app, &now["id"]).await, (all.to_vec(), 3));
+
+    ok(dispatch(app, &shipment).await);
+    let late = run(app, "shipmentVoidLabels", kind, ask, void).await;
+    assert_eq!(codes(&late), ["FULFILLMENT_STATE_INVALID"]);
+    let find = "query Printed($id: ID!) { documents(orderId: $id) { nodes { id voidedAt } } }";
+    let found = app.gql(find, json!({ "id": now["id"] })).await;
+    let rows = found["documents"]["nodes"].as_array().unwrap();
+    let good = rows.iter().find(|row| row["voidedAt"].is_null()).unwrap();
+    let input = json!({ "id": good["id"] });
+    let refused = run(
+        app,
+        "documentVoid",
+        "DocumentVoidInput",
+        "document { id }",
+        input,
+    )
+    .await;
+    assert_eq!(codes(&refused), ["FULFILLMENT_STATE_INVALID"]);
+
+    let day = app.app.clock.now().date_naive();
+    let carrier = order(app, &now["id"]).await["shipments"][0]["carrier"].clone();
+    let input = json!({ "warehouseId": warehouse(&cup), "carrier": carrier, "date": day });
+    let ask = "document { kind fileName }";
+    let paper = ok(run(app, "manifestPrint", "ManifestPrintInput", ask, input).await);
+    assert_eq!(paper["document"]["kind"], "MANIFEST");
+}
+
+/// The messages of an order: what about, and what became of each.
+async fn told(app: &TestApp, order: &Value) -> Vec<(String, String)> {
+    let ask = "query Told($id: ID!) { order(by: { id: $id }) { messages { kind state } } }";
+    let found = app.gql(ask, json!({ "id": order })).await;
+    let rows = found["order"]["messages"].as_array().unwrap().clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    rows.iter()
+        .map(|row| (text(&row["kind"]), text(&row["state"])))
+        .collect()
+}
+
+async fn f5b_one_notice_a_shipment_and_another_when_its_number_is_corrected(app: &TestApp) {
+    app.open_shop().await;
+    let cup = app.stocked("CUP", 9, false).await;
+    let now = routed(app, &[(&cup, 1)]).await;
+    send(app, &cup, &now).await;
+    app.settle().await;
+    let sent = |kind: &str| (kind.to_owned(), "SENT".to_owned());
+    assert_eq!(told(app, &now["id"]).await, [sent("SHIPMENT_DISPATCHED")]);
+
+    let package = order(app, &now["id"]).await["shipments"][0]["packages"][0]["id"].clone();
+    let ask = "shipment { packages { trackingNumber } }";
+    let correct = async |number: &str| {
+        let input = json!({ "packageId": package, "trackingNumber": number });
+        ok(run(app, "trackingCorrect", "TrackingCorrectInput", ask, input).await)
+    };
+    let corrected = correct("RIGHT-1").await;
+    assert_eq!(
+        corrected["shipment"]["packages"][0]["trackingNumber"],
+        "RIGHT-1"
+    );
+    correct("RIGHT-1").await;
+    app.settle().await;
+    assert_eq!(
+        told(app, &now["id"]).await,
+        [sent("SHIPMENT_DISPATCHED"), sent("TRACKING_CORRECTED")]
+    );
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use entity::shipment::{Status, TrackingStatus};
 use entity::{
-    Currency, LineId, PackageId, ShipmentId, VariantId, bin_stock, carrier, fulfillment_order, package,
-    reservation, shipment, stock_movement,
+    Currency, LineId, PackageId, ShipmentId, VariantId, address, bin_stock, carrier,
+    fulfillment_order, package, reservation, shipment, stock_movement,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Set};
@@ -20,7 +20,7 @@ use crate::checks::Checks;
 use crate::events::Event;
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory::{self, Movement};
-use crate::notifications::{self, Notice, Parcel, Shipped};
+use crate::notifications::{self, Notice, Parcel, Shipped, language};
 use crate::orders::Changed;
 use crate::orders::allocation::Allocation;
 use crate::tx::Tx;
@@ -258,7 +258,7 @@ pub async fn dispatch(
         units.iter().map(|(line, units)| (titles(line), *units)),
     )
     .await?;
-    let language = language_of(&order);
+    let language = language_of(tx, &order).await?;
     notifications::owe(
         tx,
         Notice::shipment_dispatched(&order, id, &language, &shipped),
@@ -308,10 +308,17 @@ async fn shipped(
 }
 
 /// The language that an order's customer reads: what the channel says in the order's metadata, as
-/// `language`; English otherwise.
-fn language_of(order: &entity::order::Model) -> String {
-    let said = order.metadata["language"].as_str();
-    said.unwrap_or("en").to_owned()
+/// `language`; otherwise what is written to in the country that the order goes to.
+async fn language_of(tx: &Tx, order: &entity::order::Model) -> Result<String, Failure> {
+    if let Some(said) = order.metadata["language"].as_str() {
+        return Ok(said.to_owned());
+    }
+    let to = address::Entity::find_by_id(order.shipping_address_id)
+        .one(tx.db())
+        .await?;
+    Ok(language::of_country(
+        to.as_ref().map_or("", |to| to.country.as_str()),
+    ))
 }
 
 /// What [`correct_tracking`] needs.
@@ -381,13 +388,17 @@ pub async fn correct_tracking(tx: &Tx, cmd: &CorrectTracking) -> Result<Shipment
         .lines
         .iter()
         .map(|line| {
-            let own = packing.order.lines.iter().find(|own| own.id == line.line_id);
+            let own = packing
+                .order
+                .lines
+                .iter()
+                .find(|own| own.id == line.line_id);
             let title = own.map_or_else(String::new, |own| own.title.clone());
             (title, line.quantity)
         })
         .collect();
     let shipped = shipped(tx, &shipment, &packages, titles.into_iter()).await?;
-    let language = language_of(&order);
+    let language = language_of(tx, &order).await?;
     let notice = Notice::tracking_corrected(
         &order,
         shipment_id,

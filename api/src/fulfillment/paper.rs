@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use entity::document::Kind;
 use entity::{
-    AddressId, BinId, LineId, PickListId, ShipmentId, VariantId, WarehouseId, address, bin,
-    channel, document, order, order_line, package, package_line, pick_list, pick_task, shipment,
-    variant, warehouse, wave,
+    AddressId, BinId, DocumentId, LineId, PickListId, ShipmentId, VariantId, WarehouseId, address,
+    bin, channel, document, order, order_line, package, package_line, pick_list, pick_task,
+    shipment, variant, warehouse, wave,
 };
 use sea_orm::sea_query::Query;
 use sea_orm::{
@@ -373,6 +373,35 @@ pub async fn unprinted(db: &impl ConnectionTrait) -> Result<Vec<ShipmentId>, DbE
         .map(|(shipment, _)| shipment)
         .collect();
     Ok(lacking.into_iter().collect())
+}
+
+/// Says that a document is no longer in force. What was printed for a parcel that has left stays.
+pub async fn void_one(tx: &Tx, id: DocumentId) -> Result<document::Model, Failure> {
+    let row = document::Entity::find_by_id(id).one(tx.db()).await?;
+    if let Some(order) = row.as_ref().and_then(|row| row.order_id) {
+        let gone = shipment::Entity::find()
+            .filter(shipment::Column::OrderId.eq(order))
+            .filter(shipment::Column::Status.eq(shipment::Status::Dispatched))
+            .all(tx.db())
+            .await?;
+        let parcels = package::Entity::find()
+            .filter(package::Column::ShipmentId.is_in(gone.iter().map(|one| one.id)))
+            .all(tx.db())
+            .await?;
+        let of = row.as_ref().map(|row| row.subject.as_str());
+        if parcels
+            .iter()
+            .any(|one| of == Some(of_package(one.id).as_str()))
+        {
+            return Err(Problem::new(
+                Code::FulfillmentStateInvalid,
+                "the parcel that it was printed for has left",
+            )
+            .at("input.id")
+            .into());
+        }
+    }
+    documents::void(tx, id).await
 }
 
 /// Says that what was printed for packages is no longer in force: their labels were given back, or

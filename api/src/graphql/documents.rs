@@ -16,6 +16,7 @@ use super::{Allowed, app, principal};
 use crate::access::Scope;
 use crate::documents;
 use crate::failure::Problem;
+use crate::fulfillment::paper;
 
 /// What a document is. More may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -261,7 +262,8 @@ pub struct DocumentMutation;
 impl DocumentMutation {
     /// Says that a document is no longer in force, so that another can be printed in its place; it
     /// can still be read. Nothing is said to a carrier. Voiding it twice changes nothing. Refusals:
-    /// NOT_FOUND. Needs the scope FULFILLMENT_MANAGE.
+    /// NOT_FOUND, FULFILLMENT_STATE_INVALID (what was printed for a parcel that has left).
+    /// Needs the scope FULFILLMENT_MANAGE.
     #[graphql(guard = "Allowed(Scope::FulfillmentManage)")]
     async fn document_void(
         &self,
@@ -269,7 +271,7 @@ impl DocumentMutation {
         #[graphql(desc = "Which document.")] input: DocumentVoidInput,
     ) -> Result<DocumentVoidPayload> {
         let id = named(ctx, &input.id).await?;
-        Ok(run(ctx, id, async |tx, id| documents::void(tx, id).await)
+        Ok(run(ctx, id, async |tx, id| paper::void_one(tx, id).await)
             .await?
             .into())
     }
