@@ -8,6 +8,7 @@ both_backends!(
     a1_an_order_goes_from_staging_to_the_carrier_by_double_scan,
     f2a_a_list_has_one_picker_and_leads_through_the_bins_in_walking_order,
     f2a_a_short_pick_takes_from_another_bin_and_then_waits_for_stock,
+    f2a_what_is_missing_of_a_begun_order_becomes_one_of_its_own,
     f2a_units_in_a_locked_bin_wait_for_a_person_and_are_found_when_it_is_unlocked,
     f2a_what_was_picked_for_a_cancelled_order_is_picked_again_from_staging,
     f2b_a_wrong_scan_is_refused_written_down_and_changes_nothing,
@@ -21,6 +22,7 @@ both_backends!(
     f5b_one_notice_a_shipment_and_another_when_its_number_is_corrected,
     t2_a_wave_saves_visits_and_stays_right_when_orders_leave_it_and_units_are_missing,
     t2_work_is_in_one_wave_at_most,
+    northwind_goes_from_staging_to_the_door_by_the_api_alone,
 );
 
 const ORDER: &str = "query Order($id: ID!) { order(by: { id: $id }) {
@@ -475,6 +477,35 @@ async fn f2a_a_short_pick_takes_from_another_bin_and_then_waits_for_stock(app: &
     assert_eq!(works.len(), 2, "{now:#}");
     assert_eq!(works[1]["lines"][0]["quantity"], 2);
     assert_eq!(now["stage"], "STAGED", "the least advanced part decides");
+}
+
+async fn f2a_what_is_missing_of_a_begun_order_becomes_one_of_its_own(app: &TestApp) {
+    app.open_shop().await;
+    let cup = app.stocked("CUP", 3, true).await;
+    let now = routed(app, &[(&cup, 3)]).await;
+    let sheet = listed(app, &cup, &[&now]).await;
+    ok(claim(app, &app.admin_key, &sheet["id"]).await);
+    ok(short(app, &sheet, 0, 2).await);
+    ok(pick(app, &sheet["id"], "CUP", 2).await);
+    let version = app.order(&now["id"]).await["version"].clone();
+    let input = json!({ "id": now["id"], "expectedVersion": version });
+    let ask = "order { id stage exceptions { id status } splitOffs { id stage } }";
+    let split = ok(run(app, "orderSplit", "OrderSplitInput", ask, input).await);
+    let other = &split["order"]["splitOffs"][0];
+    let exceptions = split["order"]["exceptions"].as_array().unwrap();
+    for exception in exceptions.iter().filter(|one| one["status"] == "OPEN") {
+        let input = json!({ "id": exception["id"], "resolution": "it comes later" });
+        ok(run(app, "exceptionResolve", "ExceptionSettleInput", "order { id }", input).await);
+    }
+    assert_eq!(order(app, &now["id"]).await["stage"], "PACKING");
+    pack_all(app, &now["id"]).await;
+    ok(label(app, &now["id"]).await);
+    let shipment = order(app, &now["id"]).await["shipments"][0]["id"].clone();
+    ok(dispatch(app, &shipment).await);
+    let first = order(app, &now["id"]).await;
+    assert_eq!(first["stage"], "SHIPPED");
+    assert_eq!(first["lines"][0]["quantity"], 2);
+    assert_eq!(order(app, &other["id"]).await["lines"][0]["backordered"], 1);
 }
 
 async fn lock_bin(app: &TestApp, code: &str, locked: bool) {
@@ -1157,4 +1188,120 @@ async fn f5b_one_notice_a_shipment_and_another_when_its_number_is_corrected(app:
         told(app, &now["id"]).await,
         [sent("SHIPMENT_DISPATCHED"), sent("TRACKING_CORRECTED")]
     );
+}
+
+/// Everything that waits in the warehouses goes out: waves of 300, picked, packed, labelled, handed
+/// over. Says how many orders left.
+async fn empty_the_floor(app: &TestApp, of: &Value) -> usize {
+    let mut left = 0;
+    loop {
+        app.settle().await;
+        let input = json!({ "warehouseId": of, "most": 300 });
+        let made = run(app, "waveCreate", "WaveCreateInput", WAVE, input).await;
+        if codes(&made) == ["WAVE_EMPTY"] {
+            return left;
+        }
+        let input = json!({ "id": ok(made)["wave"]["id"] });
+        let released = ok(run(app, "waveRelease", "WaveInput", WAVE, input).await);
+        let wave = &released["wave"];
+        println!(
+            "{} orders, {} stops at bins, {} one after another",
+            wave["orders"], wave["binVisits"], wave["binVisitsSingly"]
+        );
+        for list in wave["pickLists"].as_array().unwrap() {
+            pick_all(app, &list["id"]).await;
+        }
+        let query = "query Wave($id: ID!) { wave(id: $id) {
+            fulfillmentOrders { status order { id stage } } } }";
+        let found = app.gql(query, json!({ "id": wave["id"] })).await;
+        for work in found["wave"]["fulfillmentOrders"].as_array().unwrap() {
+            assert_eq!(work["order"]["stage"], "PACKING", "{work}");
+            let id = &work["order"]["id"];
+            pack_all(app, id).await;
+            ok(label(app, id).await);
+            let now = order(app, id).await;
+            ok(dispatch(app, &live_shipment(&now)["id"]).await);
+            left += 1;
+        }
+    }
+}
+
+/// Set `OMS_NORTHWIND` to the directory with the company's files; without it there is nothing to
+/// check.
+async fn northwind_goes_from_staging_to_the_door_by_the_api_alone(app: &TestApp) {
+    use api::access::Principal;
+    use api::capture::import::northwind::Northwind;
+    use sea_orm::{EntityTrait, PaginatorTrait};
+    let Some(directory) = std::env::var_os("OMS_NORTHWIND").map(std::path::PathBuf::from) else {
+        eprintln!("OMS_NORTHWIND is not set: nothing to check");
+        return;
+    };
+    let files = Northwind::read(&directory).unwrap();
+    let operator = Principal::operator("import");
+    app.app.set_up_northwind(&operator, &files).await.unwrap();
+    app.app
+        .import_northwind(&operator, &files, |_, _| {})
+        .await
+        .unwrap();
+    let warehouse = entity::warehouse::Entity::find()
+        .one(&app.app.db.read)
+        .await
+        .unwrap();
+    let warehouse = json!(api::graphql::ids::to_global(warehouse.unwrap().id).as_str());
+    let covered = empty_the_floor(app, &warehouse).await;
+    println!("{covered} orders left with what was there");
+    assert_clean(app).await;
+
+    // People settle what waits for them, and what is missing comes.
+    let open = "{ exceptions(first: 250, where: { blocking: { eq: true } }) { nodes { id } } }";
+    loop {
+        let found = app.gql(open, json!({})).await;
+        let rows = found["exceptions"]["nodes"].as_array().unwrap().clone();
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            let input = json!({ "id": row["id"], "resolution": "agreed" });
+            let kind = "ExceptionSettleInput";
+            ok(run(app, "exceptionResolve", kind, "order { id }", input).await);
+        }
+    }
+    let waiting = entity::backorder::Entity::find()
+        .all(&app.app.db.read)
+        .await
+        .unwrap();
+    let mut wanted: std::collections::BTreeMap<_, i64> = std::collections::BTreeMap::new();
+    for row in waiting
+        .iter()
+        .filter(|row| row.status == entity::backorder::Status::Waiting)
+    {
+        *wanted.entry(row.variant_id).or_default() += row.quantity;
+    }
+    for (variant, units) in wanted {
+        let input = json!({ "variantId": api::graphql::ids::to_global(variant).as_str(),
+            "warehouseId": warehouse, "quantity": units,
+            "idempotencyKey": format!("missing-{variant}") });
+        ok(run(
+            app,
+            "stockReceive",
+            "StockReceiveInput",
+            "stock { onHand }",
+            input,
+        )
+        .await);
+    }
+    let rest = empty_the_floor(app, &warehouse).await;
+    println!("{rest} orders left with what came");
+    let all = entity::order::Entity::find()
+        .count(&app.app.db.read)
+        .await
+        .unwrap();
+    assert_eq!((covered + rest) as u64, all);
+    assert_clean(app).await;
+}
+
+async fn assert_clean(app: &TestApp) {
+    app.settle().await;
+    let found = api::integrity::verify(&app.app.db.read).await.unwrap();
+    assert!(found.is_empty(), "{found:#?}");
 }

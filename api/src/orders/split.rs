@@ -72,8 +72,11 @@ pub async fn split(tx: &Tx, reference: &Reference, cmd: &Split) -> Result<Change
         return Err(Problem::not_found("order").at("input.id").into());
     };
     first.expect_version(cmd.expected_version)?;
-    first.transition(tx, Action::Edit, Code::OrderNotEditable)?;
-    first.order.confirmed_at = None;
+    // Only units that nobody has go, so what a warehouse has begun with stays as it is.
+    if !first.is_begun() {
+        first.transition(tx, Action::Edit, Code::OrderNotEditable)?;
+        first.order.confirmed_at = None;
+    }
     if units.is_empty() {
         return Err(refusal("no unit of it is missing or waited for").into());
     }

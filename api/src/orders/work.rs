@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use entity::order::Stage;
+use entity::order::{Stage, Status};
 use entity::{
     FulfillmentOrderId, LineId, OrderId, ShipmentId, WarehouseId, fulfillment_line,
     fulfillment_order, shipment,
@@ -274,6 +274,16 @@ impl super::aggregate::Aggregate {
         self.work
             .iter()
             .find(|work| work.shipment.as_ref().is_some_and(|own| own.id == id))
+    }
+
+    /// Whether a warehouse has begun to pick it, or has handed a part of it over.
+    pub fn is_begun(&self) -> bool {
+        use fulfillment_order::Status::{Closed, InProgress};
+        self.order.status == Status::Confirmed
+            && self
+                .work
+                .iter()
+                .any(|work| matches!(work.row.status, InProgress | Closed))
     }
 
     /// Units that are held for good and that no warehouse was told to send, by line.
