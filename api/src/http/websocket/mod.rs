@@ -119,15 +119,7 @@ pub(super) async fn upgrade<E: Executor>(
     }
     let wire = http.conn_data::<Wire>().cloned();
     let frames = Frames::new(payload, endpoint.sockets.stranger_bytes);
-    let socket = Socket::new(
-        endpoint,
-        outlet,
-        frames,
-        dialect,
-        credentials,
-        wire,
-        trace,
-    );
+    let socket = Socket::new(endpoint, outlet, frames, dialect, credentials, wire, trace);
     rt::spawn(socket.run());
     answer
 }
