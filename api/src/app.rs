@@ -12,33 +12,42 @@ use sea_orm::{
     TransactionTrait,
 };
 use serde_json::{Value as Json, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use entity::{counter, idempotency};
 
 mod bulk;
+mod documents;
 mod edit;
 mod feeds;
 mod import;
 mod intake;
+mod paper;
+mod labels;
+mod messages;
 
 pub use bulk::Started;
+pub use documents::OpenedDocument;
 pub use edit::Rehearsed;
 pub use feeds::{Sync, Synced};
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
+pub use labels::Message;
 
 use crate::access::{self, Principal};
 use crate::catalogue::{Reference, ReferenceCache};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
+use crate::documents::links::Links;
 use crate::events::{Bus, Hub};
 use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
+use crate::notifications::Mailer;
 use crate::orders::{self, Changed};
 use crate::payments::gateway;
 use crate::payments::{Effect, PaymentGateway};
+use crate::shipping::Carriers;
 use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
 
@@ -62,8 +71,11 @@ pub struct App {
     /// Feeds the subscribers.
     pub hub: Hub,
     gateway: Arc<dyn PaymentGateway>,
+    carriers: Carriers,
+    mailer: Arc<dyn Mailer>,
     reference: ReferenceCache,
     rules: ArcSwap<RuleSet>,
+    links: OnceCell<Links>,
     numbers: Mutex<RangeInclusive<i64>>,
     keys: moka::future::Cache<String, Principal>,
 }
@@ -94,15 +106,19 @@ impl App {
         clock: Arc<dyn Clock>,
         config: Config,
         gateway: Arc<dyn PaymentGateway>,
+        mailer: Arc<dyn Mailer>,
     ) -> Arc<App> {
         Arc::new(App {
             hub: Hub::new(db.clone(), Bus::of(&config.redis)),
+            carriers: Carriers::of(&config.shipping),
             db,
             clock,
             config,
             gateway,
+            mailer,
             reference: ReferenceCache::default(),
             rules: ArcSwap::default(),
+            links: OnceCell::new(),
             // Empty: the first order draws a block.
             #[allow(clippy::reversed_empty_ranges)]
             numbers: Mutex::new(1..=0),

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::db::Db;
+use crate::notifications::mailer;
 use crate::payments::gateway::Sandbox;
 use crate::server::{self, Background};
 use crate::tx::Actor;
@@ -107,11 +108,13 @@ pub async fn run(cli: Cli, config: Config) -> Result<ExitCode, Box<dyn Error>> {
 pub async fn open(config: Config) -> Result<Arc<App>, Box<dyn Error>> {
     let db = Db::connect(&config.database).await?;
     db.migrate().await?;
+    let mailer = mailer::of(&config.mail)?;
     Ok(App::new(
         db,
         Arc::new(SystemClock),
         config,
         Arc::new(Sandbox),
+        mailer,
     ))
 }
 

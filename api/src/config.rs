@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -27,8 +28,14 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// What callers may do.
     pub access: AccessConfig,
+    /// What is printed.
+    pub documents: DocumentsConfig,
     /// The background work.
     pub workers: WorkersConfig,
+    /// Who is asked for labels.
+    pub shipping: ShippingConfig,
+    /// How messages reach people.
+    pub mail: MailConfig,
 }
 
 /// Where the API listens.
@@ -111,6 +118,16 @@ pub struct AccessConfig {
     pub environment: String,
 }
 
+/// What is printed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentsConfig {
+    /// The secret under which the addresses of documents are signed; empty = one in the database.
+    pub url_secret: String,
+    /// How long such an address can be used, in seconds.
+    pub url_secs: u32,
+}
+
 /// The background work.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,6 +135,34 @@ pub struct WorkersConfig {
     /// How often the workers look for what is due, in milliseconds.
     pub interval_ms: u64,
 }
+
+/// Who is asked for labels.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShippingConfig {
+    /// Where EasyPost is.
+    pub easypost_url: String,
+    /// The key for it; empty = it is not asked.
+    pub easypost_key: String,
+}
+
+/// How messages reach people.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailConfig {
+    /// `smtp://…` or `smtps://…`; empty = none.
+    pub smtp_url: String,
+    /// A folder to write messages into; empty = none.
+    pub folder: String,
+    /// The address that messages come from.
+    pub from: String,
+    /// How long a message may take to hand over, in seconds.
+    pub timeout_secs: u64,
+}
+
+/// The longest that a message may take to hand over, in seconds. Who takes a message up to send it
+/// has it for longer than this.
+pub const LONGEST_MAIL_SECS: u64 = 300;
 
 /// Everything that is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
@@ -244,9 +289,48 @@ impl Config {
             *trace_percent <= 100,
             format!("OMS__TELEMETRY__TRACE_PERCENT: {trace_percent} is more than 100"),
         );
+        let DocumentsConfig {
+            url_secret,
+            url_secs,
+        } = &self.documents;
+        require(
+            url_secret.is_empty() || url_secret.len() >= 16,
+            "OMS__DOCUMENTS__URL_SECRET: at least 16 characters are needed".to_owned(),
+        );
+        require(
+            (1..=604_800).contains(url_secs),
+            format!("OMS__DOCUMENTS__URL_SECS: {url_secs} is not between 1 and 604800"),
+        );
         require(
             self.workers.interval_ms > 0,
             "OMS__WORKERS__INTERVAL_MS: at least 1 is needed".to_owned(),
+        );
+        let easypost = &self.shipping.easypost_url;
+        require(
+            easypost.starts_with("http://"),
+            format!("OMS__SHIPPING__EASYPOST_URL: {easypost:?} is not http://HOST:PORT"),
+        );
+        let MailConfig {
+            smtp_url,
+            folder,
+            from,
+            timeout_secs,
+        } = &self.mail;
+        require(
+            smtp_url.is_empty() || AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp_url).is_ok(),
+            "OMS__MAIL__SMTP_URL: not smtp:// or smtps://USER:PASSWORD@HOST:PORT".to_owned(),
+        );
+        require(
+            smtp_url.is_empty() || folder.is_empty(),
+            "OMS__MAIL__FOLDER: there is a mail server already".to_owned(),
+        );
+        require(
+            from.parse::<lettre::Address>().is_ok(),
+            format!("OMS__MAIL__FROM: {from:?} is no e-mail address"),
+        );
+        require(
+            (1..=LONGEST_MAIL_SECS).contains(timeout_secs),
+            format!("OMS__MAIL__TIMEOUT_SECS: 1 to {LONGEST_MAIL_SECS} seconds"),
         );
         require(
             !self.access.environment.is_empty()
@@ -329,9 +413,13 @@ mod tests {
             ("OMS__SERVRE__LISTEN", "x"),
             ("OMS__LOG__FORMAT", "xml"),
             ("OMS__REDIS__URL", "http://user:secret@x"),
+            ("OMS__MAIL__SMTP_URL", "http://user:secret@x"),
+            ("OMS__MAIL__FOLDER", "mail"),
+            ("OMS__MAIL__FROM", "orders"),
+            ("OMS__MAIL__TIMEOUT_SECS", "0"),
         ])
         .unwrap_err();
-        assert_eq!(error.0.len(), 6, "{error}");
+        assert_eq!(error.0.len(), 10, "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

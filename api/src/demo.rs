@@ -5,7 +5,7 @@ use chrono::Duration;
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
 use entity::{
     BinId, ChannelId, Currency, PriceListId, ProductId, Rate, ShippingZoneId, TimeZone, VariantId,
-    WarehouseId, bin, bin_stock, channel, channel_warehouse, customer, customer_group,
+    WarehouseId, bin, bin_stock, carton, channel, channel_warehouse, customer, customer_group,
     inbound_supply, listing, price, price_list, product, promotion, shipping_rate, shipping_zone,
     stock, stock_movement, stock_source, tax_rate, variant, variant_code, warehouse,
 };
@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bins, sources};
 use crate::tx::{Actor, Tx};
 
+mod carriers;
 mod rules;
 
 /// A product: code, title, tax category, grams a unit, price in cents, whether it may wait for
@@ -169,6 +170,8 @@ async fn merchant(tx: &Tx) -> Result<Vec<Site>, Failure> {
     let channels = channels(tx, &warehouses);
     let variants = products(tx, &channels);
     taxes_and_shipping(tx);
+    cartons(tx);
+    carriers::carriers(tx);
     promotions(tx);
     customers(tx);
     // What follows reads stock rows and bins, so they must be there.
@@ -177,11 +180,14 @@ async fn merchant(tx: &Tx) -> Result<Vec<Site>, Failure> {
     Ok(warehouses)
 }
 
-/// The second warehouse is a store's back room, whose till says what is there. Nobody speaks for it
-/// here, so after a quarter of an hour people hear that it has gone silent; its stock is sold on.
+/// The source that speaks for the store.
+pub const TILL: &str = "berlin-till";
+
+/// The second warehouse is a store's back room, whose till says what is there, while it is switched
+/// on: `oms simulate` does that.
 async fn till(tx: &Tx, warehouses: &[Site]) -> Result<(), Failure> {
     let store = sources::Create {
-        code: "berlin-till".to_owned(),
+        code: TILL.to_owned(),
         name: "Till of the Berlin store".to_owned(),
         kind: stock_source::Kind::Store,
         warehouses: warehouses.get(1).map(|site| site.id).into_iter().collect(),
@@ -190,6 +196,7 @@ async fn till(tx: &Tx, warehouses: &[Site]) -> Result<(), Failure> {
         buffer_percent: 10,
         buffer_cap_percent: 50,
         still_after_secs: Some(86_400),
+        active: false,
     };
     sources::create(tx, store).await?;
     Ok(())
@@ -253,6 +260,31 @@ fn warehouses(tx: &Tx) -> Vec<Site> {
     tx.defer_rows(rows, |insert| insert);
     tx.defer_rows(bins, |insert| insert);
     sites
+}
+
+/// What parcels are packed in, small to large.
+fn cartons(tx: &Tx) {
+    let rows = [
+        ("S", "Small carton", [200, 150, 100], 60, 3_000),
+        ("M", "Medium carton", [300, 220, 160], 140, 8_000),
+        ("L", "Large carton", [450, 320, 250], 320, 20_000),
+        ("XL", "Extra large carton", [600, 400, 400], 650, 31_000),
+    ]
+    .map(
+        |(code, name, [length, width, height], tare, most)| carton::ActiveModel {
+            id: Set(tx.id()),
+            code: Set(code.to_owned()),
+            name: Set(name.to_owned()),
+            length_mm: Set(length),
+            width_mm: Set(width),
+            height_mm: Set(height),
+            tare_grams: Set(tare),
+            max_grams: Set(most),
+            active: Set(true),
+            version: Set(1),
+        },
+    );
+    tx.defer_rows(rows.to_vec(), |insert| insert);
 }
 
 fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {

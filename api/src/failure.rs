@@ -44,6 +44,10 @@ codes! {
     CurrencyUnknown,
     /// No such customer.
     CustomerNotFound,
+    /// The document cannot be printed; the message says why.
+    DocumentUnprintable,
+    /// The document is no longer in force.
+    DocumentVoided,
     /// The e-mail address is malformed.
     EmailInvalid,
     /// The exception is settled already.
@@ -68,10 +72,16 @@ codes! {
     Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
+    /// The package has a label, or one is being bought; `details` has its number.
+    LabelExists,
     /// A package of the shipment has no label.
     LabelMissing,
+    /// The label is not bought, or was given back already.
+    LabelNotVoidable,
     /// The order has no lines.
     LinesMissing,
+    /// The message is on its way still, or will be tried again by itself.
+    MessagePending,
     /// The name is blank, too long or has control characters.
     NameInvalid,
     /// No such thing, or none that you may see.
@@ -158,6 +168,8 @@ codes! {
     StockBelowReserved,
     /// The figure is older than the one that is held, or another one of the same moment.
     StockFigureOutdated,
+    /// The template cannot be filled in; `details` has `line` and `reason`.
+    TemplateInvalid,
     /// The submitted title is not ours.
     TitleMismatch,
     /// More lines or rows than one request may have.
@@ -198,6 +210,7 @@ impl Code {
             self,
             CreditLimitExceeded
                 | CreditNotGranted
+                | DocumentVoided
                 | ExceptionNotOpen
                 | ExceptionNotSettled
                 | ExceptionTaken
@@ -205,7 +218,10 @@ impl Code {
                 | FulfillmentStateInvalid
                 | HoldNotActive
                 | InsufficientStock
+                | LabelExists
                 | LabelMissing
+                | LabelNotVoidable
+                | MessagePending
                 | OperationNotRunning
                 | OrderNotCancellable
                 | OrderNotEditable

@@ -18,8 +18,12 @@ use tokio::task::JoinHandle;
 
 use crate::access::Principal;
 use crate::app::App;
+use crate::documents::links::NotOpened;
 use crate::graphql;
-use crate::http::{self, Endpoint, FanOut, Gate, GateError, Limits, Pass, Readiness, Sockets};
+use crate::http::{
+    self, Documents, Endpoint, FanOut, Gate, GateError, Limits, NoDocument, Pass, Readiness, Sent,
+    Sockets,
+};
 use crate::reports::readings;
 use crate::telemetry::figures;
 use crate::workers;
@@ -148,11 +152,15 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     });
     endpoint.shutdown = stopped.clone();
     endpoint.readiness = readiness(app.clone());
+    endpoint.documents = documents(app.clone());
     let fan_out = endpoint.fan_out.clone();
 
+    let webhooks = http::webhooks::Webhooks::of(app.clone());
     let mut server = HttpServer::new(move || {
-        let endpoint = endpoint.clone();
-        HttpApp::new().configure(move |cfg| http::configure(cfg, endpoint))
+        let (endpoint, webhooks) = (endpoint.clone(), webhooks.clone());
+        HttpApp::new()
+            .configure(move |cfg| http::configure(cfg, endpoint))
+            .configure(move |cfg| http::webhooks::configure(cfg, webhooks))
     })
     .on_connect(http::wire::keep)
     .disable_signals()
@@ -189,6 +197,10 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
             feed.hub.run_until(stop).await;
         }));
         tasks.push(tokio::spawn(workers::run_projections(
+            app.clone(),
+            stopped.clone(),
+        )));
+        tasks.push(tokio::spawn(workers::run_messages(
             app.clone(),
             stopped.clone(),
         )));
@@ -260,10 +272,13 @@ async fn take_readings(app: &App) -> Result<(), DbErr> {
     is("oms_outbox_events", readings.outbox as f64);
     is("oms_outbox_age_seconds", age(readings.outbox_since));
     is("oms_backorders_waiting", readings.backorders as f64);
+    is("oms_stock_sources_stale", readings.stale_sources as f64);
     is(
         "oms_payment_effects_age_seconds",
         age(readings.effects_since),
     );
+    is("oms_messages_waiting", readings.messages as f64);
+    is("oms_messages_age_seconds", age(readings.messages_since));
     let of = figures::of_is_now;
     for count in &readings.stages.stages {
         let stage = count.stage.to_value();
@@ -309,6 +324,38 @@ fn readiness(app: Arc<App>) -> Readiness {
                 Err(error) => {
                     tracing::warn!(%error, "not ready");
                     Err(vec!["the database does not answer".to_owned()])
+                }
+            }
+        }
+    })
+}
+
+/// Sends what was printed.
+fn documents(app: Arc<App>) -> Documents {
+    Documents::finding(move |address| {
+        let app = app.clone();
+        async move {
+            let opened = app
+                .open_document(&address.id, &address.expires, &address.signature)
+                .await;
+            match opened {
+                Ok(Ok(Some(document))) => Ok(Sent {
+                    content_type: document.row.content_type,
+                    file_name: document.row.file_name,
+                    hash: document.row.sha256,
+                    bytes: document.bytes.into(),
+                    remaining_secs: document.remaining_secs,
+                }),
+                Ok(Ok(None)) => Err(NoDocument::Missing),
+                Ok(Err(NotOpened::Forged)) => Err(NoDocument::Forged),
+                Ok(Err(NotOpened::Expired)) => Err(NoDocument::Expired),
+                Err(failure) if failure.unavailable() => {
+                    tracing::warn!(%failure, "the database is busy or away");
+                    Err(NoDocument::Unavailable)
+                }
+                Err(failure) => {
+                    tracing::error!(%failure, "a document could not be read");
+                    Err(NoDocument::Failed)
                 }
             }
         }

@@ -14,14 +14,18 @@ use serde_json::{Value as Json, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::clock::{Clock, SystemClock};
+
 mod chance;
 mod people;
 mod shop;
 mod shopper;
 mod tally;
+mod till;
 
 use shopper::{Plan, Shopper};
 use tally::{Outcome, Tally};
+use till::Till;
 
 /// How many orders are under way at most.
 const UNDER_WAY: usize = 256;
@@ -87,10 +91,12 @@ pub async fn run(
     let mut shopper = Shopper::new(stream.seed, articles);
     let tally = Arc::new(Mutex::new(Tally::default()));
     let slots = Arc::new(Semaphore::new(UNDER_WAY));
+    let till = Till::on(&client).await;
     let mut tasks = JoinSet::new();
     let mut orders = tokio::time::interval(Duration::from_secs_f64(1.0 / stream.rate));
     // Behind a slow server the lost time is not made up for.
     orders.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut counter = tokio::time::interval(till::EVERY);
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let end = tokio::time::sleep(stream.time);
     let mut stop = std::pin::pin!(stop);
@@ -103,6 +109,12 @@ pub async fn run(
             _ = seconds.tick() => {
                 let tally = lock(&tally);
                 heard(tally.sent, &|| tally.line());
+            }
+            _ = counter.tick() => {
+                if let Some(till) = till.clone() {
+                    let client = client.clone();
+                    tasks.spawn(async move { till.speak(&client, SystemClock.now()).await });
+                }
             }
             _ = orders.tick() => {
                 while tasks.try_join_next().is_some() {}
@@ -121,6 +133,9 @@ pub async fn run(
         }
     }
     while tasks.join_next().await.is_some() {}
+    if let Some(till) = till {
+        till.off(&client).await;
+    }
     let tally = lock(&tally);
     Ok(Streamed {
         summary: tally.to_string(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use entity::idempotency;
+use futures_util::{StreamExt, stream};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 use tokio::sync::broadcast::error::RecvError;
@@ -32,12 +33,17 @@ pub const ANSWERS_AT_ONCE: u64 = 5_000;
 const PROJECTION_PAUSE: Duration = Duration::from_millis(100);
 const PROJECTION_IDLE: Duration = Duration::from_secs(1);
 
+/// How many orders are routed at the same time, where transactions run side by side.
+const ROUTED_AT_ONCE: usize = 4;
+
 /// One round of everything that is due. What fails is tried again in the next round and keeps
 /// nothing else from being done.
 pub async fn round(app: &App) -> Round {
     let mut all = Round::default();
     for part in [
         app.reconcile_payments().await,
+        app.reconcile_labels().await,
+        app.follow_parcels().await,
         expire_authorizations(app).await,
         expire_holds(app).await,
         watch_sources(app).await,
@@ -45,6 +51,7 @@ pub async fn round(app: &App) -> Round {
         cover_orders(app).await,
         route_orders(app).await,
         tend_pick_lists(app).await,
+        app.print_what_lacks().await,
         wake_exceptions(app).await,
         work_off_bulk(app).await,
         project(app).await,
@@ -63,7 +70,10 @@ pub async fn round(app: &App) -> Round {
 /// Rounds until nothing is due and every event has gone out; stops at the first failure.
 pub async fn settle(app: &App) -> Result<(), Failure> {
     loop {
-        let round = round(app).await;
+        let mut round = round(app).await;
+        let messages = app.send_messages().await?;
+        round.done += messages.done;
+        round.failures.extend(messages.failures);
         if let Some(failure) = round.failures.into_iter().next() {
             return Err(failure);
         }
@@ -158,15 +168,16 @@ async fn cover_orders(app: &App) -> Result<Round, Failure> {
 async fn route_orders(app: &App) -> Result<Round, Failure> {
     let due = routing::due(&app.db.read).await?;
     let reference = &app.reference().await?;
-    let mut outcomes = Vec::with_capacity(due.len());
-    for order in due {
-        let routed = app
-            .write(&Actor::worker("routing"), move |tx| async move {
+    let actor = &Actor::worker("routing");
+    let outcomes = stream::iter(due)
+        .map(|order| {
+            app.write(actor, move |tx| async move {
                 routing::route(&tx, reference, order).await
             })
-            .await;
-        outcomes.push(routed);
-    }
+        })
+        .buffer_unordered(ROUTED_AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
     Ok(outcomes.into_iter().collect())
 }
 
@@ -263,6 +274,26 @@ pub async fn run_projections(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         };
         tokio::select! {
             () = soon => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+/// Sends what people are owed, beside the rounds: a mail server that hangs keeps nothing else from
+/// being done. When told to stop, it waits for the messages in the air.
+pub async fn run_messages(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let interval = Duration::from_millis(app.config.workers.interval_ms);
+    while !*stop.borrow() {
+        match app.send_messages().await {
+            Ok(round) => {
+                for failure in round.failures {
+                    tracing::error!(%failure, "a message will be seen to later");
+                }
+            }
+            Err(failure) => tracing::error!(%failure, "messages will be sent later"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }

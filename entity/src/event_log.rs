@@ -36,6 +36,9 @@ pub struct Model {
     pub actor: String,
     /// The request or tick that it came from.
     pub correlation_id: String,
+    /// Where it was written in a trace, as a W3C `traceparent`; none if nobody keeps the trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<String>,
     /// The changed facts; ids and figures, no personal data.
     #[sea_orm(column_type = "JsonBinary")]
     pub payload: Json,

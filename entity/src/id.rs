@@ -50,6 +50,8 @@ ids! {
     ChannelId,
     /// Identifies a customer.
     CustomerId,
+    /// Identifies a document.
+    DocumentId,
     /// Identifies an event of the log.
     EventId,
     /// Identifies an exception on an order.
@@ -68,6 +70,10 @@ ids! {
     JobId,
     /// Identifies a line of an order.
     LineId,
+    /// Identifies a message to somebody.
+    MessageId,
+    /// Identifies the wording of messages.
+    MessageTemplateId,
     /// Identifies a movement of stock.
     MovementId,
     /// Identifies a note on an order.
@@ -100,6 +106,16 @@ ids! {
     StockSourceId,
     /// Identifies a warehouse.
     WarehouseId,
+    /// Identifies a carrier.
+    CarrierId,
+    /// Identifies a rate of a carrier.
+    CarrierRateId,
+    /// Identifies a service of a carrier.
+    CarrierServiceId,
+    /// Identifies a zone of a carrier.
+    CarrierZoneId,
+    /// Identifies the purchase of a label.
+    LabelId,
     /// Identifies a kind of carton.
     CartonId,
     /// Identifies a warehouse's work on an order.
@@ -114,6 +130,8 @@ ids! {
     ScanId,
     /// Identifies a shipment.
     ShipmentId,
+    /// Identifies something that a carrier said.
+    TrackingEventId,
     /// Identifies a wave.
     WaveId,
 }

@@ -36,6 +36,8 @@ pub struct Model {
     /// See `event_log`.
     pub correlation_id: String,
     /// See `event_log`.
+    pub trace_parent: Option<String>,
+    /// See `event_log`.
     #[sea_orm(column_type = "JsonBinary")]
     pub payload: Json,
     /// See `event_log`.

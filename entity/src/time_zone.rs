@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Days, NaiveDateTime, Offset, TimeZone as _, Utc};
 use sea_orm::DeriveValueType;
 
 /// A time zone, stored as its IANA name: `Europe/Vienna`.
@@ -23,6 +23,20 @@ impl TimeZone {
     /// What calendars and clocks there show at a moment.
     pub fn local(self, at: DateTime<Utc>) -> NaiveDateTime {
         at.with_timezone(&self.0).naive_local()
+    }
+
+    /// The moment when clocks there show this: the first, if they show it twice. What they leap
+    /// over in spring is as long after the leap as it is after the leap's beginning.
+    pub fn moment(self, local: NaiveDateTime) -> DateTime<Utc> {
+        let first = self.0.from_local_datetime(&local).earliest();
+        first.map_or_else(
+            || {
+                let before = local.checked_sub_days(Days::new(1)).unwrap_or(local);
+                let offset = self.0.offset_from_utc_datetime(&before).fix();
+                (local - offset).and_utc()
+            },
+            |at| at.to_utc(),
+        )
     }
 }
 
@@ -60,6 +74,10 @@ mod tests {
         assert_eq!(local("2026-07-01T22:30:00Z"), "2026-07-02 00:30:00");
         assert_eq!(local("2026-12-01T22:30:00Z"), "2026-12-01 23:30:00");
         assert_eq!(vienna.to_string(), "Europe/Vienna");
+        let moment = |local: &str| vienna.moment(local.parse().unwrap()).to_rfc3339();
+        assert_eq!(moment("2026-07-02T00:30:00"), "2026-07-01T22:30:00+00:00");
+        assert_eq!(moment("2026-10-25T02:30:00"), "2026-10-25T00:30:00+00:00");
+        assert_eq!(moment("2026-03-29T02:30:00"), "2026-03-29T01:30:00+00:00");
         assert!("Mars/Olympus".parse::<TimeZone>().is_err());
     }
 }

@@ -24,7 +24,12 @@ mod m20261123_000013_bulk;
 mod m20261123_000014_exception_rules;
 mod m20261123_000015_finding;
 mod m20261123_000016_stock_sources;
+mod m20261123_000017_trace_parent;
 mod m20261123_000018_fulfillment;
+mod m20261123_000019_documents;
+mod m20261123_000020_messages;
+mod m20261123_000021_carriers;
+mod m20261123_000022_tracking;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -48,7 +53,12 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000014_exception_rules::Migration),
             Box::new(m20261123_000015_finding::Migration),
             Box::new(m20261123_000016_stock_sources::Migration),
+            Box::new(m20261123_000017_trace_parent::Migration),
             Box::new(m20261123_000018_fulfillment::Migration),
+            Box::new(m20261123_000019_documents::Migration),
+            Box::new(m20261123_000020_messages::Migration),
+            Box::new(m20261123_000021_carriers::Migration),
+            Box::new(m20261123_000022_tracking::Migration),
         ]
     }
 }
@@ -59,6 +69,7 @@ const SQLITE_TYPES: &[(&str, &str)] = &[
     (" UUID", " BLOB"),
     (" TIMESTAMPTZ", " TEXT"),
     (" JSONB", " TEXT"),
+    (" BYTEA", " BLOB"),
     (" CHAR(3)", " TEXT"),
     (" CHAR(2)", " TEXT"),
     // What lets PostgreSQL search for beginnings by an index whatever its language.

@@ -5,6 +5,8 @@ crate::step!(
     r#"
 ALTER TABLE "order" ADD COLUMN unrouted BOOLEAN NOT NULL DEFAULT FALSE;
 
+UPDATE "order" SET unrouted = TRUE WHERE status = 'CONFIRMED' AND stage = 'STAGED';
+
 CREATE INDEX order_unrouted ON "order"(confirmed_at) WHERE unrouted;
 
 ALTER TABLE channel ADD COLUMN routing JSONB NOT NULL DEFAULT '["FEWEST_SPLITS","PRIORITY"]';

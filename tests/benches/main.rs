@@ -1,11 +1,13 @@
 //! How fast orders are taken: `orderSubmit` of three lines over HTTP, every check on, beside the
 //! least SQL that the same order must cost, in one run. With the word `fanout`: how fast an event
-//! comes to a thousand subscribers, beside a bare broadcast. See docs/benchmarks.md.
+//! comes to a thousand subscribers, beside a bare broadcast; with `documents`: what printing costs.
+//! See docs/benchmarks.md.
 //!
 //! ```sh
 //! cargo build --release
 //! OMS_BENCH_POSTGRES=postgres://… cargo run --release -p benches
 //! cargo run --release -p benches -- fanout
+//! cargo run --release -p benches -- documents
 //! ```
 //!
 //! `OMS_BENCH_SECONDS` is the length of each measurement, 5 if not given. Without
@@ -26,6 +28,7 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::{self, Connection, Executor, PgConnection, Row, SqliteConnection};
 use serde_json::{Value, json};
 
+mod documents;
 mod fanout;
 
 const CLIENTS: [usize; 3] = [1, 8, 32];
@@ -45,6 +48,9 @@ fn main() {
         "{} cores, {seconds} s a figure",
         std::thread::available_parallelism().unwrap()
     );
+    if word.as_deref() == Some("documents") {
+        return documents::measure(span);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

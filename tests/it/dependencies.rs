@@ -61,6 +61,16 @@ const LISTED: &[(&str, &str, &str)] = &[
         "a new variant or warehouse gets its stock rows in the same transaction",
     ),
     (
+        "catalogue",
+        "shipping",
+        "the carriers' tariffs are kept in memory with the other small tables",
+    ),
+    (
+        "shipping",
+        "pricing",
+        "surcharges are rounded as all money is",
+    ),
+    (
         "graphql",
         "http",
         "resolvers read what the transport knows of a request: its id, its idempotency key",

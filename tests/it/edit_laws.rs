@@ -6,6 +6,7 @@
 use futures_util::future::join_all;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
 use serde_json::{Value, json};
+use support::dice::Dice;
 use support::merchant::{Stocked, basket_with, codes};
 use support::{TestApp, both_backends};
 
@@ -22,22 +23,6 @@ fn times(promised: usize, part: usize) -> usize {
         promised
     } else {
         promised / part
-    }
-}
-
-/// A small generator of its own, so that a sequence that fails can be run again by its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % sides
-    }
-
-    fn one<T: Clone>(&mut self, of: &[T]) -> T {
-        of[self.roll(of.len())].clone()
     }
 }
 
@@ -174,7 +159,7 @@ async fn a1_an_edited_order_costs_holds_and_sets_aside_what_a_new_one_would(app:
     let sequences = times(2_000, 50);
     let (mut committed, mut refused) = (0, 0);
     for seed in 1..=sequences {
-        let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed as u64) | 1);
+        let mut dice = Dice::new(seed as u64);
         let till = dice.one(&TILLS);
         let lines: Vec<Value> = (0..1 + dice.roll(3))
             .map(|_| json!({ "sku": dice.one(&skus), "quantity": 1 + dice.roll(6) }))

@@ -2,6 +2,7 @@
 
 use api::access::{Scope, scopes};
 use api::events::position;
+use api::graphql::ids::to_global;
 use api::tx::{Actor, new_id};
 use api::workers::forget_events;
 use api::{catalogue, integrity};
@@ -278,6 +279,16 @@ async fn old_events_of_stock_leave_the_log_and_timelines_stay(app: &TestApp) {
         timeline { seq event version } } }";
     app.open_shop().await;
     let order = app.place(basket()).await;
+    let mug = app.stocked("SAFE", 9, true).await;
+    for safety in [2, 3] {
+        let set = "mutation S($input: StockSetSafetyInput!) {
+            stockSetSafety(input: $input) { userErrors { code } } }";
+        let input = json!({ "variantId": to_global(mug.id), "safety": safety,
+            "warehouseId": to_global(mug.warehouse) });
+        let done = app.gql(set, json!({ "input": input })).await;
+        assert_eq!(done["stockSetSafety"]["userErrors"], json!([]));
+        app.receive(&mug, 1).await;
+    }
     app.settle().await;
     let mut socket = app.socket().await;
     let first = pull(app, json!({ "first": 1 })).await["cursor"].clone();
@@ -305,6 +316,8 @@ async fn old_events_of_stock_leave_the_log_and_timelines_stay(app: &TestApp) {
     let mut expected = before;
     expected.retain(|(_, event)| event != "stock.changed");
     assert_eq!(kept, expected);
+    let safeties = kept.iter().filter(|(_, event)| event == "stock.safety_set");
+    assert_eq!(safeties.count(), 2);
     assert!(
         after
             .iter()

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use api::events::position;
 use entity::api_key::Role;
 use entity::event_log;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -12,6 +13,7 @@ use support::{TestApp, both_backends};
 
 both_backends!(
     who_follows_the_same_is_served_by_one_execution,
+    who_follows_the_same_events_is_served_by_one_execution,
     whoever_joins_while_orders_flow_hears_each_change_once,
     an_order_that_a_member_was_shown_is_removed_for_it,
 );
@@ -38,7 +40,7 @@ async fn log(app: &TestApp, after: i64) -> Vec<i64> {
 }
 
 /// Waits until so many members are in so many groups; they join in their own time.
-async fn joined(app: &TestApp, members: usize, groups: usize) {
+pub(super) async fn joined(app: &TestApp, members: usize, groups: usize) {
     let wanted = (members, groups);
     let mut counts = app.fan_out();
     for _ in 0..2_000 {
@@ -105,6 +107,79 @@ async fn who_follows_the_same_is_served_by_one_execution(app: &TestApp) {
     let events = expected.len() as u64;
     assert_eq!(counts.executed - before.executed, 2 * events);
     assert_eq!(counts.delivered - before.delivered, 32 * events);
+}
+
+async fn who_follows_the_same_events_is_served_by_one_execution(app: &TestApp) {
+    const EVENTS: &str = "subscription E($types: [EventType!], $after: String) {
+        events(types: $types, after: $after) { kind seq cursor event { event } } }";
+    app.open_shop().await;
+    app.settle().await;
+    let partner = app.key_for(Role::Partner, &["web"], None).await.key;
+    let mut all = app.socket().await;
+    let mut some = app.socket().await;
+    let mut partners = app.socket_as(&partner).await;
+    let received = json!({ "types": ["ORDER_RECEIVED"] });
+    let mut ids = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..6 {
+        let sockets = [&mut all, &mut some, &mut partners];
+        for (nth, (socket, ids)) in sockets.into_iter().zip(&mut ids).enumerate() {
+            let types = if nth == 1 {
+                received.clone()
+            } else {
+                json!({})
+            };
+            let id = socket.subscribe(EVENTS, types).await;
+            assert_eq!(socket.next(&id).await["events"]["kind"], "HEARTBEAT");
+            ids.push(id);
+        }
+    }
+    joined(app, 18, 3).await;
+    let (before, began) = (app.fan_out(), position(&app.app.db.read).await.unwrap());
+    for _ in 0..3 {
+        app.place(basket()).await;
+    }
+    app.settle().await;
+    let log = event_log::Entity::find()
+        .filter(event_log::Column::Seq.gt(began.last_seq))
+        .order_by_asc(event_log::Column::Seq)
+        .all(&app.app.db.read)
+        .await
+        .unwrap();
+    let seqs = |sees: fn(&event_log::Model) -> bool| -> Vec<i64> {
+        log.iter()
+            .filter(|row| sees(row))
+            .map(|row| row.seq)
+            .collect()
+    };
+    let expected = [
+        seqs(|_| true),
+        seqs(|row| row.event_type == "order.received"),
+        seqs(|row| row.aggregate_type == "order"),
+    ];
+    let mut cursor = Value::Null;
+    let sockets = [&mut all, &mut some, &mut partners];
+    for ((socket, ids), expected) in sockets.into_iter().zip(&ids).zip(&expected) {
+        for id in ids {
+            for wanted in expected {
+                let item = socket.next(id).await["events"].take();
+                assert_eq!(seq(&item), *wanted, "{item}");
+                cursor = item["cursor"].clone();
+            }
+        }
+    }
+    let counts = app.fan_out();
+    let events: usize = expected.iter().map(Vec::len).sum();
+    assert_eq!(counts.executed - before.executed, events as u64);
+    assert_eq!(counts.delivered - before.delivered, 6 * events as u64);
+    // Who comes back where it was joins them again.
+    let id = partners.subscribe(EVENTS, json!({ "after": cursor })).await;
+    joined(app, 19, 3).await;
+    app.place(basket()).await;
+    app.settle().await;
+    for id in [&ids[2][0], &id] {
+        let item = partners.next(id).await["events"].take();
+        assert_eq!(item["event"]["event"], "order.received");
+    }
 }
 
 async fn whoever_joins_while_orders_flow_hears_each_change_once(app: &TestApp) {

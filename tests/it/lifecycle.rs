@@ -195,7 +195,8 @@ async fn a1_a_life_from_receipt_to_staging_is_on_its_timeline(app: &TestApp) {
             "order.held",
             "order.exception_resolved",
             "order.hold_released",
-            "order.confirmed"
+            "order.confirmed",
+            "order.routed"
         ]
     );
     for (entry, who) in entries.iter().zip([
@@ -671,7 +672,8 @@ async fn f1_an_order_that_waits_for_a_person_loses_its_stock_and_asks_again(app:
             "order.stock_released",
             "order.exception_resolved",
             "order.stock_held",
-            "order.confirmed"
+            "order.confirmed",
+            "order.routed"
         ]
     );
     assert_eq!(entries[3]["actor"], "worker:expiry");

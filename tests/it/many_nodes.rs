@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use clap::Parser;
 use entity::{VariantId, event_log};
 use futures_util::future::join_all;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, TransactionTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    TransactionTrait,
 };
 use serde_json::{Value, json};
 use support::merchant::{SUBMIT, basket_with};
@@ -345,6 +346,93 @@ async fn every_subscriber_gets_the_log_while_redis_comes_and_goes_and_a_node_die
         }
         // Those of the node that died, and nobody else.
         assert_eq!(moved, size.subscribers / 3);
+        drop(nodes);
+        app.settle().await;
+    })
+    .await;
+}
+
+/// Many who follow the same join groups and leave them, and go on elsewhere, at any time: for each,
+/// what it was told is the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_from_node_to_node_while_orders_flow_hears_each_change_once() {
+    const UPDATES: &str = "subscription U($after: String) {
+        orderUpdates(after: $after) { kind seq cursor order { id stage } } }";
+    let Some(redis) = RedisServer::start().await else {
+        return;
+    };
+    journey(Backend::Postgres, async |app| {
+        let (followers, visits) = match std::env::var_os("OMS_LONG") {
+            Some(_) => (40_usize, 50_usize),
+            None => (8, 6),
+        };
+        app.clock.set(chrono::Utc::now());
+        app.open_shop().await;
+        app.stocked("MANY", 1_000_000, true).await;
+        app.settle().await;
+        let nodes: Vec<Node> = (0..3).map(|_| Node::start(app, &redis.url())).collect();
+        let alive: Alive = Arc::new(Mutex::new(nodes.iter().map(|node| node.address).collect()));
+        all_say(&alive, "ready").await;
+
+        let over = AtomicBool::new(false);
+        let client = reqwest::Client::new();
+        let ordering = async {
+            let mut number = 0;
+            while !over.load(Ordering::Relaxed) {
+                let input = basket_with(json!({ "lines": [{ "sku": "MANY", "quantity": 1 }] }));
+                let sent = client
+                    .post(format!("http://{}/graphql", some_node(&alive, number)))
+                    .bearer_auth(&app.admin_key)
+                    .json(&json!({ "query": SUBMIT, "variables": { "input": input } }))
+                    .send();
+                let answer: Value = sent.await.unwrap().json().await.unwrap();
+                assert!(answer["data"]["orderSubmit"]["order"]["id"].is_string());
+                number += 1;
+            }
+        };
+        let alive = &alive;
+        let going = (0..followers).map(async |follower| {
+            let (mut cursor, mut began, mut told) = (Value::Null, None, Vec::new());
+            for visit in 0..visits {
+                let node = some_node(alive, follower * 5 + visit * 7 + visit / 3);
+                let mut socket = Socket::connect(node, &app.admin_key).await;
+                let id = socket.subscribe(UPDATES, json!({ "after": cursor })).await;
+                // Some stay for a moment, some for long.
+                let enough = told.len() + 1 + (follower * 11 + visit * 17) % 31;
+                while told.len() < enough {
+                    let item = socket.next(&id).await["orderUpdates"].take();
+                    match item["kind"].as_str().unwrap() {
+                        "SNAPSHOT" => assert_eq!(began, None),
+                        "SNAPSHOT_END" => began = item["seq"].as_i64(),
+                        "UPSERT" => told.push(item["seq"].as_i64().unwrap()),
+                        "HEARTBEAT" => {}
+                        other => panic!("{other}: {item}"),
+                    }
+                    cursor = item["cursor"].clone();
+                }
+                socket.close().await;
+            }
+            (began.unwrap(), told)
+        });
+        let going = async {
+            let told = join_all(going).await;
+            over.store(true, Ordering::Relaxed);
+            told
+        };
+        let ((), followed) = tokio::join!(ordering, going);
+        let log: Vec<i64> = event_log::Entity::find()
+            .select_only()
+            .column(event_log::Column::Seq)
+            .filter(event_log::Column::AggregateType.eq("order"))
+            .order_by_asc(event_log::Column::Seq)
+            .into_tuple()
+            .all(&app.app.db.read)
+            .await
+            .unwrap();
+        for (began, told) in followed {
+            let behind = log.partition_point(|seq| *seq <= began);
+            assert_eq!(told, log[behind..][..told.len()], "not the log");
+        }
         drop(nodes);
         app.settle().await;
     })

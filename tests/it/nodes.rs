@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::access::{Scope, scopes};
 use api::capture::import::record::{self, Begin};
-use api::graphql::ids::to_global;
+use api::documents::{self, NewDocument, samples};
+use api::graphql::ids::{from_global, to_global};
+use api::notifications::{self, Notice, Shipped};
 use api::tx::Actor;
+use async_graphql::ID;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use entity::api_key::Role;
-use entity::{AddressId, OrderId, listing};
+use entity::{AddressId, OrderId, ShipmentId, document, listing, order};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter};
 use serde_json::{Value, json};
 use support::merchant::basket_with;
@@ -32,7 +35,11 @@ const SCOPES: &[(Scope, &[&str])] = &[
         Scope::CatalogueRead,
         &[
             "Bin",
+            "Carrier",
+            "CarrierService",
+            "CarrierZone",
             "Channel",
+            "MessageTemplate",
             "PriceList",
             "Product",
             "Promotion",
@@ -44,6 +51,19 @@ const SCOPES: &[(Scope, &[&str])] = &[
         ],
     ),
     (Scope::CustomersRead, &["Customer"]),
+    (
+        Scope::FulfillmentRead,
+        &[
+            "Carton",
+            "Document",
+            "FulfillmentOrder",
+            "Package",
+            "PickList",
+            "PickTask",
+            "Shipment",
+            "Wave",
+        ],
+    ),
     (Scope::KeysManage, &["ApiKey"]),
     (Scope::OrdersManage, &["BulkOperation", "Note"]),
     (
@@ -51,6 +71,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
         &[
             "Backorder",
             "Hold",
+            "Message",
             "Order",
             "OrderException",
             "OrderImport",
@@ -73,8 +94,12 @@ const SCOPES: &[(Scope, &[&str])] = &[
 ];
 
 /// What is the same for every channel.
-const OF_NO_CHANNEL: [&str; 6] = [
+const OF_NO_CHANNEL: [&str; 10] = [
     "Bin",
+    "Carrier",
+    "CarrierService",
+    "CarrierZone",
+    "Carton",
     "Customer",
     "ShippingZone",
     "StockSource",
@@ -128,6 +153,9 @@ async fn world(app: &TestApp, channel: &str) -> World {
         shippingRateSet(input: { zoneId: $zone, channelId: $channel, serviceLevel: $code,
             price: { amount: 1, currency: \"EUR\" } }) {
             shippingRate { __typename id } userErrors { code } }
+        messageTemplateSave(input: { kind: SHIPMENT_DISPATCHED, language: \"en\",
+            channelId: $channel, subject: $code, text: $code, html: $code }) {
+            messageTemplate { __typename id } userErrors { code } }
         savedViewCreate(input: { name: $code, query: \"tag:vip\", shared: true }) {
             savedView { __typename id } userErrors { code } } }";
     let of_it = json!({
@@ -152,8 +180,39 @@ async fn world(app: &TestApp, channel: &str) -> World {
         })
         .await
         .unwrap();
+    let order_id = ID(order["id"].as_str().unwrap().to_owned());
+    let order_id: OrderId = from_global(&order_id, "id").unwrap();
+    let label = &NewDocument {
+        kind: document::Kind::Label,
+        subject: sku.clone(),
+        order: Some((order_id, row.id)),
+        name: sku.clone(),
+        rendered: documents::label_zpl(&samples::label()).unwrap(),
+    };
+    let label = app
+        .app
+        .write(&Actor::worker("test"), move |tx| async move {
+            documents::store(&tx, label.clone()).await
+        })
+        .await
+        .unwrap();
+    let number = order["number"].as_str().unwrap();
+    let placed = order::Entity::find().filter(order::Column::Number.eq(number));
+    let placed = placed.one(&app.app.db.read).await.unwrap().unwrap();
+    let notice =
+        Notice::shipment_dispatched(&placed, ShipmentId(placed.id.0), "en", &Shipped::default());
+    let notice = &notice;
+    let message = app
+        .app
+        .write(&Actor::worker("test"), move |tx| async move {
+            Ok(notifications::owe(&tx, notice.clone()).await?)
+        })
+        .await
+        .unwrap();
     let read = "query Read($order: ID!, $channel: ID!, $variant: ID!, $warehouse: ID!) {
         apiKeys(first: 1) { nodes { __typename id } }
+        carriers(first: 1) { nodes { __typename id services { __typename id }
+            zones { __typename id } } }
         channel(id: $channel) { __typename id }
         order(by: { id: $order }) { __typename id customer { __typename id }
             lines { __typename id } holds { __typename id } exceptions { __typename id }
@@ -166,11 +225,56 @@ async fn world(app: &TestApp, channel: &str) -> World {
         variant(by: { id: $variant }) { __typename id product { __typename id } }
         warehouse(id: $warehouse) { __typename id bins(first: 1) { nodes { __typename id } } } }";
     let read = app.gql(read, of_it).await;
-    let mut found = World::from([("OrderImport".to_owned(), to_global(run).0.into())]);
-    for value in [&made, &fed, &read] {
+    let mut found = World::from([
+        ("OrderImport".to_owned(), to_global(run).0.into()),
+        ("Document".to_owned(), to_global(label.id).0.into()),
+        ("Message".to_owned(), to_global(message.unwrap()).0.into()),
+    ]);
+    let parcel = parcel(app, channel).await;
+    for value in [&made, &fed, &read, &parcel] {
         gather(value, &mut found);
     }
     found
+}
+
+/// An order of a channel on its way through the warehouse: in a wave, on a list, in a package.
+async fn parcel(app: &TestApp, channel: &str) -> Value {
+    let of = app.stocked(&format!("PARCEL-{channel}"), 2, false).await;
+    let lines = json!([{ "sku": of.sku, "quantity": 1 }]);
+    let order = app
+        .place(basket_with(json!({ "channel": channel, "lines": lines })))
+        .await;
+    app.settle().await;
+    let read = "query Read($order: ID!) { cartons(first: 1) { nodes { __typename id } }
+        order(by: { id: $order }) { fulfillmentOrders { __typename id
+            wave { __typename id pickLists { __typename id tasks { __typename id } } }
+            shipments { __typename id packages { __typename id } } } } }";
+    let read = async || app.gql(read, json!({ "order": order["id"] })).await;
+    let act = async |mutation: &str, input: Value| {
+        let kind = mutation[..1].to_uppercase() + &mutation[1..];
+        let kind = match mutation {
+            "waveRelease" => "WaveInput".to_owned(),
+            _ => format!("{kind}Input"),
+        };
+        let document = format!(
+            "mutation Act($input: {kind}!) {{ {mutation}(input: $input) {{
+                userErrors {{ code message }} }} }}"
+        );
+        let done = app.gql(&document, json!({ "input": input })).await;
+        assert_eq!(done[mutation]["userErrors"], json!([]), "{mutation}");
+    };
+    let work = read().await["order"]["fulfillmentOrders"][0]["id"].clone();
+    act(
+        "waveCreate",
+        json!({ "warehouseId": to_global(of.warehouse),
+            "criteria": { "fulfillmentOrderIds": [work] } }),
+    )
+    .await;
+    let wave = read().await["order"]["fulfillmentOrders"][0]["wave"]["id"].clone();
+    act("waveRelease", json!({ "id": wave })).await;
+    let shipment = read().await["order"]["fulfillmentOrders"][0]["shipments"][0]["id"].clone();
+    act("packageOpen", json!({ "shipmentId": shipment })).await;
+    read().await
 }
 
 /// A figure that differs from ours, of the one source that a warehouse may have.
@@ -298,7 +402,7 @@ async fn x1_what_needs_a_scope_is_null_without_it(app: &TestApp) {
             .filter(|(scope, _)| scopes(role).contains(scope))
             .flat_map(|(_, kinds)| kinds.iter().map(|kind| (*kind).to_owned()))
             .collect();
-        // Who is confined to channels sees no views of others.
+        // Who is confined to channels sees no views of others, and has no scope for warehouses.
         if role == Role::Partner {
             may.remove("SavedView");
         }
@@ -313,11 +417,18 @@ async fn x1_what_is_of_another_channel_is_null_as_what_is_not_there(app: &TestAp
     // It may do everything, so that only the channel can be what stops it.
     let key = app.key_for(Role::Admin, &["web"], None).await.key;
     // A key that is confined makes and sees no keys, no views of others, nor what was begun on
-    // orders of any channel.
+    // orders of any channel, or is picked together with them.
     let mut all: BTreeSet<String> = own.keys().cloned().collect();
-    all.remove("ApiKey");
-    all.remove("BulkOperation");
-    all.remove("SavedView");
+    for kind in [
+        "ApiKey",
+        "BulkOperation",
+        "SavedView",
+        "PickList",
+        "PickTask",
+        "Wave",
+    ] {
+        all.remove(kind);
+    }
     assert_eq!(seen(app, &key, &own).await, all);
     let shared = OF_NO_CHANNEL.map(str::to_owned);
     assert_eq!(seen(app, &key, &other).await, BTreeSet::from(shared));

@@ -2,10 +2,17 @@
 
 use api::app::{Once, Sync};
 use api::orders::feeds::{self, Feed, Row};
-use api::tx::Actor;
+use api::simulate;
+use api::tx::{Actor, new_id};
 use chrono::{Duration, TimeDelta};
-use entity::{event_log, stock_movement};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use entity::{
+    ProductId, VariantId, WarehouseId, event_log, product, stock, stock_movement, variant,
+    variant_code, warehouse,
+};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket_with};
 use support::{Socket, TestApp, both_backends};
@@ -22,6 +29,8 @@ both_backends!(
     x2_more_is_kept_back_the_longer_a_source_is_silent,
     x2_a_feed_that_lies_still_is_flagged_until_it_moves,
     x2_a_feed_of_one_key_has_one_effect_and_goes_on_where_it_was_cut_off,
+    x2_a_feed_as_large_as_a_request_may_be_is_taken_whole,
+    x2_the_demos_till_speaks_while_orders_are_simulated_and_is_off_otherwise,
     x2_more_units_than_before_go_to_who_waits,
     x2_feeds_orders_and_receipts_at_once_leave_the_books_right,
 );
@@ -667,6 +676,170 @@ async fn x2_a_feed_of_one_key_has_one_effect_and_goes_on_where_it_was_cut_off(ap
         assert!(skus.iter().all(|(place, _)| done.rows[*place].changed()));
         assert_eq!(by_feed().await.unwrap(), 3);
     }
+}
+
+/// Makes so many variants, with no units anywhere, and returns their SKUs.
+async fn range(app: &TestApp, many: usize) -> Vec<String> {
+    let warehouses: Vec<WarehouseId> = warehouse::Entity::find()
+        .select_only()
+        .column(warehouse::Column::Id)
+        .into_tuple()
+        .all(&app.app.db.read)
+        .await
+        .unwrap();
+    let now = app.app.clock.now();
+    let skus: Vec<String> = (0..many).map(|number| format!("RANGE-{number}")).collect();
+    let db = &app.app.db.write;
+    for part in skus.chunks(500) {
+        let (mut products, mut variants) = (Vec::new(), Vec::new());
+        let (mut codes, mut stocks) = (Vec::new(), Vec::new());
+        for sku in part {
+            let (product_id, id): (ProductId, VariantId) = (new_id(), new_id());
+            products.push(product::ActiveModel {
+                id: Set(product_id),
+                code: Set(format!("P-{sku}")),
+                title: Set(sku.clone()),
+                description: Set(None),
+                metadata: Set(json!({})),
+                version: Set(1),
+                created_at: Set(now),
+                updated_at: Set(now),
+            });
+            variants.push(variant::ActiveModel {
+                id: Set(id),
+                product_id: Set(product_id),
+                sku: Set(sku.clone()),
+                title: Set(sku.clone()),
+                status: Set(variant::Status::Active),
+                backorderable: Set(true),
+                tax_category: Set("STANDARD".to_owned()),
+                weight_grams: Set(100),
+                length_mm: Set(None),
+                width_mm: Set(None),
+                height_mm: Set(None),
+                version: Set(1),
+                created_at: Set(now),
+                updated_at: Set(now),
+            });
+            codes.push(variant_code::ActiveModel {
+                code_key: Set(api::catalogue::code_key(sku)),
+                code: Set(sku.clone()),
+                variant_id: Set(id),
+                kind: Set(variant_code::Kind::Sku),
+                units: Set(1),
+            });
+            stocks.extend(warehouses.iter().map(|warehouse| stock::ActiveModel {
+                variant_id: Set(id),
+                warehouse_id: Set(*warehouse),
+                on_hand: Set(0),
+                reserved: Set(0),
+                safety: Set(0),
+                version: Set(0),
+                updated_at: Set(now),
+            }));
+        }
+        product::Entity::insert_many(products)
+            .exec(db)
+            .await
+            .unwrap();
+        variant::Entity::insert_many(variants)
+            .exec(db)
+            .await
+            .unwrap();
+        let codes = variant_code::Entity::insert_many(codes);
+        codes.exec_without_returning(db).await.unwrap();
+        let stocks = stock::Entity::insert_many(stocks);
+        stocks.exec_without_returning(db).await.unwrap();
+    }
+    skus
+}
+
+/// `OMS_LONG=1` takes as many rows as a request may hold.
+async fn x2_a_feed_as_large_as_a_request_may_be_is_taken_whole(app: &TestApp) {
+    let many: i64 = match std::env::var_os("OMS_LONG") {
+        Some(_) => 50_000,
+        None => 1_100,
+    };
+    app.open_shop().await;
+    wms(app, json!({})).await;
+    let skus = range(app, many as usize).await;
+    let actor = &Actor::worker("test");
+    let sync = |version: i64| Sync {
+        source: "wms".to_owned(),
+        observed_at: app.app.clock.now(),
+        version: Some(version),
+        full: true,
+        more: false,
+        rows: (0..)
+            .zip(&skus)
+            .map(|(number, sku)| Row {
+                sku: sku.clone(),
+                warehouse: "VIE".to_owned(),
+                on_hand: number % 7,
+                observed_at: None,
+            })
+            .collect(),
+    };
+    let once = |key: &str| Once {
+        key: key.to_owned(),
+        operation: "inventorySync",
+        fingerprint: "of the input".to_owned(),
+    };
+    app.clock.advance(TimeDelta::seconds(1));
+    let (key, first) = (once("large"), sync(1));
+    for replayed in [false, true] {
+        let done = app.app.sync_stock(actor, &key, &first).await.unwrap();
+        assert_eq!(done.replayed, replayed);
+        assert_eq!(done.rows.len() as i64, many);
+        let set = done.rows.iter().filter(|row| row.changed()).count() as i64;
+        // Every seventh was none and is none.
+        assert_eq!(set, many - (many + 6) / 7);
+    }
+    let units: Option<i64> = stock_movement::Entity::find()
+        .select_only()
+        .column_as(Expr::cust("CAST(SUM(delta_on_hand) AS BIGINT)"), "units")
+        .filter(stock_movement::Column::Document.eq("feed 1"))
+        .into_tuple()
+        .one(&app.app.db.read)
+        .await
+        .unwrap();
+    assert_eq!(units, Some((0..many).map(|number| number % 7).sum()));
+    // What the snapshot left out is missed, and keeps its figure.
+    assert!(read(app, "wms").await["missing"].as_i64() > Some(0));
+    app.clock.advance(TimeDelta::seconds(1));
+    let again = app.app.sync_stock(actor, &once("again"), &sync(2)).await;
+    let again = again.unwrap();
+    assert!(!again.rows.iter().any(|row| row.changed()));
+}
+
+async fn x2_the_demos_till_speaks_while_orders_are_simulated_and_is_off_otherwise(app: &TestApp) {
+    assert!(api::demo::seed(&app.app).await.unwrap());
+    // The stream has a clock of its own.
+    app.clock.set(chrono::Utc::now());
+    let till = async || {
+        let sources = "{ stockSources { nodes { code active observedAt staleSince } } }";
+        let found = app.gql(sources, json!({})).await;
+        found["stockSources"]["nodes"][0].clone()
+    };
+    let off = json!({ "code": api::demo::TILL, "active": false, "observedAt": null,
+        "staleSince": null });
+    assert_eq!(till().await, off);
+    app.clock.advance(TimeDelta::seconds(30));
+    let stream = simulate::Stream {
+        rate: 2.0,
+        time: std::time::Duration::from_secs(1),
+        url: app.url("/graphql"),
+        key: Some(app.admin_key.clone()),
+        seed: 7,
+    };
+    let streamed = simulate::run(&stream, |_, _| {}, std::future::pending()).await;
+    assert!(streamed.unwrap().whole);
+    let spoke = till().await;
+    assert_eq!(spoke["active"], false);
+    assert!(spoke["observedAt"].is_string(), "{spoke}");
+    app.clock.advance(TimeDelta::days(1));
+    app.settle().await;
+    assert_eq!(till().await["staleSince"], Value::Null);
 }
 
 async fn x2_more_units_than_before_go_to_who_waits(app: &TestApp) {

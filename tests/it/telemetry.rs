@@ -73,10 +73,21 @@ async fn what_waits_and_what_was_done_can_be_read(app: &TestApp) {
     assert_eq!(of("oms_log_position"), last as f64);
     assert!(of("oms_database_connections{pool=\"read\",state=\"idle\"}") >= 1.0);
     assert!(of("process_resident_memory_bytes") > 1e6);
+    assert_eq!(of("oms_stock_sources_stale"), 0.0);
     // The counts are the process's, in which other tests run too.
     let mutations = "oms_operations_total{transport=\"http\",kind=\"mutation\",outcome=\"ok\"}";
     assert!(of(mutations) >= before.get(mutations).copied().unwrap_or(0.0) + 3.0);
     assert!(of("oms_transactions_total{outcome=\"committed\"}") >= 3.0);
+    // A source of stock figures that says nothing.
+    let warehouses = app.gql("{ warehouses { nodes { id } } }", json!({})).await;
+    let create = "mutation Make($input: StockSourceCreateInput!) {
+        stockSourceCreate(input: $input) { userErrors { code } } }";
+    let input = json!({ "code": "wms", "name": "WMS", "kind": "WMS",
+        "warehouseIds": [warehouses["warehouses"]["nodes"][0]["id"]] });
+    app.gql(create, json!({ "input": input })).await;
+    app.clock.advance(chrono::TimeDelta::seconds(901));
+    app.settle().await;
+    assert_eq!(read(&app).await["oms_stock_sources_stale"], 1.0);
     // Nothing is shown that the manual does not have, and no label holds what a caller sent.
     for name in after.keys().filter(|name| name.starts_with("oms_")) {
         let (name, labels) = name.split_once('{').unwrap_or((name, ""));

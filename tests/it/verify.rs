@@ -28,8 +28,8 @@ struct Fault {
 const NONE: &[&str] = &[];
 
 /// Faults on: a confirmed order by card (`web-1`), one on account (`b2b-1`), one that waits for
-/// 2 units of WAITED (`wait-1`), one of a SKU that nobody knows (`odd-1`), and a cancelled one whose
-/// money is back (`gone-1`).
+/// 2 units of WAITED (`wait-1`), one of a SKU that nobody knows (`odd-1`), one that has left, one
+/// that is being picked, and a cancelled one whose money is back (`gone-1`).
 const FAULTS: &[Fault] = &[
     Fault {
         name: "I1",
@@ -58,10 +58,58 @@ const FAULTS: &[Fault] = &[
         name: "I3",
         rule: "reserved is the sum of live reservations",
         forbidden_by: NONE,
-        made: &["UPDATE reservation SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'BER')"],
+        made: &[
+            "UPDATE reservation SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'BER')",
+            "UPDATE fulfillment_order SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'BER')",
+        ],
         repaired: &[
             "UPDATE reservation SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'VIE')",
+            "UPDATE fulfillment_order SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'VIE')",
         ],
+    },
+    Fault {
+        name: "I3",
+        rule: "a line's units are ordered once: held, waited for, gone or called off, no more than ordered",
+        forbidden_by: NONE,
+        made: &["UPDATE order_line SET cancelled = 1 WHERE shipped > 0"],
+        repaired: &["UPDATE order_line SET cancelled = 0 WHERE shipped > 0"],
+    },
+    Fault {
+        name: "I3",
+        rule: "what leaves is what was held, and a line's picked, packed and shipped units are its work's",
+        forbidden_by: NONE,
+        made: &["UPDATE reservation SET quantity = quantity + 1 WHERE status = 'SHIPPED'"],
+        repaired: &["UPDATE reservation SET quantity = quantity - 1 WHERE status = 'SHIPPED'"],
+    },
+    Fault {
+        name: "I3",
+        rule: "a warehouse's work on an order is held for it there",
+        forbidden_by: NONE,
+        made: &["UPDATE fulfillment_order SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'BER')
+            WHERE status = 'OPEN'"],
+        repaired: &["UPDATE fulfillment_order SET warehouse_id = (SELECT id FROM warehouse WHERE code = 'VIE')
+            WHERE status = 'OPEN'"],
+    },
+    Fault {
+        name: "I3",
+        rule: "what is packed for a shipment is in its packages, and no package holds more than it should",
+        forbidden_by: NONE,
+        made: &["UPDATE package_line SET packed = 0"],
+        repaired: &["UPDATE package_line SET packed = expected"],
+    },
+    Fault {
+        name: "I3",
+        rule: "every packed unit was scanned twice",
+        forbidden_by: NONE,
+        made: &["UPDATE scan SET units = 0 WHERE station = 'PACK'"],
+        repaired: &["UPDATE scan SET units = 1 WHERE station = 'PACK'"],
+    },
+    Fault {
+        name: "I3",
+        rule: "no unit is on two pick lists: open rows of a bin want no more than it has",
+        forbidden_by: NONE,
+        made: &["UPDATE pick_task SET quantity = quantity + 1000000 WHERE status = 'OPEN'"],
+        repaired: &["UPDATE pick_task SET quantity = quantity - 1000000 WHERE status = 'OPEN'"],
     },
     Fault {
         name: "I3",
@@ -172,6 +220,13 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "I9",
+        rule: "a released order has units to route, work under way, or something that stops it",
+        forbidden_by: NONE,
+        made: &["UPDATE fulfillment_order SET status = 'CANCELLED' WHERE status = 'OPEN'"],
+        repaired: &["UPDATE fulfillment_order SET status = 'OPEN' WHERE status = 'CANCELLED'"],
+    },
+    Fault {
+        name: "I9",
         rule: "money beyond what a live order comes to goes back, or a person knows that it does not",
         forbidden_by: NONE,
         made: &[
@@ -215,13 +270,13 @@ const FAULTS: &[Fault] = &[
         rule: "an order's stage is what follows from its state",
         forbidden_by: NONE,
         made: &[
-            "UPDATE \"order\" SET stage = 'SHIPPED' WHERE external_reference = 'web-1'",
-            "UPDATE stage_tally SET stage = 'SHIPPED' WHERE stage = 'STAGED'
+            "UPDATE \"order\" SET stage = 'DELIVERED' WHERE external_reference = 'web-1'",
+            "UPDATE stage_tally SET stage = 'DELIVERED' WHERE stage = 'STAGED'
                 AND channel_id = (SELECT id FROM channel WHERE code = 'web')",
         ],
         repaired: &[
             "UPDATE \"order\" SET stage = 'STAGED' WHERE external_reference = 'web-1'",
-            "UPDATE stage_tally SET stage = 'STAGED' WHERE stage = 'SHIPPED'",
+            "UPDATE stage_tally SET stage = 'STAGED' WHERE stage = 'DELIVERED'",
         ],
     },
     Fault {
@@ -293,6 +348,12 @@ async fn trade(app: &TestApp) {
         json!({ "channel": "marketplace", "lines": lines, "payment": outside }),
     )
     .await;
+    // One that has left, and one that is being picked.
+    let parcel = app.stocked("PARCEL", 5, false).await;
+    let sent = crate::fulfillment::routed(app, &[(&parcel, 1)]).await;
+    crate::fulfillment::send(app, &parcel, &sent).await;
+    let begun = crate::fulfillment::routed(app, &[(&parcel, 1)]).await;
+    crate::fulfillment::listed(app, &parcel, &[&begun]).await;
     let gone = order("gone-1", json!({})).await;
     let cancel = "mutation C($id: ID!) {
         orderCancel(input: { id: $id, reason: \"a fault needs it\" }) { userErrors { code } } }";

@@ -10,6 +10,7 @@ use api::app::App;
 use api::config::DatabaseConfig;
 use api::db::Db;
 use api::http::FanOutCounts;
+use api::notifications::{Mailer, mailer};
 use api::payments::PaymentGateway;
 use api::payments::gateway::Sandbox;
 use api::server::{self, Background, Running};
@@ -21,6 +22,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 
 use crate::clock::MockClock;
+use crate::mail::Mailbox;
 use crate::places::{Backend, Place};
 use crate::ws::Socket;
 
@@ -64,6 +66,8 @@ pub struct TestApp {
     pub app: Arc<App>,
     /// Its clock.
     pub clock: Arc<MockClock>,
+    /// Where its messages go, unless a setting says otherwise.
+    pub mailbox: Arc<Mailbox>,
     /// What it runs on.
     pub backend: Backend,
     /// A key that may do everything.
@@ -129,12 +133,18 @@ impl TestApp {
             db.migrate().await.expect("the schema");
         }
         let clock = Arc::new(MockClock::new());
-        let app = App::new(db, clock.clone(), config, setup.gateway);
+        let mailbox = Arc::new(Mailbox::default());
+        let mailer: Arc<dyn Mailer> = match (&*config.mail.smtp_url, &*config.mail.folder) {
+            ("", "") => mailbox.clone(),
+            _ => mailer::of(&config.mail).expect("a mailer"),
+        };
+        let app = App::new(db, clock.clone(), config, setup.gateway, mailer);
         let admin_key = key(&app, Role::Admin).await;
         let running = server::start(app.clone(), Background::ByHand).expect("the server");
         TestApp {
             app,
             clock,
+            mailbox,
             backend: place.backend,
             admin_key,
             address: running.address,

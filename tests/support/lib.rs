@@ -18,7 +18,10 @@
 
 mod app;
 mod clock;
+pub mod dice;
+pub mod easypost;
 mod entities;
+pub mod mail;
 pub mod merchant;
 mod places;
 pub mod postgres;

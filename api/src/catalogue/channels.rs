@@ -121,6 +121,8 @@ pub struct Update {
     pub reservation_ttl_secs: Option<i64>,
     /// How long after its release an order should be dispatched, in seconds.
     pub dispatch_within_secs: Option<i64>,
+    /// What decides between warehouses, most important first: names of routing rules.
+    pub routing: Option<Vec<String>>,
     /// Whether it takes orders.
     pub active: Option<bool>,
     /// The warehouses that serve it, all of them, first asked first.
@@ -150,6 +152,17 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
         .unwrap_or(row.requires_authorization);
     row.reservation_ttl_secs = cmd.reservation_ttl_secs.unwrap_or(row.reservation_ttl_secs);
     row.dispatch_within_secs = cmd.dispatch_within_secs.unwrap_or(row.dispatch_within_secs);
+    if let Some(routing) = cmd.routing {
+        let distinct: BTreeSet<&String> = routing.iter().collect();
+        let fits = !routing.is_empty() && distinct.len() == routing.len();
+        checks.hold(
+            fits,
+            Code::InvalidInput,
+            "input.routing",
+            "one or more different rules",
+        );
+        row.routing = serde_json::json!(routing);
+    }
     row.active = cmd.active.unwrap_or(row.active);
     row.version += 1;
     check_policies(&mut checks, &row);

@@ -19,6 +19,7 @@ use sea_orm::{
 };
 
 use crate::pricing::ShippingOption;
+use crate::shipping::Tariffs;
 
 /// A channel with the warehouses that serve it and take work.
 #[derive(Clone, Debug)]
@@ -43,6 +44,7 @@ pub struct Reference {
     covered: BTreeSet<String>,
     expected: BTreeMap<VariantId, Vec<(DateTime<Utc>, WarehouseId)>>,
     exception_rules: Vec<exception_rule::Model>,
+    tariffs: Tariffs,
 }
 
 impl Reference {
@@ -126,6 +128,7 @@ impl Reference {
                 .order_by_asc(exception_rule::Column::Code)
                 .all(db)
                 .await?,
+            tariffs: Tariffs::load(db).await?,
         })
     }
 
@@ -270,6 +273,11 @@ impl Reference {
     /// The enabled rules, by code. What they mean is for others to know.
     pub fn exception_rules(&self) -> &[exception_rule::Model] {
         &self.exception_rules
+    }
+
+    /// What the carriers offer.
+    pub fn tariffs(&self) -> &Tariffs {
+        &self.tariffs
     }
 
     /// When stock of a variant is expected next in one of these warehouses; none = honestly

@@ -1,6 +1,6 @@
 //! Warehouses and their bins.
 
-use entity::{WarehouseId, bin, warehouse};
+use entity::{BinId, WarehouseId, bin, warehouse};
 use sea_orm::EntityTrait;
 
 use super::rows;
@@ -54,6 +54,16 @@ pub struct Update {
     pub name: Option<String>,
     /// Whether it takes work.
     pub active: Option<bool>,
+    /// Street and number.
+    pub street: Option<String>,
+    /// The postal code.
+    pub postal_code: Option<String>,
+    /// The place.
+    pub city: Option<String>,
+    /// A telephone number for carriers.
+    pub phone: Option<String>,
+    /// Whether who has picked a unit may not pack it.
+    pub two_person_check: Option<bool>,
 }
 
 /// Changes a warehouse.
@@ -66,6 +76,17 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<warehouse::Model, Failure> {
         row.name = checks.name("input.name", &name);
     }
     row.active = cmd.active.unwrap_or(row.active);
+    row.two_person_check = cmd.two_person_check.unwrap_or(row.two_person_check);
+    for (field, given, kept) in [
+        ("input.street", cmd.street, &mut row.street),
+        ("input.postalCode", cmd.postal_code, &mut row.postal_code),
+        ("input.city", cmd.city, &mut row.city),
+        ("input.phone", cmd.phone, &mut row.phone),
+    ] {
+        if let Some(given) = given {
+            *kept = checks.text(field, Some(&given));
+        }
+    }
     checks.done()?;
     rows::replace(tx, row.clone()).await?;
     rows::changed_once(tx, "warehouse", row.id, &row.code);
@@ -124,6 +145,27 @@ pub async fn create_bin(tx: &Tx, cmd: CreateBin) -> Result<bin::Model, Failure> 
     rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
+    rows::changed_once(tx, "bin", row.id, &row.code);
+    Ok(row)
+}
+
+/// What [`lock_bin`] needs.
+#[derive(Clone, Copy, Debug)]
+pub struct LockBin {
+    /// Which bin.
+    pub id: BinId,
+    /// Whether nothing may be taken from it from now on.
+    pub locked: bool,
+}
+
+/// Locks a bin, for counting or because of damage, or unlocks it. What is on pick lists already may
+/// still be taken.
+pub async fn lock_bin(tx: &Tx, cmd: LockBin) -> Result<bin::Model, Failure> {
+    let mut row = rows::lock(tx, bin::Entity::find_by_id(cmd.id))
+        .await?
+        .ok_or_else(|| Problem::not_found("bin").at("input.id"))?;
+    row.locked = cmd.locked;
+    rows::replace(tx, row.clone()).await?;
     rows::changed_once(tx, "bin", row.id, &row.code);
     Ok(row)
 }

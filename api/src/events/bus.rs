@@ -293,6 +293,7 @@ mod tests {
             stage_to: Some(entity::order::Stage::Staged),
             actor: "worker:test".to_owned(),
             correlation_id: String::new(),
+            trace_parent: (seq % 2 == 0).then(|| format!("00-{seq:032x}-{seq:016x}-01")),
             payload: serde_json::json!({ "note": payload }),
             occurred_at: Utc::now(),
         }

@@ -13,16 +13,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use entity::{OrderId, event_log};
-use sea_orm::{DbBackend, DbErr};
+use sea_orm::{Condition, DbBackend, DbErr};
 use tokio::sync::{Mutex, Notify, broadcast};
 use tokio::time::{Instant, MissedTickBehavior};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::bus::{Bus, Envelope, Heard};
 use super::log::Position;
 use super::{Event, log, sequencer};
 use crate::db::Db;
-use crate::telemetry::figures;
+use crate::telemetry::{figures, traces};
 
 /// How many events a subscriber may lag behind before it must read the log.
 const BUFFER: usize = 4096;
@@ -59,6 +60,12 @@ impl Logged {
     pub fn new(row: event_log::Model) -> Self {
         let event = Event::read(&row.event_type, &row.payload);
         Logged { row, event }
+    }
+
+    /// A span for what is made of it for those who follow it.
+    pub fn delivery(&self) -> Span {
+        let row = &self.row;
+        traces::delivery(row.trace_parent.as_deref(), &row.event_type, row.seq)
     }
 
     /// The order that it is about.
@@ -208,7 +215,8 @@ impl Hub {
         let mut place = self.begin(feed).await?;
         let mut count = 0;
         loop {
-            let rows = log::page(&self.db.read, place.seq).await?;
+            let all = Condition::all();
+            let rows = log::page(&self.db.read, all, place.seq, i64::MAX, log::PAGE).await?;
             let last = (rows.len() as u64) < log::PAGE;
             count += feed.deliver(place, rows);
             place = feed.place.unwrap_or(place);

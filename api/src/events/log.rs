@@ -3,14 +3,15 @@
 use entity::{event_log, sequencer};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::tx::Tx;
 
-/// How many events one page of the log has at most.
+/// How many events who reads the log reads at once.
 pub const PAGE: u64 = 500;
 
 /// Where the log stands.
@@ -49,15 +50,21 @@ pub async fn restored(tx: &Tx) -> Result<Uuid, Failure> {
     Ok(epoch)
 }
 
-/// The events after a position, oldest first, at most [`PAGE`] of them.
+/// The events after a position and up to another that meet a condition, oldest first, at most so
+/// many.
 pub async fn page(
     connection: &impl ConnectionTrait,
+    which: Condition,
     after: i64,
+    until: i64,
+    limit: u64,
 ) -> Result<Vec<event_log::Model>, DbErr> {
     event_log::Entity::find()
         .filter(event_log::Column::Seq.gt(after))
+        .filter(event_log::Column::Seq.lte(until))
+        .filter(which)
         .order_by_asc(event_log::Column::Seq)
-        .limit(PAGE)
+        .limit(limit)
         .all(connection)
         .await
 }

@@ -7,9 +7,11 @@
 
 use chrono::{DateTime, Utc};
 use entity::order::Stage;
+use entity::shipment::TrackingStatus;
 use entity::{
-    ChannelId, EventId, FulfillmentOrderId, LineId, OrderId, PackageId, ShipmentId, VariantId,
-    WarehouseId, WaveId, bulk_operation, event_log, outbox, stock_source,
+    ChannelId, EventId, FulfillmentOrderId, LineId, MessageId, OrderId, PackageId, ShipmentId,
+    VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, message, outbox,
+    stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use crate::telemetry::traces::TraceParent;
 use crate::tx::Actor;
 
 pub mod bus;
@@ -27,7 +30,7 @@ mod sequencer;
 
 pub use bus::Bus;
 pub use hub::{Hub, Logged};
-pub use log::{Position, page, position, restored};
+pub use log::{PAGE, Position, page, position, restored};
 
 /// Everything that can happen. Consumers match on it exhaustively, so a new event is a compile
 /// error wherever somebody must decide what it means to them.
@@ -372,6 +375,30 @@ pub enum Event {
         /// The carrier's service.
         service: String,
     },
+    /// The labels of a shipment were given back: it is packed again.
+    #[serde(rename = "order.shipment_labels_voided")]
+    OrderShipmentLabelsVoided {
+        /// The shipment.
+        shipment_id: ShipmentId,
+    },
+    /// Its carrier said where a shipment is.
+    #[serde(rename = "order.shipment_tracked")]
+    OrderShipmentTracked {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// Where it stands now.
+        status: TrackingStatus,
+    },
+    /// The name of a parcel that has left was corrected.
+    #[serde(rename = "order.tracking_corrected")]
+    OrderTrackingCorrected {
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// The parcel.
+        package_id: PackageId,
+        /// Its right name at the carrier.
+        tracking_number: String,
+    },
     /// A shipment has left the warehouse.
     #[serde(rename = "order.shipment_dispatched")]
     OrderShipmentDispatched {
@@ -444,6 +471,18 @@ pub enum Event {
         /// Units that are held.
         reserved: i64,
         /// Units that are never promised.
+        safety: i64,
+    },
+    /// It was set how many units of a stock row are never promised.
+    #[serde(rename = "stock.safety_set")]
+    StockSafetySet {
+        /// Of what.
+        variant_id: VariantId,
+        /// Where.
+        warehouse_id: WarehouseId,
+        /// How many they were before.
+        before: i64,
+        /// How many they are now.
         safety: i64,
     },
     /// A source of stock figures was made or changed; this is what it is now.
@@ -540,6 +579,34 @@ pub enum Event {
         /// Why.
         code: String,
     },
+    /// A document was printed and stored.
+    #[serde(rename = "document.created")]
+    DocumentCreated {
+        /// What it is.
+        kind: document::Kind,
+        /// What its bytes are.
+        format: document::Format,
+        /// What it was printed for: `package:<uuid>`.
+        subject: String,
+        /// How many bytes it has.
+        size: i64,
+    },
+    /// A document is no longer in force.
+    #[serde(rename = "document.voided")]
+    DocumentVoided {
+        /// What it is.
+        kind: document::Kind,
+        /// What it was printed for.
+        subject: String,
+    },
+    /// A document was asked for to be printed again.
+    #[serde(rename = "document.reprinted")]
+    DocumentReprinted {
+        /// What it is.
+        kind: document::Kind,
+        /// What it was printed for.
+        subject: String,
+    },
     /// Something of the catalogue, or a customer, was made or changed.
     #[serde(rename = "catalogue.changed")]
     CatalogueChanged {
@@ -561,6 +628,52 @@ pub enum Event {
         blocking: bool,
         /// Whether it judges orders.
         enabled: bool,
+    },
+    /// Somebody is owed a message.
+    #[serde(rename = "message.queued")]
+    MessageQueued {
+        /// What it is about.
+        kind: message::Kind,
+    },
+    /// The mail server has taken a message.
+    #[serde(rename = "message.sent")]
+    MessageSent {
+        /// What it is about.
+        kind: message::Kind,
+        /// With which try.
+        attempts: i32,
+    },
+    /// A message is not tried again by itself.
+    #[serde(rename = "message.failed")]
+    MessageFailed {
+        /// What it is about.
+        kind: message::Kind,
+        /// Why the last try came to nothing.
+        reason: message::Reason,
+    },
+    /// A message is to be sent again, as a new one.
+    #[serde(rename = "message.resent")]
+    MessageResent {
+        /// What it is about.
+        kind: message::Kind,
+        /// The message that it repeats.
+        resend_of: MessageId,
+    },
+    /// The merchant's own wording of messages was made or changed.
+    #[serde(rename = "message_template.saved")]
+    MessageTemplateSaved {
+        /// What the messages are about.
+        kind: message::Kind,
+        /// The language that it is in.
+        language: String,
+    },
+    /// The merchant's own wording of messages was deleted.
+    #[serde(rename = "message_template.deleted")]
+    MessageTemplateDeleted {
+        /// What the messages are about.
+        kind: message::Kind,
+        /// The language that it was in.
+        language: String,
     },
     /// A rule that makes exceptions was deleted.
     #[serde(rename = "exception_rule.deleted")]
@@ -633,6 +746,8 @@ pub(crate) async fn append(
     actor: &Actor,
     now: DateTime<Utc>,
 ) -> Result<InsertStatement, DbErr> {
+    let here = TraceParent::current().filter(TraceParent::is_sampled);
+    let trace_parent = here.map(|here| here.write());
     if connection.get_database_backend() == DbBackend::Sqlite {
         let mut seq = log::advance(connection, entries.len()).await?;
         let rows = entries.into_iter().map(|entry| {
@@ -651,6 +766,7 @@ pub(crate) async fn append(
                 stage_to: Set(entry.moved.map(|moved| moved.to)),
                 actor: Set(actor.name.clone()),
                 correlation_id: Set(actor.correlation_id.clone()),
+                trace_parent: Set(trace_parent.clone()),
                 payload: Set(payload),
                 occurred_at: Set(now),
             }
@@ -672,6 +788,7 @@ pub(crate) async fn append(
             stage_to: Set(entry.moved.map(|moved| moved.to)),
             actor: Set(actor.name.clone()),
             correlation_id: Set(actor.correlation_id.clone()),
+            trace_parent: Set(trace_parent.clone()),
             payload: Set(payload),
             occurred_at: Set(now),
         }

@@ -1,9 +1,9 @@
 //! How far back a reader may resume, and what of the log is let go.
 //!
-//! Behind the floor a reader begins anew. What stands there of stock is let go: it is most of the
-//! log, and the ledger of movements has it for good. Everything else stays where it is: an order's
-//! timeline is read from the log, and what was done to the catalogue, to rules and to customers
-//! stands nowhere else.
+//! Behind the floor a reader begins anew. What stands there of changed stock is let go: it is most of
+//! the log, and the ledger of movements has it for good. Everything else stays where it is: an
+//! order's timeline is read from the log, and what was done to the catalogue, to safety levels, to
+//! rules and to customers stands nowhere else.
 
 use chrono::{DateTime, Utc};
 use entity::{event_log, projection, sequencer};
@@ -47,7 +47,7 @@ pub async fn forget(tx: &Tx, before: DateTime<Utc>) -> Result<usize, Failure> {
     event_log::Entity::delete_many()
         .filter(event_log::Column::Seq.gt(floor))
         .filter(event_log::Column::Seq.lte(*raised))
-        .filter(event_log::Column::AggregateType.eq("stock"))
+        .filter(event_log::Column::EventType.eq("stock.changed"))
         .exec(tx.db())
         .await?;
     // Last, since whoever stamps waits for this row.

@@ -58,10 +58,10 @@ pub(super) async fn stamp(db: &DatabaseConnection) -> Result<Option<Envelope>, D
                 WHERE id = 1)
             INSERT INTO event_log (seq, id, aggregate_type, aggregate_id, aggregate_version,
                 event_type, channel_id, order_id, stage_from, stage_to, actor, correlation_id,
-                payload, occurred_at)
+                trace_parent, payload, occurred_at)
             SELECT seq, event_id, aggregate_type, aggregate_id, aggregate_version, event_type,
-                channel_id, order_id, stage_from, stage_to, actor, correlation_id, payload,
-                occurred_at
+                channel_id, order_id, stage_from, stage_to, actor, correlation_id,
+                trace_parent, payload, occurred_at
             FROM stamped ORDER BY seq
             RETURNING *"#,
             [i64::try_from(BATCH).unwrap_or(i64::MAX).into()],

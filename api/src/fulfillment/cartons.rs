@@ -68,7 +68,13 @@ fn sorted(mut edges: [i64; 3]) -> [i64; 3] {
 }
 
 /// Whether units fit together with what is in a carton already.
-fn fits(carton: &carton::Model, volume_used: i64, grams_used: i64, item: &Item, units: i64) -> bool {
+fn fits(
+    carton: &carton::Model,
+    volume_used: i64,
+    grams_used: i64,
+    item: &Item,
+    units: i64,
+) -> bool {
     let grams = carton.tare_grams + grams_used + item.grams.saturating_mul(units);
     if grams > carton.max_grams {
         return false;
@@ -104,7 +110,11 @@ fn room(carton: &carton::Model, volume_used: i64, grams_used: i64, item: &Item) 
 /// the largest is filled, the biggest items first, and the rest is looked at again. What no carton
 /// takes goes without one, together.
 pub fn plan(items: &[Item], cartons: &[carton::Model]) -> Vec<Filled> {
-    let mut left: Vec<Item> = items.iter().filter(|item| item.units > 0).cloned().collect();
+    let mut left: Vec<Item> = items
+        .iter()
+        .filter(|item| item.units > 0)
+        .cloned()
+        .collect();
     left.sort_by_key(|item| {
         let volume = item.edges.map_or(0, |edges| edges.iter().product());
         std::cmp::Reverse((volume, item.grams))
@@ -114,7 +124,11 @@ pub fn plan(items: &[Item], cartons: &[carton::Model]) -> Vec<Filled> {
         let whole = cartons
             .iter()
             .map(|carton| (carton, fill(carton, &left)))
-            .find(|(_, units)| left.iter().zip(units).all(|(item, units)| item.units == *units));
+            .find(|(_, units)| {
+                left.iter()
+                    .zip(units)
+                    .all(|(item, units)| item.units == *units)
+            });
         let best = whole.or_else(|| {
             let largest = cartons.iter().rev();
             largest

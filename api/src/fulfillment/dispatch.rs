@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use entity::shipment::{Status, TrackingStatus};
 use entity::{
-    Currency, LineId, PackageId, ShipmentId, VariantId, bin_stock, fulfillment_order, package,
-    reservation, shipment, stock_movement,
+    Currency, LineId, PackageId, ShipmentId, VariantId, address, bin_stock, carrier,
+    fulfillment_order, package, reservation, shipment, stock_movement,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Set};
@@ -20,6 +20,7 @@ use crate::checks::Checks;
 use crate::events::Event;
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory::{self, Movement};
+use crate::notifications::{self, Notice, Parcel, Shipped, language};
 use crate::orders::Changed;
 use crate::orders::allocation::Allocation;
 use crate::tx::Tx;
@@ -246,6 +247,23 @@ pub async fn dispatch(
         },
     );
     let order = aggregate.order.clone();
+    let titles = |line: &LineId| {
+        let own = aggregate.lines.iter().find(|own| own.id == *line);
+        own.map_or_else(String::new, |own| own.title.clone())
+    };
+    let shipped = shipped(
+        tx,
+        &shipment,
+        &packages,
+        units.iter().map(|(line, units)| (titles(line), *units)),
+    )
+    .await?;
+    let language = language_of(tx, &order).await?;
+    notifications::owe(
+        tx,
+        Notice::shipment_dispatched(&order, id, &language, &shipped),
+    )
+    .await?;
     allocation.put_back(tx);
     Ok(Dispatched {
         order,
@@ -253,6 +271,145 @@ pub async fn dispatch(
         packages,
         units,
     })
+}
+
+/// What the customer is told of a shipment that is on its way.
+async fn shipped(
+    tx: &Tx,
+    shipment: &shipment::Model,
+    packages: &[package::Model],
+    lines: impl Iterator<Item = (String, i64)>,
+) -> Result<Shipped, Failure> {
+    let lines = lines.collect();
+    let carrier = match &shipment.carrier {
+        Some(code) => {
+            let known = carrier::Entity::find()
+                .filter(carrier::Column::Code.eq(code))
+                .one(tx.db())
+                .await?;
+            Some(known.map_or_else(|| code.clone(), |carrier| carrier.name))
+        }
+        None => None,
+    };
+    Ok(Shipped {
+        carrier,
+        parcels: packages
+            .iter()
+            .filter_map(|package| {
+                Some(Parcel {
+                    tracking_number: package.tracking_number.clone()?,
+                    tracking_url: package.tracking_url.clone(),
+                })
+            })
+            .collect(),
+        promised: shipment.promised_at.map(|at| at.date_naive()),
+        lines,
+    })
+}
+
+/// The language that an order's customer reads: what the channel says in the order's metadata, as
+/// `language`; otherwise what is written to in the country that the order goes to.
+async fn language_of(tx: &Tx, order: &entity::order::Model) -> Result<String, Failure> {
+    if let Some(said) = order.metadata["language"].as_str() {
+        return Ok(said.to_owned());
+    }
+    let to = address::Entity::find_by_id(order.shipping_address_id)
+        .one(tx.db())
+        .await?;
+    Ok(language::of_country(
+        to.as_ref().map_or("", |to| to.country.as_str()),
+    ))
+}
+
+/// What [`correct_tracking`] needs.
+#[derive(Clone, Debug)]
+pub struct CorrectTracking {
+    /// The parcel, which has left.
+    pub package_id: PackageId,
+    /// Its right name at the carrier.
+    pub number: String,
+    /// Where the customer can follow it.
+    pub url: Option<String>,
+}
+
+/// Corrects the name of a parcel that has left. The customer is told, by a notice of its own.
+pub async fn correct_tracking(tx: &Tx, cmd: &CorrectTracking) -> Result<ShipmentId, Failure> {
+    let mut checks = Checks::new();
+    let number = checks.code("input.trackingNumber", &cmd.number);
+    checks.done()?;
+    let missing = || Problem::not_found("package").at("input.packageId");
+    let row = package::Entity::find_by_id(cmd.package_id)
+        .one(tx.db())
+        .await?;
+    let shipment_id = row.ok_or_else(missing)?.shipment_id;
+    let mut packing = Packing::lock(tx, shipment_id).await?;
+    let shipment = packing.shipment.clone();
+    if shipment.status != Status::Dispatched {
+        return Err(Problem::new(
+            Code::FulfillmentStateInvalid,
+            "the shipment has not left: void its labels instead",
+        )
+        .at("input.packageId")
+        .with(json!({ "status": shipment.status }))
+        .into());
+    }
+    let mut packages: Vec<package::Model> = packing
+        .packages
+        .iter()
+        .map(|package| package.row.clone())
+        .collect();
+    let Some(own) = packages.iter_mut().find(|own| own.id == cmd.package_id) else {
+        return Err(missing().into());
+    };
+    let wrong = own.tracking_number.replace(number.clone());
+    own.tracking_url = cmd.url.clone();
+    if wrong.as_deref() == Some(number.as_str()) {
+        return Ok(shipment_id);
+    }
+    use package::Column;
+    tx.defer(
+        package::Entity::update_many()
+            .col_expr(Column::TrackingNumber, Expr::value(number.clone()))
+            .col_expr(Column::TrackingUrl, Expr::value(cmd.url.clone()))
+            .filter(Column::Id.eq(cmd.package_id))
+            .into_query(),
+    );
+    packing.order.record(
+        tx,
+        Event::OrderTrackingCorrected {
+            shipment_id,
+            package_id: cmd.package_id,
+            tracking_number: number,
+        },
+    );
+    let order = packing.order.order.clone();
+    let titles: Vec<(String, i64)> = packing
+        .work()?
+        .lines
+        .iter()
+        .map(|line| {
+            let own = packing
+                .order
+                .lines
+                .iter()
+                .find(|own| own.id == line.line_id);
+            let title = own.map_or_else(String::new, |own| own.title.clone());
+            (title, line.quantity)
+        })
+        .collect();
+    let shipped = shipped(tx, &shipment, &packages, titles.into_iter()).await?;
+    let language = language_of(tx, &order).await?;
+    let notice = Notice::tracking_corrected(
+        &order,
+        shipment_id,
+        order.version,
+        &language,
+        &shipped,
+        wrong.as_deref(),
+    );
+    notifications::owe(tx, notice).await?;
+    packing.order.save(tx);
+    Ok(shipment_id)
 }
 
 fn refused(status: Status, message: &str) -> Problem {
@@ -298,7 +455,9 @@ async fn take_reservations(
                 updated_at: Set(tx.now),
                 ..held.clone().into()
             };
-            tx.defer_rows(vec![sea_orm::ActiveModelTrait::reset_all(row)], |insert| insert);
+            tx.defer_rows(vec![sea_orm::ActiveModelTrait::reset_all(row)], |insert| {
+                insert
+            });
             update.col_expr(Column::Quantity, Expr::value(held.quantity - goes))
         };
         update.exec(tx.db()).await?;
@@ -359,7 +518,10 @@ async fn leave_stock(
                 on_hand: -leaves,
                 reserved: -leaves,
                 reason: None,
-                document: work.shipment.as_ref().map(|shipment| shipment.number.clone()),
+                document: work
+                    .shipment
+                    .as_ref()
+                    .map(|shipment| shipment.number.clone()),
                 order_id: Some(work.row.order_id),
                 operation_key: format!("ship:{}:{variant_id}", work.row.id),
             },

@@ -10,7 +10,7 @@ use entity::wave::Grouping;
 use entity::{
     BinId, FulfillmentOrderId, LineId, OrderId, PickListId, PickTaskId, ShipmentId, VariantId,
     WarehouseId, WaveId, bin, bin_stock, fulfillment_line, fulfillment_order, pick_list, pick_task,
-    shipment, variant,
+    shipment, stock_movement, variant,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
@@ -22,8 +22,8 @@ use serde_json::json;
 use super::{next_number, stopped};
 use crate::events::{Entry, Event};
 use crate::exceptions::Finding;
-use crate::failure::{Code, Failure};
-use crate::inventory::Shelf;
+use crate::failure::{Code, Failure, Problem};
+use crate::inventory::{self, Relocation, Shelf};
 use crate::orders::aggregate::{self, Aggregate};
 use crate::orders::open_exception;
 use crate::tx::Tx;
@@ -116,7 +116,12 @@ pub fn allocate(
                 .min_by_key(|spot| {
                     let whole = spot.free >= left;
                     let size = if whole { 0 } else { -spot.free };
-                    (!whole, size, !visited.contains(&spot.bin), spot.walk.clone())
+                    (
+                        !whole,
+                        size,
+                        !visited.contains(&spot.bin),
+                        spot.walk.clone(),
+                    )
                 });
             let Some(best) = best else {
                 break;
@@ -250,9 +255,7 @@ fn in_progress(warehouse: WarehouseId) -> sea_orm::sea_query::SelectStatement {
         .column(fulfillment_order::Column::Id)
         .from(fulfillment_order::Entity)
         .and_where(fulfillment_order::Column::WarehouseId.eq(warehouse))
-        .and_where(
-            fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress),
-        )
+        .and_where(fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress))
         .to_owned()
 }
 
@@ -273,6 +276,77 @@ async fn in_hand(
         *found.entry(line.variant_id).or_default() += line.picked;
     }
     Ok(found)
+}
+
+/// What [`move_units`] needs.
+#[derive(Clone, Debug)]
+pub struct MoveUnits {
+    /// What.
+    pub variant_id: VariantId,
+    /// From which bin.
+    pub from: BinId,
+    /// Into which bin of the same warehouse.
+    pub to: BinId,
+    /// How many units.
+    pub units: i64,
+}
+
+/// Moves units from one bin to another: replenishment, tidying up, putting away what lies at staging
+/// for nobody. What is on pick lists, or waits to leave, stays.
+pub async fn move_units(tx: &Tx, cmd: &MoveUnits) -> Result<(), Failure> {
+    let bin = async |id: BinId, field: &str| -> Result<bin::Model, Failure> {
+        let found = bin::Entity::find_by_id(id).one(tx.db()).await?;
+        found.ok_or_else(|| Problem::not_found("bin").at(field).into())
+    };
+    let (from, to) = (
+        bin(cmd.from, "input.fromBinId").await?,
+        bin(cmd.to, "input.toBinId").await?,
+    );
+    if from.warehouse_id != to.warehouse_id || from.id == to.id {
+        return Err(Problem::new(
+            Code::InvalidInput,
+            "two different bins of one warehouse are needed",
+        )
+        .at("input.toBinId")
+        .into());
+    }
+    let _shelf = Shelf::lock(tx, [cmd.variant_id]).await?;
+    let of = BTreeSet::from([cmd.variant_id]);
+    let (spots, _) = free_spots(tx, from.warehouse_id, &of).await?;
+    let free = spots
+        .get(&cmd.variant_id)
+        .into_iter()
+        .flatten()
+        .find(|spot| spot.bin == from.id)
+        .map_or(0, |spot| spot.free);
+    if !(1..=free).contains(&cmd.units) {
+        return Err(Problem::new(
+            Code::QuantityInvalid,
+            format!("{free} units of it may be taken from {}", from.code),
+        )
+        .at("input.quantity")
+        .with(json!({ "free": free, "locked": from.locked }))
+        .into());
+    }
+    let lies = async |id: BinId| {
+        bin_stock::Entity::find_by_id((id, cmd.variant_id))
+            .one(tx.db())
+            .await
+    };
+    let (there, before) = (lies(from.id).await?, lies(to.id).await?);
+    if let Some(there) = there {
+        let moved = Relocation {
+            variant_id: cmd.variant_id,
+            warehouse_id: from.warehouse_id,
+            from: from.id,
+            to: to.id,
+            units: cmd.units,
+            order_id: None,
+        };
+        let kind = stock_movement::Kind::Transfer;
+        inventory::relocate(tx, kind, moved, &there, before.as_ref());
+    }
+    Ok(())
 }
 
 /// What a release came to.
@@ -517,10 +591,7 @@ pub async fn unavailable(
             }))
         })
         .collect();
-    let place = aggregate
-        .lines
-        .iter()
-        .position(|line| line.id == need.line);
+    let place = aggregate.lines.iter().position(|line| line.id == need.line);
     let sku = place.map_or("", |place| aggregate.lines[place].sku.as_str());
     let finding = Finding {
         code: Code::PickUnavailable,
@@ -577,7 +648,11 @@ async fn write_list(
     };
     takes.sort_by_cached_key(|take| {
         let need = &needs[take.need];
-        (walk(&bins[&take.bin]), skus[&need.variant].clone(), need.slot)
+        (
+            walk(&bins[&take.bin]),
+            skus[&need.variant].clone(),
+            need.slot,
+        )
     });
     let mut position = -1;
     let mut stop = None;
@@ -674,7 +749,14 @@ pub async fn top_up(
     let mut added = Vec::new();
     for (place, take) in (1..).zip(&takes) {
         let need = &needs[take.need];
-        added.push(task(tx, last.pick_list_id, end + place, warehouse, need, take));
+        added.push(task(
+            tx,
+            last.pick_list_id,
+            end + place,
+            warehouse,
+            need,
+            take,
+        ));
     }
     if !added.is_empty() {
         pick_task::Entity::insert_many(added)
@@ -714,14 +796,11 @@ pub async fn finished(db: &impl ConnectionTrait) -> Result<Vec<PickListId>, DbEr
         .join(
             JoinType::InnerJoin,
             fulfillment_order::Entity,
-            Expr::col((fulfillment_order::Entity, fulfillment_order::Column::Id)).equals((
-                pick_task::Entity,
-                pick_task::Column::FulfillmentOrderId,
-            )),
+            Expr::col((fulfillment_order::Entity, fulfillment_order::Column::Id))
+                .equals((pick_task::Entity, pick_task::Column::FulfillmentOrderId)),
         )
         .and_where(
-            Expr::col((pick_task::Entity, pick_task::Column::Status))
-                .eq(pick_task::Status::Open),
+            Expr::col((pick_task::Entity, pick_task::Column::Status)).eq(pick_task::Status::Open),
         )
         .and_where(
             Expr::col((fulfillment_order::Entity, fulfillment_order::Column::Status))
@@ -754,7 +833,9 @@ pub async fn close(tx: &Tx, id: PickListId) -> Result<bool, Failure> {
         .all(tx.db())
         .await?;
     let live = fulfillment_order::Entity::find()
-        .filter(fulfillment_order::Column::Id.is_in(open.iter().map(|row| row.fulfillment_order_id)))
+        .filter(
+            fulfillment_order::Column::Id.is_in(open.iter().map(|row| row.fulfillment_order_id)),
+        )
         .filter(fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress))
         .one(tx.db())
         .await?;
@@ -776,10 +857,7 @@ pub async fn close(tx: &Tx, id: PickListId) -> Result<bool, Failure> {
 }
 
 /// Locks a list.
-pub(super) async fn lock_list(
-    tx: &Tx,
-    id: PickListId,
-) -> Result<Option<pick_list::Model>, DbErr> {
+pub(super) async fn lock_list(tx: &Tx, id: PickListId) -> Result<Option<pick_list::Model>, DbErr> {
     let mut query = pick_list::Entity::find_by_id(id);
     if tx.locks_rows() {
         query = query.lock_exclusive();

@@ -18,11 +18,14 @@ use crate::tx::Tx;
 
 pub mod cartons;
 pub mod dispatch;
+pub mod labels;
 pub mod lists;
 pub mod packing;
+pub mod paper;
 pub mod picking;
 pub mod routing;
 pub mod scans;
+pub mod tracking;
 pub mod waves;
 
 /// Draws the next number of a kind.
@@ -30,7 +33,7 @@ async fn next_number(tx: &Tx, counter: &str, prefix: &str) -> Result<String, DbE
     let drawn = counter::Entity::update_many()
         .col_expr(
             counter::Column::Value,
-            Expr::col(counter::Column::Value).add(1),
+            Expr::col(counter::Column::Value).add(1_i64),
         )
         .filter(counter::Column::Name.eq(counter))
         .exec_with_returning(tx.db())

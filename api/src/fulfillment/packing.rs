@@ -229,7 +229,10 @@ pub async fn open(tx: &Tx, cmd: &Open) -> Result<PackageId, Failure> {
             let whole = (fits.len() == 1).then(|| fits[0].carton.clone()).flatten();
             let carton = carton.or(whole);
             let tare = carton.as_ref().map_or(0, |carton| carton.tare_grams);
-            let grams = items.iter().map(|item| item.grams * item.units).sum::<i64>();
+            let grams = items
+                .iter()
+                .map(|item| item.grams * item.units)
+                .sum::<i64>();
             Filled {
                 carton,
                 units: wanted.into_iter().collect(),
@@ -387,9 +390,8 @@ pub async fn scan(tx: &Tx, cmd: &ScanPack) -> Result<Scanned, Failure> {
         lines.map(|line| line.expected - line.packed).sum()
     };
     let left = lacks(&package);
-    let refuse = |variant, problem| {
-        scans::refuse(tx, at, &cmd.read, variant, Some(order), problem, left)
-    };
+    let refuse =
+        |variant, problem| scans::refuse(tx, at, &cmd.read, variant, Some(order), problem, left);
     let Some((variant, each)) = scans::identify(tx, &cmd.read.code).await? else {
         return Ok(refuse(None, scans::unknown()));
     };
@@ -496,14 +498,19 @@ async fn not_wanted(
     packing: &Packing,
     variant: &variant::Model,
 ) -> Result<Problem, Failure> {
-    let elsewhere = packing
-        .packages
-        .iter()
-        .find(|package| package.lines.iter().any(|line| line.variant_id == variant.id));
+    let elsewhere = packing.packages.iter().find(|package| {
+        package
+            .lines
+            .iter()
+            .any(|line| line.variant_id == variant.id)
+    });
     if let Some(package) = elsewhere {
         return Ok(Problem::new(
             Code::ScanNotWanted,
-            format!("it goes into package {} of this shipment", package.row.position),
+            format!(
+                "it goes into package {} of this shipment",
+                package.row.position
+            ),
         )
         .at("input.code"));
     }
@@ -590,13 +597,12 @@ pub async fn close(tx: &Tx, cmd: &Close) -> Result<PackageId, Failure> {
         })
         .collect();
     if !missing.is_empty() {
-        return Err(Problem::new(
-            Code::PackageIncomplete,
-            "it does not hold what it should",
-        )
-        .at("input.id")
-        .with(json!({ "lines": missing }))
-        .into());
+        return Err(
+            Problem::new(Code::PackageIncomplete, "it does not hold what it should")
+                .at("input.id")
+                .with(json!({ "lines": missing }))
+                .into(),
+        );
     }
     let expected = package.row.expected_grams;
     let weight = cmd.weight_grams.unwrap_or(expected);
@@ -688,6 +694,7 @@ pub async fn empty(tx: &Tx, id: PackageId) -> Result<ShipmentId, Failure> {
             .filter(Column::Id.eq(id))
             .into_query(),
     );
+    super::paper::void(tx, std::iter::once(id)).await?;
     let work_id = packing.shipment.fulfillment_order_id;
     if let Some(work) = packing.order.work_mut(work_id) {
         for line in &package.lines {
@@ -712,17 +719,12 @@ pub async fn empty(tx: &Tx, id: PackageId) -> Result<ShipmentId, Failure> {
 }
 
 /// How a shipment would be packed: the cartons for what is to go into no package yet.
-pub async fn propose(
-    db: &impl ConnectionTrait,
-    id: ShipmentId,
-) -> Result<Vec<Filled>, Failure> {
+pub async fn propose(db: &impl ConnectionTrait, id: ShipmentId) -> Result<Vec<Filled>, Failure> {
     let Some(row) = shipment::Entity::find_by_id(id).one(db).await? else {
         return Ok(Vec::new());
     };
     let lines = entity::fulfillment_line::Entity::find()
-        .filter(
-            entity::fulfillment_line::Column::FulfillmentOrderId.eq(row.fulfillment_order_id),
-        )
+        .filter(entity::fulfillment_line::Column::FulfillmentOrderId.eq(row.fulfillment_order_id))
         .all(db)
         .await?;
     let mut units: BTreeMap<LineId, i64> = lines
@@ -740,7 +742,10 @@ pub async fn propose(
         .map(|line| (line.line_id, line.variant_id))
         .collect();
     let cartons: Vec<carton::Model> = cartons::active(db).await?;
-    Ok(cartons::plan(&items(db, &units, &variants).await?, &cartons))
+    Ok(cartons::plan(
+        &items(db, &units, &variants).await?,
+        &cartons,
+    ))
 }
 
 /// The order of a shipment, for who may see it.

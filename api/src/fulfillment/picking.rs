@@ -45,12 +45,18 @@ pub async fn claim(tx: &Tx, id: PickListId) -> Result<pick_list::Model, Failure>
 
 /// Gives a list back for somebody else to go on with. Whoever plans the work may take it from a
 /// picker.
-pub async fn hand_back(tx: &Tx, id: PickListId, planner: bool) -> Result<pick_list::Model, Failure> {
+pub async fn hand_back(
+    tx: &Tx,
+    id: PickListId,
+    planner: bool,
+) -> Result<pick_list::Model, Failure> {
     let mut list = found(lock_list(tx, id).await?)?;
     if list.status != pick_list::Status::Picking {
-        return Err(Problem::new(Code::FulfillmentStateInvalid, "nobody has the list")
-            .at("input.id")
-            .into());
+        return Err(
+            Problem::new(Code::FulfillmentStateInvalid, "nobody has the list")
+                .at("input.id")
+                .into(),
+        );
     }
     if !planner && list.picker.as_deref() != Some(tx.actor.name.as_str()) {
         return Err(taken(&list).into());
@@ -118,7 +124,15 @@ pub async fn scan(tx: &Tx, cmd: &ScanPick) -> Result<Scanned, Failure> {
     };
     let Some((variant, each)) = scans::identify(tx, &cmd.read.code).await? else {
         let left = left_on(tx, list.id).await?;
-        return Ok(scans::refuse(tx, at, &cmd.read, None, None, scans::unknown(), left));
+        return Ok(scans::refuse(
+            tx,
+            at,
+            &cmd.read,
+            None,
+            None,
+            scans::unknown(),
+            left,
+        ));
     };
     let worth = scans::worth(&cmd.read, each)?;
     lock_stock(tx, variant.id, &list).await?;
@@ -134,7 +148,10 @@ pub async fn scan(tx: &Tx, cmd: &ScanPick) -> Result<Scanned, Failure> {
     // Only what is still wanted: work may have been taken away, or made smaller, meanwhile.
     let mut wanted: Vec<(pick_task::Model, OrderId, i64)> = Vec::new();
     let mut lacks: BTreeMap<(FulfillmentOrderId, entity::LineId), i64> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.status == pick_task::Status::Open) {
+    for row in rows
+        .iter()
+        .filter(|row| row.status == pick_task::Status::Open)
+    {
         let Some(order) = orders_of.get(&row.fulfillment_order_id) else {
             continue;
         };
@@ -146,12 +163,10 @@ pub async fn scan(tx: &Tx, cmd: &ScanPick) -> Result<Scanned, Failure> {
         else {
             continue;
         };
-        let lacks = lacks
-            .entry((work.row.id, row.line_id))
-            .or_insert_with(|| {
-                let line = work.line(row.line_id);
-                line.map_or(0, |line| line.quantity - line.picked)
-            });
+        let lacks = lacks.entry((work.row.id, row.line_id)).or_insert_with(|| {
+            let line = work.line(row.line_id);
+            line.map_or(0, |line| line.quantity - line.picked)
+        });
         let units = std::cmp::min(row.quantity - row.picked, *lacks);
         if units > 0 {
             *lacks -= units;
@@ -160,9 +175,9 @@ pub async fn scan(tx: &Tx, cmd: &ScanPick) -> Result<Scanned, Failure> {
     }
     let everything: i64 = wanted.iter().map(|(_, _, units)| units).sum();
     let refusal = match &cmd.bin {
-        _ if rows.is_empty() => Some(
-            Problem::new(Code::ScanNotWanted, "this item is not on the list").at("input.code"),
-        ),
+        _ if rows.is_empty() => {
+            Some(Problem::new(Code::ScanNotWanted, "this item is not on the list").at("input.code"))
+        }
         _ if everything == 0 => Some(scans::over(worth, 0)),
         Some(label) => {
             let label = label.trim();
@@ -195,7 +210,15 @@ pub async fn scan(tx: &Tx, cmd: &ScanPick) -> Result<Scanned, Failure> {
     let refusal = refusal.or_else(|| (worth > here).then(|| scans::over(worth, here)));
     if let Some(problem) = refusal {
         let left = left_on(tx, list.id).await?;
-        return Ok(scans::refuse(tx, at, &cmd.read, Some(variant), None, problem, left));
+        return Ok(scans::refuse(
+            tx,
+            at,
+            &cmd.read,
+            Some(variant),
+            None,
+            problem,
+            left,
+        ));
     }
     let bin = wanted[0].0.bin_id;
     let there = bin_stock::Entity::find_by_id((bin, variant.id))
@@ -210,7 +233,15 @@ pub async fn scan(tx: &Tx, cmd: &ScanPick) -> Result<Scanned, Failure> {
         .at("input.code")
         .with(json!({ "units": has }));
         let left = left_on(tx, list.id).await?;
-        return Ok(scans::refuse(tx, at, &cmd.read, Some(variant), None, problem, left));
+        return Ok(scans::refuse(
+            tx,
+            at,
+            &cmd.read,
+            Some(variant),
+            None,
+            problem,
+            left,
+        ));
     }
     let mut left = worth;
     let mut id = None;
@@ -250,12 +281,7 @@ pub async fn scan(tx: &Tx, cmd: &ScanPick) -> Result<Scanned, Failure> {
 }
 
 /// Counts picked units of work; what is picked whole goes on to the packing table.
-fn picked(
-    tx: &Tx,
-    aggregate: &mut aggregate::Aggregate,
-    row: &pick_task::Model,
-    units: i64,
-) {
+fn picked(tx: &Tx, aggregate: &mut aggregate::Aggregate, row: &pick_task::Model, units: i64) {
     let Some(work) = aggregate.work_mut(row.fulfillment_order_id) else {
         return;
     };
@@ -384,10 +410,7 @@ async fn orders_of(
 }
 
 /// The labels of bins.
-async fn bins(
-    tx: &Tx,
-    ids: impl Iterator<Item = BinId>,
-) -> Result<BTreeMap<BinId, String>, DbErr> {
+async fn bins(tx: &Tx, ids: impl Iterator<Item = BinId>) -> Result<BTreeMap<BinId, String>, DbErr> {
     let rows = bin::Entity::find()
         .filter(bin::Column::Id.is_in(ids))
         .all(tx.db())
@@ -403,7 +426,9 @@ async fn left_on(tx: &Tx, id: PickListId) -> Result<i64, DbErr> {
         .all(tx.db())
         .await?;
     let live: BTreeSet<FulfillmentOrderId> = fulfillment_order::Entity::find()
-        .filter(fulfillment_order::Column::Id.is_in(rows.iter().map(|row| row.fulfillment_order_id)))
+        .filter(
+            fulfillment_order::Column::Id.is_in(rows.iter().map(|row| row.fulfillment_order_id)),
+        )
         .filter(fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress))
         .all(tx.db())
         .await?
@@ -600,8 +625,7 @@ pub async fn lacking(
                 .equals((fulfillment_line::Entity, Line::LineId)),
         )
         .and_where(
-            Expr::col((pick_task::Entity, pick_task::Column::Status))
-                .eq(pick_task::Status::Open),
+            Expr::col((pick_task::Entity, pick_task::Column::Status)).eq(pick_task::Status::Open),
         )
         .to_owned();
     let lacking = Query::select()
@@ -620,9 +644,7 @@ pub async fn lacking(
         .select_only()
         .column(fulfillment_order::Column::OrderId)
         .column(fulfillment_order::Column::Id)
-        .filter(
-            fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress),
-        )
+        .filter(fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress))
         .filter(fulfillment_order::Column::Id.in_subquery(lacking))
         .order_by_asc(fulfillment_order::Column::CreatedAt)
         .limit(50)
@@ -632,11 +654,7 @@ pub async fn lacking(
 }
 
 /// Puts what begun work lacks onto its list, if it is in a bin now. Says how many units were.
-pub async fn replenish(
-    tx: &Tx,
-    order: OrderId,
-    work: FulfillmentOrderId,
-) -> Result<i64, Failure> {
+pub async fn replenish(tx: &Tx, order: OrderId, work: FulfillmentOrderId) -> Result<i64, Failure> {
     let variants = orders::allocation::variants_of(tx, &[order]).await?;
     let _shelf = Shelf::lock(tx, variants).await?;
     let mut aggregate = super::lock_order(tx, order).await?;
@@ -668,7 +686,10 @@ pub(super) async fn owner(
     but: OrderId,
 ) -> Result<Option<String>, DbErr> {
     let waiting = Query::select()
-        .column((fulfillment_order::Entity, fulfillment_order::Column::OrderId))
+        .column((
+            fulfillment_order::Entity,
+            fulfillment_order::Column::OrderId,
+        ))
         .from(fulfillment_order::Entity)
         .inner_join(
             fulfillment_line::Entity,
@@ -679,15 +700,22 @@ pub(super) async fn owner(
             .equals((fulfillment_order::Entity, fulfillment_order::Column::Id)),
         )
         .and_where(
-            Expr::col((fulfillment_order::Entity, fulfillment_order::Column::WarehouseId))
-                .eq(warehouse),
+            Expr::col((
+                fulfillment_order::Entity,
+                fulfillment_order::Column::WarehouseId,
+            ))
+            .eq(warehouse),
         )
         .and_where(
             Expr::col((fulfillment_order::Entity, fulfillment_order::Column::Status))
                 .eq(fulfillment_order::Status::InProgress),
         )
         .and_where(
-            Expr::col((fulfillment_line::Entity, fulfillment_line::Column::VariantId)).eq(variant),
+            Expr::col((
+                fulfillment_line::Entity,
+                fulfillment_line::Column::VariantId,
+            ))
+            .eq(variant),
         )
         .and_where(
             Expr::col((fulfillment_line::Entity, fulfillment_line::Column::Picked)).gt(Expr::col(

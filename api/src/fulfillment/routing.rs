@@ -71,10 +71,7 @@ impl Rule {
     /// Its name in settings.
     pub fn name(self) -> &'static str {
         let named = |(rule, _): &&(Rule, _)| *rule == self;
-        Rule::NAMES
-            .iter()
-            .find(named)
-            .map_or("", |(_, name)| name)
+        Rule::NAMES.iter().find(named).map_or("", |(_, name)| name)
     }
 
     /// How a candidate fares by the rule; less is better.
@@ -248,14 +245,16 @@ fn explain(
                 Some(Rule::Nearest) => {
                     format!("{} is nearer to the customer than {}", best.code, next.code)
                 }
-                Some(Rule::Priority) => format!(
-                    "{} comes before {} for the channel",
-                    best.code, next.code
-                ),
+                Some(Rule::Priority) => {
+                    format!("{} comes before {} for the channel", best.code, next.code)
+                }
                 Some(Rule::StockAge) => {
                     format!("{} has older stock than {}", best.code, next.code)
                 }
-                None => format!("{} and {} are equal; the code decides", best.code, next.code),
+                None => format!(
+                    "{} and {} are equal; the code decides",
+                    best.code, next.code
+                ),
             }
         }
     };
@@ -293,8 +292,16 @@ pub async fn route(tx: &Tx, reference: &Reference, id: OrderId) -> Result<usize,
         return Ok(0);
     };
     let wanted = aggregate.unrouted();
-    if !aggregate.order.unrouted || wanted.is_empty() {
+    if !aggregate.order.unrouted {
         return Ok(0);
+    }
+    if wanted.is_empty() {
+        // Its mark is of an older day; saving it takes the mark off.
+        if let Some(aggregate) = allocation.orders.get_mut(&id) {
+            aggregate.touch();
+        }
+        allocation.put_back(tx);
+        return Ok(1);
     }
     let rules = rules_of(reference, aggregate);
     let held = held(tx, aggregate).await?;
@@ -303,7 +310,17 @@ pub async fn route(tx: &Tx, reference: &Reference, id: OrderId) -> Result<usize,
     let routes = plan(&rules, &destination, &wanted, &candidates);
     for route in &routes {
         for (line, units) in &route.units {
-            gather(tx, &mut allocation, id, *line, route.warehouse, *units, &held, &routes).await?;
+            gather(
+                tx,
+                &mut allocation,
+                id,
+                *line,
+                route.warehouse,
+                *units,
+                &held,
+                &routes,
+            )
+            .await?;
         }
     }
     let told = routes.len();
@@ -577,11 +594,7 @@ pub struct Relocate {
 }
 
 /// Gives work that nobody has begun to another warehouse, or to whichever the rules choose now.
-pub async fn relocate(
-    tx: &Tx,
-    reference: &Reference,
-    cmd: &Relocate,
-) -> Result<Changed, Failure> {
+pub async fn relocate(tx: &Tx, reference: &Reference, cmd: &Relocate) -> Result<Changed, Failure> {
     let reason = orders::text("reason", &cmd.reason)?;
     let id = order_of(tx, cmd.id).await?;
     let variants = allocation::variants_of(tx, &[id]).await?;
@@ -601,7 +614,9 @@ pub async fn relocate(
     take_away(tx, aggregate, cmd.id);
     let made = match cmd.warehouse_id {
         Some(to) if to == from => {
-            return Err(refused("it is that warehouse's already").at("input.warehouseId").into());
+            return Err(refused("it is that warehouse's already")
+                .at("input.warehouseId")
+                .into());
         }
         Some(to) => {
             let serves = reference
@@ -613,7 +628,9 @@ pub async fn relocate(
                     .into());
             }
             for (line, wants) in &units {
-                let moved = allocation.relocate(tx, id, *line, (from, to), *wants).await?;
+                let moved = allocation
+                    .relocate(tx, id, *line, (from, to), *wants)
+                    .await?;
                 if moved < *wants {
                     return Err(refused("the warehouse does not have all of it")
                         .at("input.warehouseId")
@@ -862,13 +879,19 @@ mod tests {
             country: "AT".to_owned(),
             postal_code: "1100".to_owned(),
             priority: i64::try_from(n).unwrap_or_default(),
-            units: units.iter().map(|(of, units)| (line(*of), *units)).collect(),
+            units: units
+                .iter()
+                .map(|(of, units)| (line(*of), *units))
+                .collect(),
             oldest: None,
         }
     }
 
     fn wants(units: &[(u128, i64)]) -> BTreeMap<LineId, i64> {
-        units.iter().map(|(of, units)| (line(*of), *units)).collect()
+        units
+            .iter()
+            .map(|(of, units)| (line(*of), *units))
+            .collect()
     }
 
     fn chosen(routes: &[Route]) -> Vec<u128> {
@@ -892,7 +915,10 @@ mod tests {
         assert_eq!(routes[0].why["reason"], "VIE can send 5 of 5 units, BER 2");
         let first = plan(&[Rule::Priority], &to, &wanted, &sites);
         assert_eq!(chosen(&first), [1, 2]);
-        assert_eq!(first[0].why["reason"], "BER comes before VIE for the channel");
+        assert_eq!(
+            first[0].why["reason"],
+            "BER comes before VIE for the channel"
+        );
         assert_eq!(first[1].why["reason"], "only VIE has what is left to send");
     }
 
@@ -907,7 +933,12 @@ mod tests {
             country: "AT".to_owned(),
             postal_code: "1150".to_owned(),
         };
-        let routes = plan(&[Rule::Nearest], &to, &wants(&[(1, 1)]), &[abroad, far, near]);
+        let routes = plan(
+            &[Rule::Nearest],
+            &to,
+            &wants(&[(1, 1)]),
+            &[abroad, far, near],
+        );
         assert_eq!(chosen(&routes), [2]);
     }
 

@@ -87,7 +87,16 @@ pub fn accept(
     units: i64,
 ) -> ScanId {
     let id: ScanId = tx.id();
-    write(tx, id, at, read, "ACCEPTED", units, Some(variant), Some(order));
+    write(
+        tx,
+        id,
+        at,
+        read,
+        "ACCEPTED",
+        units,
+        Some(variant),
+        Some(order),
+    );
     id
 }
 
@@ -103,7 +112,16 @@ pub fn refuse(
 ) -> Scanned {
     let id: ScanId = tx.id();
     let verdict = problem.code.as_str();
-    write(tx, id, at, read, &verdict, 0, variant.as_ref().map(|v| v.id), order);
+    write(
+        tx,
+        id,
+        at,
+        read,
+        &verdict,
+        0,
+        variant.as_ref().map(|v| v.id),
+        order,
+    );
     tx.emit(Entry {
         aggregate_type: "scan",
         aggregate_id: id.to_string(),
@@ -150,7 +168,10 @@ fn write(
         pick_list_id: Set(at.pick_list_id),
         package_id: Set(at.package_id),
         actor: Set(tx.actor.name.clone()),
-        device: Set(read.device.as_deref().map(|device| short(device).replace('\0', ""))),
+        device: Set(read
+            .device
+            .as_deref()
+            .map(|device| short(device).replace('\0', ""))),
         scanned_at: Set(tx.now),
     };
     tx.defer_rows(vec![row], |insert| insert);

@@ -123,10 +123,7 @@ pub async fn create(tx: &Tx, cmd: &Create) -> Result<wave::Model, Failure> {
 }
 
 /// The open work that fits and is in no wave, what should leave first first.
-async fn fitting(
-    tx: &Tx,
-    cmd: &Create,
-) -> Result<Vec<(OrderId, FulfillmentOrderId)>, Failure> {
+async fn fitting(tx: &Tx, cmd: &Create) -> Result<Vec<(OrderId, FulfillmentOrderId)>, Failure> {
     use fulfillment_order::Column;
     let criteria = &cmd.criteria;
     let mut all = Condition::all()
@@ -199,10 +196,12 @@ pub async fn release(tx: &Tx, id: WaveId) -> Result<(wave::Model, Released), Fai
     let work = work_of(tx, id).await?;
     let released = lists::release(tx, row.warehouse_id, Some(id), &work, row.grouping).await?;
     if released.work.is_empty() {
-        return Err(Problem::new(Code::WaveEmpty, "nothing of the wave can be picked now")
-            .at("input.id")
-            .with(json!({ "leftOut": left_out(&released) }))
-            .into());
+        return Err(
+            Problem::new(Code::WaveEmpty, "nothing of the wave can be picked now")
+                .at("input.id")
+                .with(json!({ "leftOut": left_out(&released) }))
+                .into(),
+        );
     }
     row.status = Status::Released;
     row.released_at = Some(tx.now);
@@ -234,7 +233,9 @@ pub async fn cancel(tx: &Tx, id: WaveId) -> Result<wave::Model, Failure> {
     let work = work_of(tx, id).await?;
     let mut orders = aggregate::lock(tx, work.iter().map(|(order, _)| *order)).await?;
     for (order, work) in work {
-        let work = orders.get_mut(&order).and_then(|order| order.work_mut(work));
+        let work = orders
+            .get_mut(&order)
+            .and_then(|order| order.work_mut(work));
         if let Some(work) = work {
             work.row_mut().wave_id = None;
         }
@@ -265,10 +266,7 @@ pub(super) async fn close(tx: &Tx, id: WaveId) -> Result<(), Failure> {
 }
 
 /// The work of a wave with its orders, in the order of its making.
-async fn work_of(
-    tx: &Tx,
-    id: WaveId,
-) -> Result<Vec<(OrderId, FulfillmentOrderId)>, DbErr> {
+async fn work_of(tx: &Tx, id: WaveId) -> Result<Vec<(OrderId, FulfillmentOrderId)>, DbErr> {
     use fulfillment_order::Column;
     fulfillment_order::Entity::find()
         .select_only()

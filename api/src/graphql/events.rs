@@ -9,27 +9,20 @@ use async_stream::try_stream;
 use chrono::{DateTime, Utc};
 use entity::{ChannelId, event_log};
 use futures_util::Stream;
-use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::time::Instant;
-use uuid::Uuid;
+use sea_orm::{ColumnTrait, Condition};
+use tracing::Span;
 
 use super::cursor::Cursor;
 use super::errors::fault;
-use super::feed::{HEARTBEAT, scope_of};
+use super::feed::scope_of;
 use super::ids::to_global;
 use super::pagination::{cost, page_size};
+use super::reader::{self, Anew, Reader, Step, WINDOW};
 use super::{Allowed, app, principal};
 use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::events::{self, Event};
-
-/// How many positions are looked through for one page: a rare type costs no more than a common
-/// one.
-const WINDOW: i64 = 10_000;
-
-/// How many events a subscriber that catches up reads at once.
-const PAGE: u64 = 500;
+use crate::http::Course;
 
 /// The closed list of types, from the events themselves: each with its name in the log and the
 /// scope that its readers need. A new event is a compile error here.
@@ -148,6 +141,12 @@ event_types! {
     OrderPackageReopened = "order.package_reopened" for OrdersRead,
     /// `order.shipment_labeled`: every package of a shipment has its label.
     OrderShipmentLabeled = "order.shipment_labeled" for OrdersRead,
+    /// `order.shipment_labels_voided`: the labels of a shipment were given back.
+    OrderShipmentLabelsVoided = "order.shipment_labels_voided" for OrdersRead,
+    /// `order.shipment_tracked`: its carrier said where a shipment is.
+    OrderShipmentTracked = "order.shipment_tracked" for OrdersRead,
+    /// `order.tracking_corrected`: the name of a parcel that has left was corrected.
+    OrderTrackingCorrected = "order.tracking_corrected" for OrdersRead,
     /// `order.shipment_dispatched`: a shipment has left the warehouse.
     OrderShipmentDispatched = "order.shipment_dispatched" for OrdersRead,
     /// `order.tagged`: tags were put on it.
@@ -166,6 +165,8 @@ event_types! {
     BulkCancelled = "bulk.cancelled" for OrdersManage,
     /// `stock.changed`: a stock row changed.
     StockChanged = "stock.changed" for StockRead,
+    /// `stock.safety_set`: it was set how many units of a stock row are never promised.
+    StockSafetySet = "stock.safety_set" for StockRead,
     /// `stock_source.saved`: a source of stock figures was made or changed.
     StockSourceSaved = "stock_source.saved" for StockRead,
     /// `stock_source.fed`: a source has stated figures.
@@ -194,11 +195,29 @@ event_types! {
     PickListDone = "pick_list.done" for FulfillmentRead,
     /// `scan.refused`: a scan in a warehouse was refused.
     ScanRefused = "scan.refused" for FulfillmentRead,
+    /// `document.created`: a document was printed and stored.
+    DocumentCreated = "document.created" for FulfillmentRead,
+    /// `document.voided`: a document is no longer in force.
+    DocumentVoided = "document.voided" for FulfillmentRead,
+    /// `document.reprinted`: a document was asked for to be printed again.
+    DocumentReprinted = "document.reprinted" for FulfillmentRead,
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,
     /// `exception_rule.saved`: a rule that makes exceptions was made or changed.
     ExceptionRuleSaved = "exception_rule.saved" for RulesRead,
+    /// `message.queued`: somebody is owed a message.
+    MessageQueued = "message.queued" for OrdersRead,
+    /// `message.sent`: the mail server has taken a message.
+    MessageSent = "message.sent" for OrdersRead,
+    /// `message.failed`: a message is not tried again by itself.
+    MessageFailed = "message.failed" for OrdersRead,
+    /// `message.resent`: a message is to be sent again, as a new one.
+    MessageResent = "message.resent" for OrdersRead,
+    /// `message_template.saved`: the merchant's own wording of messages was made or changed.
+    MessageTemplateSaved = "message_template.saved" for CatalogueRead,
+    /// `message_template.deleted`: the merchant's own wording of messages was deleted.
+    MessageTemplateDeleted = "message_template.deleted" for CatalogueRead,
     /// `exception_rule.deleted`: a rule that makes exceptions was deleted.
     ExceptionRuleDeleted = "exception_rule.deleted" for RulesRead,
 }
@@ -229,6 +248,9 @@ pub struct EventEnvelope {
     seq: i64,
     /// What happened; null unless the kind is EVENT.
     event: Option<LoggedEvent>,
+    /// Ends with the item, when it has been written.
+    #[graphql(skip)]
+    _delivery: Span,
 }
 
 /// One thing that happened. Positions have no holes, but you may not see every event, so yours
@@ -264,6 +286,18 @@ pub struct LoggedEvent {
     details: Json<serde_json::Value>,
     /// When.
     occurred_at: DateTime<Utc>,
+}
+
+impl EventEnvelope {
+    fn new(kind: EnvelopeKind, at: Cursor, event: Option<event_log::Model>) -> Self {
+        EventEnvelope {
+            kind,
+            cursor: at.write(),
+            seq: at.seq,
+            event: event.map(LoggedEvent::from),
+            _delivery: Span::none(),
+        }
+    }
 }
 
 impl From<event_log::Model> for LoggedEvent {
@@ -343,55 +377,6 @@ impl Sight {
             .add_option(mine)
             .add_option(no_customers)
     }
-
-    /// What is seen of the positions from one (exclusive) to another (inclusive), oldest first.
-    async fn read(
-        &self,
-        app: &App,
-        after: i64,
-        until: i64,
-        limit: u64,
-    ) -> Result<Vec<event_log::Model>, DbErr> {
-        use event_log::Column;
-        event_log::Entity::find()
-            .filter(Column::Seq.gt(after))
-            .filter(Column::Seq.lte(until))
-            .filter(self.condition())
-            .order_by_asc(Column::Seq)
-            .limit(limit)
-            .all(&app.db.read)
-            .await
-    }
-
-    fn envelope(
-        &self,
-        kind: EnvelopeKind,
-        epoch: Uuid,
-        seq: i64,
-        event: Option<event_log::Model>,
-    ) -> EventEnvelope {
-        let cursor = Cursor {
-            epoch,
-            seq,
-            scope: self.scope,
-        };
-        EventEnvelope {
-            kind,
-            cursor: cursor.write(),
-            seq,
-            event: event.map(LoggedEvent::from),
-        }
-    }
-
-    fn event(&self, epoch: Uuid, row: event_log::Model) -> EventEnvelope {
-        self.envelope(EnvelopeKind::Event, epoch, row.seq, Some(row))
-    }
-
-    fn cursor(&self, after: Option<String>) -> async_graphql::Result<Option<Cursor>> {
-        after
-            .map(|text| Cursor::read(&text, self.scope))
-            .transpose()
-    }
 }
 
 /// What a page of events tells besides the events.
@@ -429,15 +414,16 @@ impl EventQuery {
     ) -> async_graphql::Result<Connection<String, EventEnvelope, EventPage, EmptyFields>> {
         let (app, sight) = (app(ctx), Sight::of(principal(ctx)?, types.as_deref()));
         let size = page_size(first)?;
-        let after = sight.cursor(after)?;
+        let after = after.map(|text| Cursor::read(&text, sight.scope));
+        let after = after.transpose()?;
         let begun = events::position(&app.db.read).await.map_err(fault)?;
         let from = match after {
             Some(after) if after.resumes(begun) => after.seq,
             _ => begun.floor_seq,
         };
         let until = std::cmp::min(from.saturating_add(WINDOW), begun.last_seq);
-        let mut rows = sight
-            .read(app, from, until, size as u64 + 1)
+        let (which, limit) = (sight.condition(), size as u64 + 1);
+        let mut rows = events::page(&app.db.read, which, from, until, limit)
             .await
             .map_err(fault)?;
         // What retention has removed while we read is no silent gap.
@@ -450,18 +436,23 @@ impl EventQuery {
             _ if more => from,
             _ => until,
         };
+        let at = |seq| Cursor {
+            epoch: now.epoch,
+            seq,
+            scope: sight.scope,
+        };
         let page = EventPage {
-            cursor: sight
-                .envelope(EnvelopeKind::Heartbeat, now.epoch, ends, None)
-                .cursor,
+            cursor: at(ends).write(),
         };
         let mut connection = Connection::with_additional_fields(
             after.is_some() && !lost,
             more || ends < now.last_seq,
             page,
         );
-        let resync = lost.then(|| sight.envelope(EnvelopeKind::Resync, now.epoch, from, None));
-        let events = rows.into_iter().map(|row| sight.event(now.epoch, row));
+        let resync = lost.then(|| EventEnvelope::new(EnvelopeKind::Resync, at(from), None));
+        let events = rows
+            .into_iter()
+            .map(|row| EventEnvelope::new(EnvelopeKind::Event, at(row.seq), Some(row)));
         connection.edges.extend(
             resync
                 .into_iter()
@@ -493,85 +484,43 @@ impl EventSubscription {
         #[graphql(desc = "The cursor to go on from.")] after: Option<String>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<EventEnvelope>>> {
         let sight = Sight::of(principal(ctx)?, types.as_deref());
-        let after = sight.cursor(after)?;
-        Ok(follow(app(ctx).clone(), sight, after))
+        let course = ctx.data_opt::<Arc<Course>>().cloned().unwrap_or_default();
+        let after = reader::after(&course, after.as_deref(), sight.scope)?;
+        Ok(follow(app(ctx).clone(), course, sight, after))
     }
 }
 
 fn follow(
     app: Arc<App>,
+    course: Arc<Course>,
     sight: Sight,
     after: Option<Cursor>,
 ) -> impl Stream<Item = async_graphql::Result<EventEnvelope>> {
-    use EnvelopeKind::{Heartbeat, Resync};
     try_stream! {
-        // First the hub, then the position: what happens from here on is heard.
-        let mut live = app.hub.subscribe().await.map_err(fault)?;
-        let mut now = events::position(&app.db.read).await.map_err(fault)?;
-        let epoch = now.epoch;
-        let mut sent = match &after {
-            None => now.last_seq,
-            Some(after) if after.resumes(now) => after.seq,
-            Some(_) => now.floor_seq,
-        };
-        match &after {
-            None => yield sight.envelope(Heartbeat, epoch, sent, None),
-            Some(after) if after.resumes(now) => {}
-            Some(_) => yield sight.envelope(Resync, epoch, sent, None),
-        }
-        let mut quiet_until = Instant::now() + HEARTBEAT;
-        let mut behind = true;
-        loop {
-            while behind {
-                let until = std::cmp::min(sent + WINDOW, now.last_seq);
-                let rows = sight.read(&app, sent, until, PAGE).await.map_err(fault)?;
-                now = events::position(&app.db.read).await.map_err(fault)?;
-                if now.epoch != epoch {
-                    // The log is another one: who comes back with the cursor is told.
-                    return;
+        let (which, anew) = (sight.condition(), Anew::AtTheOldest);
+        let reader = Reader::begin(app, course.clone(), which, anew, sight.scope, after);
+        let mut reader = reader.await.map_err(fault)?;
+        while let Some(step) = reader.next(None).await.map_err(fault)? {
+            let at = reader.at();
+            let (kind, logged) = match step {
+                Step::Event(logged) if sight.sees(&logged.row) => {
+                    (EnvelopeKind::Event, Some(logged))
                 }
-                if sent < now.floor_seq {
-                    // Retention has removed what was to come next.
-                    sent = now.floor_seq;
-                    yield sight.envelope(Resync, epoch, sent, None);
+                Step::Begun | Step::Quiet => (EnvelopeKind::Heartbeat, None),
+                Step::Lost => (EnvelopeKind::Resync, None),
+                Step::Event(_) | Step::Resumed | Step::Due => {
+                    course.passes(at.seq);
                     continue;
                 }
-                let all = (rows.len() as u64) < PAGE;
-                for row in rows {
-                    sent = row.seq;
-                    yield sight.event(epoch, row);
-                    quiet_until = Instant::now() + HEARTBEAT;
-                }
-                if all {
-                    sent = std::cmp::max(sent, until);
-                }
-                if Instant::now() >= quiet_until {
-                    yield sight.envelope(Heartbeat, epoch, sent, None);
-                    quiet_until = Instant::now() + HEARTBEAT;
-                }
-                behind = sent < now.last_seq;
-            }
-            match tokio::time::timeout_at(quiet_until, live.recv()).await {
-                Err(_) => {
-                    yield sight.envelope(Heartbeat, epoch, sent, None);
-                    quiet_until = Instant::now() + HEARTBEAT;
-                }
-                Ok(Ok(logged)) if logged.row.seq <= sent => {}
-                Ok(Ok(logged)) if logged.row.seq == sent + 1 => {
-                    sent = logged.row.seq;
-                    if sight.sees(&logged.row) {
-                        yield sight.event(epoch, logged.row.clone());
-                        quiet_until = Instant::now() + HEARTBEAT;
-                    }
-                }
-                // Positions have no holes, so anything but the next one means that the log must
-                // be read.
-                Ok(Ok(_)) | Ok(Err(RecvError::Lagged(_))) => {
-                    now = events::position(&app.db.read).await.map_err(fault)?;
-                    behind = true;
-                }
-                Ok(Err(RecvError::Closed)) => return,
-            }
+            };
+            let event = logged.as_ref().map(|logged| logged.row.clone());
+            let envelope = EventEnvelope {
+                _delivery: logged.map_or_else(Span::none, |logged| logged.delivery()),
+                ..EventEnvelope::new(kind, at, event)
+            };
+            course.says(at.seq, Some(&envelope.cursor));
+            reader.spoke();
+            yield envelope;
         }
     }
 }

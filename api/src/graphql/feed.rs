@@ -16,30 +16,20 @@ use sea_orm::{
     ColumnTrait, Condition, DbBackend, EntityTrait, ModelTrait, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait,
 };
-use tokio::sync::broadcast::error::RecvError;
-use tokio::time::Instant;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::errors::{bad_input, fault};
+use super::reader::{self, Anew, Reader, Step};
 use super::{app, principal};
 use crate::access::Principal;
 use crate::app::App;
-use crate::events::{self, Logged};
+use crate::events::Logged;
 use crate::http::Course;
-
-/// How many events a subscriber may have missed to go on from its cursor; one that was away for
-/// longer gets a snapshot.
-pub(super) const MOST_MISSED: i64 = 50_000;
-
-/// How many events of a page make a stream ask how far it is behind.
-const MANY: usize = 500;
 
 /// How many rows a snapshot shows at most; a board that wants more needs a filter.
 pub(super) const MOST_SHOWN: u64 = 10_000;
-
-/// How long any stream may be quiet before it says that it lives.
-pub(super) const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What an item of a stream says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -65,6 +55,8 @@ pub struct Moment {
     seq: i64,
     event: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
+    /// Ends with the item, when it has been written.
+    _delivery: Span,
 }
 
 /// What an item of a stream says besides its node.
@@ -162,79 +154,41 @@ where
     pub fn run(
         self,
         after: Option<String>,
-        mut snapshot: bool,
+        snapshot: bool,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Item<E::Model>>>> {
-        let after = self.course.after().or(after.as_deref());
-        let after = after
-            .map(|text| Cursor::read(text, self.scope))
-            .transpose()?;
+        let after = reader::after(&self.course, after.as_deref(), self.scope)?;
         Ok(try_stream! {
-            self.course.turn().await;
-            // First the hub, then the position, then the state. What happens from here on is in
-            // the buffer; the state is at the position or ahead of it, never behind.
-            let mut live = self.app.hub.subscribe().await.map_err(fault)?;
-            let position = events::position(&self.app.db.read).await.map_err(fault)?;
-            let epoch = position.epoch;
-            let mut sent = position.last_seq;
-            if let Some(after) = after {
-                if after.resumes(position) && position.last_seq - after.seq <= MOST_MISSED {
-                    sent = after.seq;
-                    snapshot = false;
-                    self.course.shows(self.shown_at(sent).await?);
-                } else {
-                    snapshot = true;
-                    yield self.item(UpdateKind::Resync, epoch, sent, None, None);
-                }
-            }
-            if snapshot {
-                for row in self.rows().await? {
-                    self.course.shows([(self.followed.key)(&row)]);
-                    yield self.item(UpdateKind::Snapshot, epoch, sent, None, Some(row));
-                }
-                yield self.item(UpdateKind::SnapshotEnd, epoch, sent, None, None);
-            } else if after.is_none() {
-                self.course.shows(self.ids(self.followed.matching.clone()).await?);
-            }
-            // Whatever the log has behind what was sent; then what the hub brings. The log has no
-            // holes, so anything but the next position means that the log must be read again.
-            let mut behind = true;
-            let mut quiet_until = Instant::now() + HEARTBEAT;
-            loop {
-                while behind {
-                    let page = events::page(&self.app.db.read, sent).await.map_err(fault)?;
-                    let many = page.len() >= MANY;
-                    behind = !page.is_empty();
-                    for row in page {
-                        sent = row.seq;
-                        if let Some(item) = self.delta(epoch, &Logged::new(row)).await? {
+            let (app, course) = (self.app.clone(), self.course.clone());
+            let (all, anew) = (Condition::all(), Anew::AtTheEnd);
+            let reader = Reader::begin(app, course, all, anew, self.scope, after);
+            let mut reader = reader.await.map_err(fault)?;
+            while let Some(step) = reader.next(None).await.map_err(fault)? {
+                match step {
+                    Step::Begun if !snapshot => {
+                        self.course.shows(self.ids(self.followed.matching.clone()).await?);
+                    }
+                    Step::Resumed => self.course.shows(self.shown_at(reader.at().seq).await?),
+                    Step::Begun | Step::Lost => {
+                        if matches!(step, Step::Lost) {
+                            yield self.item(UpdateKind::Resync, reader.at(), None, None);
+                        }
+                        for row in self.rows().await? {
+                            self.course.shows([(self.followed.key)(&row)]);
+                            yield self.item(UpdateKind::Snapshot, reader.at(), None, Some(row));
+                        }
+                        yield self.item(UpdateKind::SnapshotEnd, reader.at(), None, None);
+                        reader.spoke();
+                    }
+                    Step::Event(logged) => {
+                        if let Some(item) = self.delta(reader.at(), &logged).await? {
                             yield item;
-                            quiet_until = Instant::now() + HEARTBEAT;
+                            reader.spoke();
                         }
                     }
-                    if many && self.is_left_behind(sent).await? {
-                        self.course.left_behind();
-                        return;
+                    Step::Quiet => {
+                        yield self.item(UpdateKind::Heartbeat, reader.at(), None, None);
                     }
-                }
-                if self.course.is_alone() {
-                    self.course.reached(sent, &self.cursor(epoch, sent));
-                }
-                match tokio::time::timeout_at(quiet_until, live.recv()).await {
-                    Err(_) => {
-                        yield self.item(UpdateKind::Heartbeat, epoch, sent, None, None);
-                        quiet_until = Instant::now() + HEARTBEAT;
-                    }
-                    Ok(Ok(logged)) if logged.row.seq <= sent => {}
-                    Ok(Ok(logged)) if logged.row.seq == sent + 1 => {
-                        sent = logged.row.seq;
-                        if let Some(item) = self.delta(epoch, &logged).await? {
-                            yield item;
-                            quiet_until = Instant::now() + HEARTBEAT;
-                        }
-                        behind = self.course.is_alone();
-                    }
-                    Ok(Ok(_)) | Ok(Err(RecvError::Lagged(_))) => behind = true,
-                    Ok(Err(RecvError::Closed)) => break,
+                    Step::Due => {}
                 }
             }
         })
@@ -310,12 +264,11 @@ where
     /// it did and no longer does, nothing otherwise.
     async fn delta(
         &self,
-        epoch: Uuid,
+        at: Cursor,
         logged: &Logged,
     ) -> async_graphql::Result<Option<Item<E::Model>>> {
-        let seq = logged.row.seq;
         let Some(id) = (self.followed.named)(logged) else {
-            self.course.passes(seq);
+            self.course.passes(at.seq);
             return Ok(None);
         };
         let row = E::find()
@@ -327,52 +280,35 @@ where
         Ok(match row {
             Some(row) => {
                 self.course.shows([id]);
-                Some(self.item(
-                    UpdateKind::Upsert,
-                    epoch,
-                    seq,
-                    Some((logged, id)),
-                    Some(row),
-                ))
+                Some(self.item(UpdateKind::Upsert, at, Some((logged, id)), Some(row)))
             }
-            None if self.course.hides(seq, id) => {
-                Some(self.item(UpdateKind::Remove, epoch, seq, Some((logged, id)), None))
+            None if self.course.hides(at.seq, id) => {
+                Some(self.item(UpdateKind::Remove, at, Some((logged, id)), None))
             }
             None => None,
         })
     }
 
-    fn cursor(&self, epoch: Uuid, seq: i64) -> String {
-        let scope = self.scope;
-        Cursor { epoch, seq, scope }.write()
-    }
-
-    /// Whether there is more behind a position than any subscriber may have missed.
-    async fn is_left_behind(&self, sent: i64) -> async_graphql::Result<bool> {
-        let position = events::position(&self.app.db.read).await.map_err(fault)?;
-        Ok(position.last_seq - sent > MOST_MISSED)
-    }
-
     fn item(
         &self,
         kind: UpdateKind,
-        epoch: Uuid,
-        seq: i64,
+        at: Cursor,
         event: Option<(&Logged, Uuid)>,
         row: Option<E::Model>,
     ) -> Item<E::Model> {
         let logged = event.map(|(logged, _)| logged);
-        let cursor = self.cursor(epoch, seq);
+        let cursor = at.write();
         // Who resumes within a snapshot would miss the rest of it.
         let whole = !matches!(kind, UpdateKind::Snapshot | UpdateKind::Resync);
-        self.course.says(seq, whole.then_some(&*cursor));
+        self.course.says(at.seq, whole.then_some(&*cursor));
         Item {
             moment: Moment {
                 kind,
                 cursor,
-                seq,
+                seq: at.seq,
                 event: logged.map(|logged| logged.row.event_type.clone()),
                 occurred_at: logged.map(|logged| logged.row.occurred_at),
+                _delivery: logged.map_or_else(Span::none, |logged| logged.delivery()),
             },
             id: event
                 .map(|(_, id)| id)

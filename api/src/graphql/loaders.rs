@@ -140,14 +140,20 @@ by_id! {
     backorder by BackorderId,
     bin by BinId,
     bulk_operation by BulkOperationId,
+    carrier by CarrierId,
+    carrier_service by CarrierServiceId,
+    carrier_zone by CarrierZoneId,
     carton by CartonId,
     channel by ChannelId,
     customer by CustomerId,
+    document by DocumentId,
     exception_rule by ExceptionRuleId,
     fulfillment_order by FulfillmentOrderId,
     hold by HoldId,
     import by ImportId,
     inbound_supply by InboundId,
+    message by MessageId,
+    message_template by MessageTemplateId,
     note by NoteId,
     order by OrderId,
     order_exception by ExceptionId,
@@ -200,8 +206,26 @@ macro_rules! owner_of {
     (channel_warehouse, $row:ident) => {
         Some($row.channel_id)
     };
+    (tracking_event, $row:ident) => {
+        $row.package_id
+    };
+    (carrier_service, $row:ident) => {
+        Some($row.carrier_id)
+    };
+    (carrier_zone, $row:ident) => {
+        Some($row.carrier_id)
+    };
+    (carrier_rate, $row:ident) => {
+        Some($row.service_id)
+    };
+    (carrier_surcharge, $row:ident) => {
+        Some($row.service_id)
+    };
     (shipping_rate, $row:ident) => {
         Some($row.zone_id)
+    };
+    (message_attempt, $row:ident) => {
+        Some($row.message_id)
     };
     (address, $row:ident) => {
         $row.customer_id
@@ -272,6 +296,10 @@ belonging! {
     ExceptionsOf(OrderId) => order_exception by OrderId ordered OpenedAt then Id,
     /// The notes on an order.
     NotesOf(OrderId) => note by OrderId ordered CreatedAt then Id,
+    /// The messages about an order.
+    MessagesOf(OrderId) => message by OrderId ordered CreatedAt then Id,
+    /// The tries to send a message.
+    AttemptsOf(MessageId) => message_attempt by MessageId ordered Number,
     /// The tags on an order.
     TagsOf(OrderId) => order_tag by OrderId ordered Key,
     /// The payment of an order.
@@ -297,6 +325,8 @@ belonging! {
     ListsOf(WaveId) => pick_list by WaveId ordered Number,
     /// The rows of a pick list, in walking order.
     TasksOf(PickListId) => pick_task by PickListId ordered Position then Slot,
+    /// What a carrier said of a package.
+    TrackingOf(PackageId) => tracking_event by PackageId ordered OccurredAt then Id,
     /// The packages of a shipment, emptied ones included.
     PackagesOf(ShipmentId) => package by ShipmentId ordered Position,
     /// What a package should hold.
@@ -313,6 +343,14 @@ belonging! {
     PricesOf(VariantId) => price by VariantId ordered MinQuantity then PriceListId,
     /// The warehouses that serve a channel, first asked first.
     WarehousesOf(ChannelId) => channel_warehouse by ChannelId ordered Priority then WarehouseId,
+    /// The services of a carrier.
+    ServicesOf(CarrierId) => carrier_service by CarrierId ordered Code,
+    /// The zones of a carrier.
+    CarrierZonesOf(CarrierId) => carrier_zone by CarrierId ordered Code,
+    /// The rates of a carrier's service.
+    CarrierRatesOf(CarrierServiceId) => carrier_rate by ServiceId ordered ZoneId then UpToGrams,
+    /// The surcharges of a carrier's service.
+    SurchargesOf(CarrierServiceId) => carrier_surcharge by ServiceId ordered Position,
     /// The shipping rates of a zone.
     RatesOf(ShippingZoneId) => shipping_rate by ZoneId ordered MinWeightGrams then Id,
     /// The address book of a customer.

@@ -9,10 +9,12 @@ use crate::access::{Principal, Scope};
 use crate::app::App;
 use crate::tx::Actor;
 
+pub mod carriers;
 pub mod catalogue;
 pub mod command;
 pub mod cursor;
 pub mod customers;
+pub mod documents;
 pub mod errors;
 pub mod events;
 pub mod feed;
@@ -21,12 +23,15 @@ pub mod fulfillment;
 pub mod ids;
 pub mod imports;
 pub mod keys;
+pub mod labels;
 pub mod loaders;
+pub mod messages;
 pub mod node;
 pub mod once;
 pub mod orders;
 pub mod pagination;
 mod progress;
+mod reader;
 pub mod rules;
 pub mod scalars;
 pub mod stages;
@@ -44,6 +49,7 @@ pub struct Query(
     stages::StageQuery,
     orders::QueueQuery,
     catalogue::CatalogueQuery,
+    carriers::CarrierQuery,
     customers::CustomerQuery,
     rules::RuleQuery,
     stock::StockQuery,
@@ -52,6 +58,8 @@ pub struct Query(
     keys::KeyQuery,
     events::EventQuery,
     imports::ImportQuery,
+    documents::DocumentQuery,
+    messages::MessageQuery,
     node::NodeQuery,
 );
 
@@ -64,6 +72,8 @@ pub struct Mutation(
     orders::BulkMutation,
     orders::QueueMutation,
     catalogue::CatalogueMutation,
+    carriers::CarrierMutation,
+    labels::LabelMutation,
     customers::CustomerMutation,
     rules::RuleMutation,
     stock::StockMutation,
@@ -71,6 +81,8 @@ pub struct Mutation(
     fulfillment::FloorMutation,
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
+    documents::DocumentMutation,
+    messages::MessageMutation,
 );
 
 /// Everything that can be followed.

@@ -8,6 +8,7 @@ use async_graphql::{Context, ID, Interface, Object, Result};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
+use super::carriers::{Carrier, CarrierService, CarrierZone};
 use super::catalogue::channels::Channel;
 use super::catalogue::prices::PriceList;
 use super::catalogue::products::{Product, Variant, sees_product, sees_variant};
@@ -16,14 +17,14 @@ use super::catalogue::shipping::{ShippingRate, ShippingZone, TaxRate};
 use super::catalogue::warehouses::{Bin, Warehouse};
 use super::catalogue::{confined, sees};
 use super::customers::Customer;
+use super::documents::{self, Document};
 use super::errors::bad_input;
-use super::fulfillment::{
-    Carton, FulfillmentOrder, Package, PickList, PickTask, Shipment, Wave,
-};
+use super::fulfillment::{Carton, FulfillmentOrder, Package, PickList, PickTask, Shipment, Wave};
 use super::ids::{self, parse};
 use super::imports::OrderImport;
 use super::keys::ApiKey;
 use super::loaders::load;
+use super::messages::{Message, MessageTemplate};
 use super::orders::views::SavedView;
 use super::orders::{
     Backorder, BulkOperation, Hold, Note, Order, OrderException, OrderLine, Payment,
@@ -85,9 +86,14 @@ nodes! {
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     Bin by BinId with CatalogueRead => Some(row.into());
     BulkOperation by BulkOperationId with OrdersManage => BulkOperation::of(ctx, row).await?;
+    Carrier by CarrierId with CatalogueRead => Some(row.into());
+    CarrierService by CarrierServiceId with CatalogueRead => Some(row.into());
+    CarrierZone by CarrierZoneId with CatalogueRead => Some(row.into());
     Carton by CartonId with FulfillmentRead => Some(row.into());
     Channel by ChannelId with CatalogueRead => sees(ctx, Some(row.id)).then(|| row.into());
     Customer by CustomerId with CustomersRead => Some(row.into());
+    Document by DocumentId with FulfillmentRead =>
+        documents::sees(ctx, &row).then(|| row.into());
     ExceptionRule by ExceptionRuleId with RulesRead =>
         sees(ctx, row.channel_id).then(|| row.into());
     FulfillmentOrder by FulfillmentOrderId with FulfillmentRead =>
@@ -95,6 +101,10 @@ nodes! {
     Hold by HoldId with OrdersRead => order_of(ctx, row.order_id).await?.map(|_| row.into());
     InboundSupply by InboundId with StockRead =>
         sees_variant(ctx, row.variant_id).await?.then(|| row.into());
+    Message by MessageId with OrdersRead =>
+        sees(ctx, Some(row.channel_id)).then(|| row.into());
+    MessageTemplate by MessageTemplateId with CatalogueRead =>
+        sees(ctx, row.channel_id).then(|| row.into());
     Note by NoteId with OrdersManage => order_of(ctx, row.order_id).await?.map(|_| row.into());
     Order by OrderId with OrdersRead => sees(ctx, Some(row.channel_id)).then(|| row.into());
     OrderException by ExceptionId with OrdersRead =>

@@ -7,7 +7,7 @@ use async_stream::try_stream;
 use futures_util::Stream;
 use tokio::time::{Instant, sleep};
 
-use super::feed::HEARTBEAT;
+use super::reader::HEARTBEAT;
 
 /// How often at most a subscriber hears of what is told as a whole each time.
 pub(super) const PACE: Duration = Duration::from_millis(250);

@@ -12,9 +12,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::errors::fault;
-use super::feed::HEARTBEAT;
 use super::orders::enums::OrderStage;
 use super::progress::PACE;
+use super::reader::HEARTBEAT;
 use super::{Allowed, app, principal};
 use crate::access::Scope;
 use crate::app::App;
@@ -158,7 +158,11 @@ fn follow(
                         }
                         Ok(Ok(_)) => continue,
                         Ok(Err(RecvError::Lagged(_))) => wanted = seq + 1,
-                        Ok(Err(RecvError::Closed)) => return,
+                        // The log is another one, and the counts may be behind what they were.
+                        Ok(Err(RecvError::Closed)) => {
+                            live = app.hub.subscribe().await.map_err(fault)?;
+                            (seq, wanted) = (-1, 0);
+                        }
                     }
                 }
                 if wanted > seq {

@@ -15,23 +15,25 @@ use chrono::{DateTime, Utc};
 use entity::{InboundId, StockSourceId, VariantId, WarehouseId, inbound_supply, stock};
 use futures_util::Stream;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::errors::{bad_input, fault};
-use super::feed::{HEARTBEAT, MOST_MISSED, MOST_SHOWN, UpdateKind, scope_of};
+use super::feed::{MOST_SHOWN, UpdateKind, scope_of};
 use super::filters::condition;
 use super::ids::to_global;
 use super::loaders::{IncomingTo, incoming};
+use super::reader::{self, Anew, Reader, Step};
 use super::stock::{Known, Stock, StockWhere, of_seen_variants};
 use super::{Allowed, app, principal};
 use crate::access::Scope;
 use crate::app::App;
-use crate::events::{self, Event, Logged};
+use crate::events::{Event, Logged};
 use crate::http::Course;
 use crate::inventory::sources;
+use crate::telemetry::traces::delivery;
 
 /// How often a row is shown at most.
 const PACE: Duration = Duration::from_millis(100);
@@ -64,6 +66,9 @@ pub struct StockUpdate {
     pub warehouse_id: Option<ID>,
     /// The stock; null where it is about none, and for REMOVE.
     pub stock: Option<Stock>,
+    /// Ends with the item, when it has been written.
+    #[graphql(skip)]
+    _delivery: Span,
 }
 
 /// Following stock.
@@ -93,15 +98,17 @@ impl StockLevelSubscription {
     ) -> Result<impl Stream<Item = Result<StockUpdate>>> {
         let scope = scope_of(principal(ctx)?, "stockLevels", &filter);
         let course = ctx.data_opt::<Arc<Course>>().cloned().unwrap_or_default();
-        let after = course.after().or(after.as_deref());
-        let after = after.map(|text| Cursor::read(text, scope)).transpose()?;
+        let after = reader::after(&course, after.as_deref(), scope)?;
         let visible = of_seen_variants(ctx, stock::Column::VariantId)?;
         let levels = Levels {
             app: app(ctx).clone(),
             matching: visible.clone().add(condition(filter.as_ref())?),
             visible,
-            scope,
-            epoch: Uuid::nil(),
+            at: Cursor {
+                epoch: Uuid::nil(),
+                seq: 0,
+                scope,
+            },
             shown: HashSet::new(),
             may_have_seen: 0,
             course,
@@ -116,6 +123,7 @@ struct News {
     seq: i64,
     event: String,
     occurred_at: DateTime<Utc>,
+    trace_parent: Option<String>,
 }
 
 /// What has changed and was not shown since.
@@ -141,8 +149,8 @@ struct Levels {
     matching: Condition,
     /// Those that the caller may see.
     visible: Condition,
-    scope: u64,
-    epoch: Uuid,
+    /// Where everything before has been shown.
+    at: Cursor,
     /// The rows that the subscriber has been shown and not told to remove.
     shown: HashSet<Key>,
     /// Up to which position the subscriber may have been shown what `shown` does not know of,
@@ -157,81 +165,63 @@ impl Levels {
     fn run(
         mut self,
         after: Option<Cursor>,
-        mut snapshot: bool,
+        snapshot: bool,
     ) -> impl Stream<Item = Result<StockUpdate>> {
         try_stream! {
-            // First the hub, then the position, then the state: the state is at the position or
-            // ahead of it, never behind.
-            let mut live = self.app.hub.subscribe().await.map_err(fault)?;
-            let position = events::position(&self.app.db.read).await.map_err(fault)?;
-            self.epoch = position.epoch;
-            let mut sent = position.last_seq;
-            if let Some(after) = after {
-                if after.resumes(position) && position.last_seq - after.seq <= MOST_MISSED {
-                    sent = after.seq;
-                    snapshot = false;
-                    self.may_have_seen = position.last_seq;
-                } else {
-                    snapshot = true;
-                    yield self.say(self.mark(UpdateKind::Resync, sent));
-                }
-            }
-            if snapshot {
-                let rows = self.all().await?;
-                self.shown = rows.iter().map(key).collect();
-                for part in rows.chunks(READ_AT_ONCE) {
-                    for level in self.known(part.to_vec()).await? {
-                        yield self.say(self.snapshot(level, sent));
-                    }
-                }
-                yield self.say(self.mark(UpdateKind::SnapshotEnd, sent));
-            } else {
-                self.shown = self.keys(Condition::all()).await?.into_iter().collect();
-            }
+            let (all, anew) = (Condition::all(), Anew::AtTheEnd);
+            // A course of its own, since the stream is not to be shared.
+            let (app, course) = (self.app.clone(), Arc::default());
+            let reader = Reader::begin(app, course, all, anew, self.at.scope, after);
+            let mut reader = reader.await.map_err(fault)?;
             let mut gathered = Gathered::default();
-            let mut behind = true;
-            // Where everything before has been shown.
-            let mut settled = sent;
             let mut next = Instant::now();
-            let mut quiet_until = Instant::now() + HEARTBEAT;
             loop {
-                // The log has no holes: anything but the next position means to read it again.
-                while behind {
-                    let page = events::page(&self.app.db.read, sent).await.map_err(fault)?;
-                    behind = !page.is_empty();
-                    for row in page {
-                        sent = row.seq;
-                        self.gather(&mut gathered, &Logged::new(row)).await?;
-                    }
-                }
                 let now = Instant::now();
-                if !gathered.is_empty() && now >= next {
+                if !gathered.is_empty() && !reader.is_behind() && now >= next {
                     next = now + PACE;
-                    let items = self.changes(std::mem::take(&mut gathered), settled, sent).await?;
-                    settled = sent;
-                    if !items.is_empty() {
-                        quiet_until = now + HEARTBEAT;
-                    }
+                    let items = self.changes(std::mem::take(&mut gathered), reader.at()).await?;
+                    self.at = reader.at();
                     for item in items {
                         yield self.say(item);
+                        reader.spoke();
                     }
-                    continue;
                 }
-                let until = if gathered.is_empty() { quiet_until } else { next };
-                match tokio::time::timeout_at(until, live.recv()).await {
-                    Err(_) if gathered.is_empty() => {
-                        settled = sent;
-                        yield self.say(self.mark(UpdateKind::Heartbeat, sent));
-                        quiet_until = Instant::now() + HEARTBEAT;
+                let due = (!gathered.is_empty()).then_some(next);
+                let Some(step) = reader.next(due).await.map_err(fault)? else { break };
+                match step {
+                    Step::Begun if !snapshot => {
+                        self.at = reader.at();
+                        self.shown = self.keys(Condition::all()).await?.into_iter().collect();
                     }
-                    Err(_) => {}
-                    Ok(Ok(logged)) if logged.row.seq <= sent => {}
-                    Ok(Ok(logged)) if logged.row.seq == sent + 1 => {
-                        sent = logged.row.seq;
-                        self.gather(&mut gathered, &logged).await?;
+                    Step::Resumed => {
+                        self.at = reader.at();
+                        self.may_have_seen = reader.end();
+                        self.shown = self.keys(Condition::all()).await?.into_iter().collect();
                     }
-                    Ok(Ok(_)) | Ok(Err(RecvError::Lagged(_))) => behind = true,
-                    Ok(Err(RecvError::Closed)) => break,
+                    Step::Begun | Step::Lost => {
+                        self.at = reader.at();
+                        gathered = Gathered::default();
+                        if matches!(step, Step::Lost) {
+                            yield self.say(self.mark(UpdateKind::Resync));
+                        }
+                        let rows = self.all().await?;
+                        self.shown = rows.iter().map(key).collect();
+                        for part in rows.chunks(READ_AT_ONCE) {
+                            for level in self.known(part.to_vec()).await? {
+                                yield self.say(self.snapshot(level));
+                            }
+                        }
+                        yield self.say(self.mark(UpdateKind::SnapshotEnd));
+                        reader.spoke();
+                    }
+                    Step::Event(logged) => self.gather(&mut gathered, &logged).await?,
+                    Step::Quiet => {
+                        if gathered.is_empty() {
+                            self.at = reader.at();
+                        }
+                        yield self.say(self.mark(UpdateKind::Heartbeat));
+                    }
+                    Step::Due => {}
                 }
             }
         }
@@ -246,9 +236,15 @@ impl Levels {
             seq: logged.row.seq,
             event: logged.row.event_type.clone(),
             occurred_at: logged.row.occurred_at,
+            trace_parent: logged.row.trace_parent.clone(),
         };
         match event {
             Event::StockChanged {
+                variant_id,
+                warehouse_id,
+                ..
+            }
+            | Event::StockSafetySet {
                 variant_id,
                 warehouse_id,
                 ..
@@ -283,12 +279,7 @@ impl Levels {
 
     /// What was gathered as items: rows as they are now if they match, their removal if they did and
     /// no longer do. Only the last has a cursor behind all of them.
-    async fn changes(
-        &mut self,
-        gathered: Gathered,
-        settled: i64,
-        sent: i64,
-    ) -> Result<Vec<StockUpdate>> {
+    async fn changes(&mut self, gathered: Gathered, behind: Cursor) -> Result<Vec<StockUpdate>> {
         let mut news = gathered.rows;
         let mut spread = BTreeMap::new();
         let mut keys: Vec<Key> = Vec::new();
@@ -345,18 +336,19 @@ impl Levels {
                 };
                 items.push(StockUpdate {
                     kind,
-                    cursor: self.cursor(settled),
+                    cursor: self.at.write(),
                     seq: news.seq,
                     event: Some(news.event.clone()),
                     occurred_at: Some(news.occurred_at),
                     variant_id: Some(to_global(key.0)),
                     warehouse_id: Some(to_global(key.1)),
                     stock: level,
+                    _delivery: delivery(news.trace_parent.as_deref(), &news.event, news.seq),
                 });
             }
         }
         if let Some(last) = items.last_mut() {
-            last.cursor = self.cursor(sent);
+            last.cursor = behind.write();
         }
         Ok(items)
     }
@@ -452,21 +444,12 @@ impl Levels {
         Ok(levels.collect())
     }
 
-    fn cursor(&self, seq: i64) -> String {
-        Cursor {
-            epoch: self.epoch,
-            seq,
-            scope: self.scope,
-        }
-        .write()
-    }
-
-    fn snapshot(&self, (key, level): (Key, Stock), seq: i64) -> StockUpdate {
+    fn snapshot(&self, (key, level): (Key, Stock)) -> StockUpdate {
         StockUpdate {
             variant_id: Some(to_global(key.0)),
             warehouse_id: Some(to_global(key.1)),
             stock: Some(level),
-            ..self.mark(UpdateKind::Snapshot, seq)
+            ..self.mark(UpdateKind::Snapshot)
         }
     }
 
@@ -478,16 +461,17 @@ impl Levels {
     }
 
     /// An item that is about no row.
-    fn mark(&self, kind: UpdateKind, seq: i64) -> StockUpdate {
+    fn mark(&self, kind: UpdateKind) -> StockUpdate {
         StockUpdate {
             kind,
-            cursor: self.cursor(seq),
-            seq,
+            cursor: self.at.write(),
+            seq: self.at.seq,
             event: None,
             occurred_at: None,
             variant_id: None,
             warehouse_id: None,
             stock: None,
+            _delivery: Span::none(),
         }
     }
 }

@@ -19,13 +19,13 @@ use super::catalogue::products::Variant;
 use super::catalogue::warehouses::Warehouse;
 use super::command::{payloads, run};
 use super::errors::{UserError, fault};
-use super::feed::HEARTBEAT;
 use super::filters::{DateTimeFilter, IdFilter, condition, enum_filter, filter};
 use super::ids::{from_global, from_globals, to_global};
 use super::loaders::{load, load_all};
 use super::once::{mark_replayed, once_required};
 use super::pagination::{Rows, Sort, cost, page};
 use super::progress::PACE;
+use super::reader::HEARTBEAT;
 use super::stock::of_seen_variants;
 use super::{Allowed, actor, app};
 use crate::access::Scope;
@@ -513,6 +513,7 @@ impl StockSourceCreateInput {
             buffer_percent: self.buffer_percent,
             buffer_cap_percent: self.buffer_cap_percent,
             still_after_secs: self.still_after_secs,
+            active: true,
         })
     }
 }
@@ -846,7 +847,11 @@ fn follow(app: Arc<App>) -> impl Stream<Item = Result<StockSourcesUpdate>> {
             loop {
                 match tokio::time::timeout_at(told + HEARTBEAT, live.recv()).await {
                     Ok(Ok(logged)) if !is_of_source(logged.event.as_ref()) => {}
-                    Ok(Err(RecvError::Closed)) => return,
+                    Ok(Err(RecvError::Closed)) => {
+                        // The log is another one.
+                        live = app.hub.subscribe().await.map_err(fault)?;
+                        break;
+                    }
                     Ok(_) => {
                         tokio::time::sleep_until(told + PACE).await;
                         break;

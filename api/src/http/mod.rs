@@ -9,7 +9,8 @@
 //! [`operation`] joins both into something that may run, [`execute`] runs it, [`response`] writes
 //! the answer; [`graphql`] is the handler that calls them in this order. [`websocket`] does the same
 //! for a socket and [`sse`] for a stream of events: there [`run`] runs it, and [`fanout`] shares it
-//! among those who follow the same.
+//! among those who follow the same. [`documents`] sends what was printed to whoever has its signed
+//! address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 mod apq;
 mod body;
 mod course;
+mod documents;
 mod execute;
 mod fanout;
 mod gate;
@@ -39,6 +41,7 @@ mod response;
 mod run;
 mod scan;
 mod sse;
+pub mod webhooks;
 mod websocket;
 pub mod wire;
 
@@ -47,6 +50,7 @@ mod tests;
 
 pub use apq::PersistedQueries;
 pub use course::Course;
+pub use documents::{Documents, NoDocument, Sent, SignedAddress};
 pub use fanout::{FanOut, FanOutCounts};
 pub use gate::{Gate, GateError, Pass};
 pub use health::Readiness;
@@ -76,6 +80,8 @@ pub struct Endpoint<E> {
     pub shutdown: watch::Receiver<bool>,
     /// Says whether the server can take requests.
     pub readiness: Readiness,
+    /// Finds documents by signed addresses.
+    pub documents: Documents,
     /// How long a client waits for an operation. The operation itself is not stopped: stopping it
     /// could leave its database connection inside a transaction.
     pub patience: Duration,
@@ -94,16 +100,19 @@ impl<E: Executor> Endpoint<E> {
             fan_out: Arc::default(),
             shutdown: watch::channel(false).1,
             readiness: Readiness::always(),
+            documents: Documents::none(),
             patience: Duration::from_secs(30),
         }
     }
 }
 
-/// Mounts `/graphql` (POST, GET, both as a stream of events, and the WebSocket upgrade), `/graphql/ws`, `/livez` and `/readyz`.
+/// Mounts `/graphql` (POST, GET, both as a stream of events, and the WebSocket upgrade),
+/// `/graphql/ws`, `/documents/{id}`, `/livez` and `/readyz`.
 pub fn configure<E: Executor>(cfg: &mut web::ServiceConfig, endpoint: Endpoint<E>) {
     cfg.app_data(web::Data::new(endpoint))
         .route("/livez", web::get().to(health::livez))
         .route("/readyz", web::get().to(health::readyz::<E>))
+        .route("/documents/{id}", web::to(documents::serve::<E>))
         // Not under Compress: a socket is a stream, and a compressor holds bytes back.
         .route("/graphql/ws", web::to(websocket::upgrade::<E>))
         .service(

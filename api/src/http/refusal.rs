@@ -22,6 +22,10 @@ pub(super) enum Code {
     Unauthenticated,
     /// Known, and not allowed.
     Forbidden,
+    /// The signed address can no longer be used; ask for a new one.
+    LinkExpired,
+    /// Nothing is there.
+    NotFound,
     /// The hash is not known; send the text once.
     PersistedQueryNotFound,
     /// Too much at once.
@@ -41,6 +45,8 @@ impl Code {
             Code::BadUserInput => "BAD_USER_INPUT",
             Code::Unauthenticated => "UNAUTHENTICATED",
             Code::Forbidden => "FORBIDDEN",
+            Code::LinkExpired => "LINK_EXPIRED",
+            Code::NotFound => "NOT_FOUND",
             Code::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Code::Throttled => "THROTTLED",
             Code::Unavailable => "UNAVAILABLE",
@@ -181,6 +187,43 @@ impl Refusal {
             Code::Forbidden,
             "Sockets are not opened for pages of this origin.",
         )
+    }
+
+    /// 403: the address of a document was not signed by us as it stands.
+    pub fn link_forged() -> Self {
+        Self::http(
+            StatusCode::FORBIDDEN,
+            Code::Forbidden,
+            "The address is not a signed one of ours. Ask the API for the document's url.",
+        )
+    }
+
+    /// 403: the address of a document was good once.
+    pub fn link_expired() -> Self {
+        Self::http(
+            StatusCode::FORBIDDEN,
+            Code::LinkExpired,
+            "The address can no longer be used. Ask the API for the document's url again.",
+        )
+    }
+
+    /// 404: what the address names is not there.
+    pub fn no_document() -> Self {
+        Self::http(
+            StatusCode::NOT_FOUND,
+            Code::NotFound,
+            "There is no such document.",
+        )
+    }
+
+    /// 503: the database is busy or away.
+    pub fn unavailable() -> Self {
+        Self::http(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Code::Unavailable,
+            "The system is busy. Try again.",
+        )
+        .header(RETRY_AFTER, "1")
     }
 
     /// The hash of a persisted query is not known: always 200, which is what clients expect that

@@ -112,7 +112,9 @@ pub async fn staging_bin(tx: &Tx, warehouse: WarehouseId) -> Result<bin::Model, 
         .exec_without_returning(tx.db())
         .await?;
     let made = find().one(tx.db()).await?;
-    made.ok_or_else(|| DbErr::RecordNotFound(format!("a bin other than staging is called {STAGING}")))
+    made.ok_or_else(|| {
+        DbErr::RecordNotFound(format!("a bin other than staging is called {STAGING}"))
+    })
 }
 
 /// What the label of a staging bin says.
@@ -180,6 +182,9 @@ pub fn record(tx: &Tx, kind: stock_movement::Kind, moved: Relocation) {
         operation_key: Set(format!("bin:{}", tx.id::<uuid::Uuid>())),
         occurred_at: Set(tx.now),
     };
-    let entries = vec![entry(moved.from, -moved.units), entry(moved.to, moved.units)];
+    let entries = vec![
+        entry(moved.from, -moved.units),
+        entry(moved.to, moved.units),
+    ];
     tx.defer_rows(entries, |insert| insert);
 }

@@ -117,7 +117,7 @@ pub async fn set_safety(tx: &Tx, cmd: SetSafety) -> Result<stock::Model, Failure
         .cloned()
         .ok_or_else(|| Problem::not_found("stock"))?;
     crate::checks::expect_version("stock", row.version, cmd.expected_version)?;
-    row.safety = cmd.safety;
+    let before = std::mem::replace(&mut row.safety, cmd.safety);
     row.version += 1;
     row.updated_at = tx.now;
     stock::Entity::update_many()
@@ -135,11 +135,10 @@ pub async fn set_safety(tx: &Tx, cmd: SetSafety) -> Result<stock::Model, Failure
         channel_id: None,
         order_id: None,
         moved: None,
-        event: Event::StockChanged {
+        event: Event::StockSafetySet {
             variant_id: row.variant_id,
             warehouse_id: row.warehouse_id,
-            on_hand: row.on_hand,
-            reserved: row.reserved,
+            before,
             safety: row.safety,
         },
     });

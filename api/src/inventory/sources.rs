@@ -177,6 +177,8 @@ pub struct Create {
     pub buffer_cap_percent: i64,
     /// How long its figures may all stay the same.
     pub still_after_secs: Option<i64>,
+    /// Whether it is listened to and watched.
+    pub active: bool,
 }
 
 /// Makes a source. Until it has spoken, its age is its own.
@@ -192,7 +194,7 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<Model, Failure> {
         buffer_percent: cmd.buffer_percent,
         buffer_cap_percent: cmd.buffer_cap_percent,
         still_after_secs: cmd.still_after_secs,
-        active: true,
+        active: cmd.active,
         observed_at: None,
         received_at: None,
         feed_version: None,

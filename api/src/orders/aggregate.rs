@@ -155,7 +155,7 @@ impl Aggregate {
     }
 
     /// Marks it as changed, so that it is written back.
-    pub(super) fn touch(&mut self) {
+    pub fn touch(&mut self) {
         self.changed = true;
     }
 
@@ -470,12 +470,7 @@ pub fn status_name(status: Status) -> String {
 
 /// Where an order stands on the live board; once it is released, where the least advanced work on
 /// it does.
-pub fn stage(
-    status: Status,
-    blocked: bool,
-    waits_for_stock: bool,
-    least_advanced: Stage,
-) -> Stage {
+pub fn stage(status: Status, blocked: bool, waits_for_stock: bool, least_advanced: Stage) -> Stage {
     match status {
         Status::Cancelled | Status::Rejected | Status::Expired => Stage::Cancelled,
         Status::Completed => Stage::Completed,

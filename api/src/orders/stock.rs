@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{
-    BinId, ChannelId, InboundId, LineId, OrderId, VariantId, WarehouseId, backorder, bin, bin_stock,
-    fulfillment_line, fulfillment_order, reservation, stock_movement,
+    BinId, ChannelId, InboundId, LineId, OrderId, VariantId, WarehouseId, backorder, bin,
+    bin_stock, fulfillment_line, fulfillment_order, reservation, stock_movement,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};

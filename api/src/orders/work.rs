@@ -108,9 +108,10 @@ impl Work {
                 _ => Stage::Picking,
             },
             Of::Closed => {
-                let delivered = self.shipment.as_ref().is_some_and(|shipment| {
-                    shipment.tracking_status == TrackingStatus::Delivered
-                });
+                let delivered = self
+                    .shipment
+                    .as_ref()
+                    .is_some_and(|shipment| shipment.tracking_status == TrackingStatus::Delivered);
                 match delivered {
                     true => Stage::Delivered,
                     false => Stage::Shipped,
@@ -201,10 +202,7 @@ fn insert<A: ActiveModelTrait>(tx: &Tx, rows: Vec<A>) {
 }
 
 /// The work on some orders that was not taken away, in the order's own order.
-pub(super) async fn of(
-    tx: &Tx,
-    orders: &[OrderId],
-) -> Result<BTreeMap<OrderId, Vec<Work>>, DbErr> {
+pub(super) async fn of(tx: &Tx, orders: &[OrderId]) -> Result<BTreeMap<OrderId, Vec<Work>>, DbErr> {
     let mut found: BTreeMap<OrderId, Vec<Work>> = BTreeMap::new();
     if orders.is_empty() {
         return Ok(found);
@@ -226,7 +224,10 @@ pub(super) async fn of(
         .all(tx.db())
         .await?
     {
-        lines.entry(line.fulfillment_order_id).or_default().push(line);
+        lines
+            .entry(line.fulfillment_order_id)
+            .or_default()
+            .push(line);
     }
     let mut shipments: BTreeMap<FulfillmentOrderId, shipment::Model> = shipment::Entity::find()
         .filter(shipment::Column::FulfillmentOrderId.is_in(ids))

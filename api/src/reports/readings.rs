@@ -2,7 +2,7 @@
 //! for how long. Each is a count of what is open, over an index of what is open.
 
 use chrono::{DateTime, Utc};
-use entity::{backorder, order_exception, outbox, payment_transaction};
+use entity::{backorder, order_exception, outbox, payment_transaction, stock_source};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::stages::{self, StageCounts};
 use crate::events::{self, Position};
+use crate::notifications;
 
 /// What waits now.
 #[derive(Clone, Debug)]
@@ -26,10 +27,16 @@ pub struct Readings {
     pub exceptions: Vec<(String, i64)>,
     /// How many order lines wait for stock.
     pub backorders: u64,
+    /// How many sources of stock figures are stale.
+    pub stale_sources: u64,
     /// Gateway calls that are not settled, of each state.
     pub effects: Vec<(String, i64)>,
     /// Since when the oldest of them is.
     pub effects_since: Option<DateTime<Utc>>,
+    /// How many messages are still to be sent.
+    pub messages: u64,
+    /// Since when the oldest of them is owed.
+    pub messages_since: Option<DateTime<Utc>>,
 }
 
 /// Reads them.
@@ -53,7 +60,10 @@ pub async fn read(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Readi
         ),
         _ => (0, None),
     };
+    let (messages, messages_since) = notifications::waiting(db).await?;
     Ok(Readings {
+        messages,
+        messages_since,
         log: events::position(db).await?,
         outbox: waiting,
         outbox_since: waiting_since,
@@ -69,6 +79,10 @@ pub async fn read(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Readi
             .await?,
         backorders: backorder::Entity::find()
             .filter(backorder::Column::Status.eq(backorder::Status::Waiting))
+            .count(db)
+            .await?,
+        stale_sources: stock_source::Entity::find()
+            .filter(stock_source::Column::StaleSince.is_not_null())
             .count(db)
             .await?,
         effects: unsettled()

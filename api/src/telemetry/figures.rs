@@ -93,10 +93,20 @@ figures! {
         "Exceptions that wait for a person."
     oms_backorders_waiting Gauge []
         "Order lines that wait for stock."
+    oms_stock_sources_stale Gauge []
+        "Sources of stock figures whose newest figures are older than they may be."
     oms_payment_effects_unsettled Gauge ["state"]
         "Calls to payment gateways that are not settled: READY, SENT, UNKNOWN."
     oms_payment_effects_age_seconds Gauge []
         "For how long the oldest of them has been unsettled."
+    oms_messages_waiting Gauge []
+        "Messages to people that are still to be sent."
+    oms_messages_age_seconds Gauge []
+        "For how long the oldest of them is owed."
+    oms_messages_sent_total Counter []
+        "Messages that the mail server took."
+    oms_messages_failed_total Counter ["reason"]
+        "Messages that are not tried again, by reason; those without an address are not among them."
     oms_database_connections Gauge ["pool", "state"]
         "Connections of this node's pools, idle and used."
 }
@@ -243,6 +253,16 @@ pub fn executed() {
 pub fn round_ended(failures: usize) {
     counter!("oms_worker_rounds_total").increment(1);
     counter!("oms_worker_failures_total").increment(failures as u64);
+}
+
+/// The mail server has taken a message.
+pub fn message_sent() {
+    counter!("oms_messages_sent_total").increment(1);
+}
+
+/// A message is not tried again.
+pub fn message_given_up(reason: String) {
+    counter!("oms_messages_failed_total", "reason" => reason).increment(1);
 }
 
 /// This node has delivered the log up to here.

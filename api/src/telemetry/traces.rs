@@ -83,6 +83,17 @@ impl TraceParent {
     }
 }
 
+/// A span from here to where it is dropped, for what is made of an event for those who follow it:
+/// it goes on from where the event was written. Nothing if nobody keeps that trace.
+pub fn delivery(written: Option<&str>, event: &str, seq: i64) -> Span {
+    let Some(written) = written.and_then(TraceParent::read) else {
+        return Span::none();
+    };
+    let span = tracing::info_span!(parent: None, "delivery", event, seq);
+    written.adopt(&span);
+    span
+}
+
 fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

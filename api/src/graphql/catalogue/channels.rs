@@ -10,6 +10,7 @@ use super::{confined, seen_channel};
 use crate::access::Scope;
 use crate::catalogue::channels;
 use crate::failure::{Code, Problem};
+use crate::fulfillment::routing::Rule;
 use crate::graphql::command::{payloads, run_on_reference};
 use crate::graphql::errors::fault;
 use crate::graphql::ids::{from_globals, to_global};
@@ -134,6 +135,14 @@ impl Channel {
     /// How long after its release an order should be dispatched, in seconds.
     async fn dispatch_within_secs(&self) -> i64 {
         self.0.dispatch_within_secs
+    }
+
+    /// What decides between warehouses when an order is routed, most important first.
+    async fn routing(&self) -> Vec<RoutingRule> {
+        Rule::listed(&self.0.routing)
+            .into_iter()
+            .map(RoutingRule::from)
+            .collect()
     }
 
     /// Whether it takes orders at present.
@@ -270,6 +279,21 @@ impl ChannelCreateInput {
     }
 }
 
+/// What decides between warehouses. Values may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "Rule")]
+pub enum RoutingRule {
+    /// Who can send most of what is left.
+    FewestSplits,
+    /// Who is nearest to the customer: in the same country, then the longer common beginning of
+    /// the postal codes.
+    Nearest,
+    /// Who comes first among the channel's warehouses.
+    Priority,
+    /// Who has the oldest stock of it.
+    StockAge,
+}
+
 /// What `channelUpdate` needs. What is left out stays as it is.
 #[derive(Clone, Debug, InputObject)]
 pub struct ChannelUpdateInput {
@@ -298,6 +322,9 @@ pub struct ChannelUpdateInput {
     /// How long after its release an order should be dispatched, in seconds: 1 to 7,776,000.
     /// Orders that were released before keep their promise.
     pub dispatch_within_secs: Option<i64>,
+    /// What decides between warehouses, most important first: one or more different rules.
+    #[graphql(validator(max_items = 10))]
+    pub routing: Option<Vec<RoutingRule>>,
     /// Whether it takes orders.
     pub active: Option<bool>,
     /// The warehouses that serve it, all of them, first asked first (NOT_FOUND).
@@ -330,6 +357,10 @@ impl ChannelUpdateInput {
             failed_check_policy: self.failed_check_policy.map(Into::into),
             requires_authorization: self.requires_authorization,
             reservation_ttl_secs: self.reservation_ttl_secs,
+            routing: self.routing.map(|rules| {
+                let name = |rule| Rule::from(rule).name().to_owned();
+                rules.into_iter().map(name).collect()
+            }),
             dispatch_within_secs: self.dispatch_within_secs,
             active: self.active,
             warehouses: self

@@ -93,7 +93,7 @@ fn seen_channels(ctx: &Context<'_>, ids: &[ID], field: &str) -> Result<Vec<Chann
 }
 
 /// A country by its ISO 3166-1 alpha-2 code, in any case.
-fn country(field: &str, code: &str) -> Result<String, Problem> {
+pub(super) fn country(field: &str, code: &str) -> Result<String, Problem> {
     code.trim()
         .to_ascii_uppercase()
         .parse::<Country>()

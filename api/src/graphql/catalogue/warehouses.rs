@@ -51,6 +51,31 @@ impl Warehouse {
         self.0.active
     }
 
+    /// Street and number, as they stand on labels.
+    async fn street(&self) -> Option<&str> {
+        self.0.street.as_deref()
+    }
+
+    /// The postal code.
+    async fn postal_code(&self) -> Option<&str> {
+        self.0.postal_code.as_deref()
+    }
+
+    /// The place.
+    async fn city(&self) -> Option<&str> {
+        self.0.city.as_deref()
+    }
+
+    /// A telephone number for carriers.
+    async fn phone(&self) -> Option<&str> {
+        self.0.phone.as_deref()
+    }
+
+    /// Whether who has picked a unit may not pack it.
+    async fn two_person_check(&self) -> bool {
+        self.0.two_person_check
+    }
+
     /// Its bins, by code.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn bins(
@@ -125,6 +150,11 @@ impl Bin {
     /// Whether nothing may be taken from it now (counting, damage).
     async fn locked(&self) -> bool {
         self.0.locked
+    }
+
+    /// Whether picked goods lie in it until they leave, rather than goods that are kept.
+    async fn is_staging(&self) -> bool {
+        self.0.purpose == bin::Purpose::Staging
     }
 
     /// The warehouse that it is in.
@@ -205,6 +235,16 @@ pub struct WarehouseUpdateInput {
     pub name: Option<String>,
     /// Whether it takes work. One that does not serves no channel; what it holds stays held.
     pub active: Option<bool>,
+    /// Street and number, as they stand on labels; blank = none.
+    pub street: Option<String>,
+    /// The postal code; blank = none.
+    pub postal_code: Option<String>,
+    /// The place; blank = none.
+    pub city: Option<String>,
+    /// A telephone number for carriers; blank = none.
+    pub phone: Option<String>,
+    /// Whether who has picked a unit may not pack it (SCAN_SAME_PERSON).
+    pub two_person_check: Option<bool>,
 }
 
 impl WarehouseUpdateInput {
@@ -213,8 +253,22 @@ impl WarehouseUpdateInput {
             id: from_global(&self.id, "input.id")?,
             name: self.name,
             active: self.active,
+            street: self.street,
+            postal_code: self.postal_code,
+            city: self.city,
+            phone: self.phone,
+            two_person_check: self.two_person_check,
         })
     }
+}
+
+/// What `binLock` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct BinLockInput {
+    /// Which bin (NOT_FOUND).
+    pub id: ID,
+    /// Whether nothing may be put onto pick lists from it from now on.
+    pub locked: bool,
 }
 
 /// What `binCreate` needs.
@@ -266,6 +320,11 @@ payloads! {
         /// The warehouse after the change; null if it was refused.
         warehouse: Warehouse
     }
+    /// What `binLock` came to.
+    BinLockPayload {
+        /// The bin after the change; null if it was refused.
+        bin: Bin
+    }
     /// What `binCreate` came to.
     BinCreatePayload {
         /// The new bin; null if it was refused.
@@ -314,5 +373,20 @@ impl WarehouseMutation {
     ) -> Result<BinCreatePayload> {
         let cmd = input.command();
         Ok(run(ctx, cmd, warehouses::create_bin).await?.into())
+    }
+
+    /// Locks a bin, for counting or because of damage, or unlocks it. What is on pick lists already
+    /// may still be taken from it. Refusals: NOT_FOUND. Needs the scope STOCK_MANAGE.
+    #[graphql(guard = "Allowed(Scope::StockManage)")]
+    async fn bin_lock(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which bin.")] input: BinLockInput,
+    ) -> Result<BinLockPayload> {
+        let cmd = from_global(&input.id, "input.id").map(|id| warehouses::LockBin {
+            id,
+            locked: input.locked,
+        });
+        Ok(run(ctx, cmd, warehouses::lock_bin).await?.into())
     }
 }

@@ -2,6 +2,7 @@
 //! handed over. The answers are small: they are made for a scanner's screen.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use chrono::NaiveDate;
 use entity::{PackageId, PickListId, ShipmentId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,14 +11,17 @@ use super::plan::{LineUnitsInput, everybodys, named, run_once, units};
 use super::{Package, PickList, Shipment};
 use crate::access::Scope;
 use crate::app::Answered;
-use crate::failure::{Code, Problem};
+use crate::failure::{Code, Failure, Problem};
 use crate::fulfillment::scans::{MOST_UNITS, Read, Scanned};
-use crate::fulfillment::{dispatch, packing, picking};
-use crate::graphql::errors::{UserError, fault};
+use crate::fulfillment::{dispatch, lists, packing, picking};
+use crate::graphql::catalogue::warehouses::Bin;
+use crate::graphql::documents::Document;
+use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::from_global;
 use crate::graphql::loaders::load;
+use crate::graphql::once::once_required;
 use crate::graphql::orders::order_of;
-use crate::graphql::{Allowed, app, principal};
+use crate::graphql::{Allowed, actor, app, principal};
 
 /// The most shipments that one request hands over.
 const MOST_SHIPMENTS: usize = 250;
@@ -88,6 +92,34 @@ pub struct PickShortInput {
     pub idempotency_key: Option<String>,
 }
 
+/// What `stockMove` needs.
+#[derive(Clone, Debug, InputObject, Serialize)]
+pub struct StockMoveInput {
+    /// What (NOT_FOUND).
+    pub variant_id: ID,
+    /// From which bin (NOT_FOUND).
+    pub from_bin_id: ID,
+    /// Into which bin of the same warehouse (NOT_FOUND).
+    pub to_bin_id: ID,
+    /// How many units.
+    pub quantity: i64,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. One of the
+    /// two is required (INVALID_INPUT).
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// What `stockMove` came to.
+#[derive(SimpleObject)]
+pub struct StockMovePayload {
+    /// The bin that the units are in now; null if it was refused.
+    pub bin: Option<Bin>,
+    /// Why nothing was done; empty if it was.
+    pub user_errors: Vec<UserError>,
+    /// Whether this is the answer to an earlier request with the same key.
+    pub replayed: bool,
+}
+
 /// What `packageOpen` needs.
 #[derive(Clone, Debug, InputObject, Serialize)]
 pub struct PackageOpenInput {
@@ -152,6 +184,77 @@ pub struct ShipmentLabelRecordInput {
     /// A label for every package.
     #[graphql(validator(max_items = 1000))]
     pub parcels: Vec<ParcelLabelInput>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// What `pickListPrint` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct PickListPrintInput {
+    /// Which list (NOT_FOUND).
+    pub id: ID,
+}
+
+/// What `shipmentPrint` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct ShipmentPrintInput {
+    /// Which shipment (NOT_FOUND).
+    pub id: ID,
+}
+
+/// What `manifestPrint` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct ManifestPrintInput {
+    /// The warehouse (NOT_FOUND).
+    pub warehouse_id: ID,
+    /// The carrier's code.
+    pub carrier: String,
+    /// The day, of UTC.
+    pub date: NaiveDate,
+}
+
+/// What printing one document came to.
+#[derive(SimpleObject)]
+pub struct DocumentPayload {
+    /// The document; null if it was refused.
+    pub document: Option<Document>,
+    /// Why nothing was printed; empty if it was.
+    pub user_errors: Vec<UserError>,
+}
+
+/// What `shipmentPrint` came to.
+#[derive(SimpleObject)]
+pub struct ShipmentPrintPayload {
+    /// The labels and packing slips of its packages.
+    pub documents: Vec<Document>,
+    /// Why nothing was printed; empty if it was.
+    pub user_errors: Vec<UserError>,
+}
+
+async fn printed(
+    ctx: &Context<'_>,
+    result: Result<entity::DocumentId, Failure>,
+) -> Result<DocumentPayload> {
+    let (id, user_errors) = outcome(result)?;
+    Ok(DocumentPayload {
+        document: match id {
+            Some(id) => load(ctx, id).await?.map(Document::from),
+            None => None,
+        },
+        user_errors,
+    })
+}
+
+/// What `trackingCorrect` needs.
+#[derive(Clone, Debug, InputObject, Serialize)]
+pub struct TrackingCorrectInput {
+    /// The package, which has left (NOT_FOUND).
+    pub package_id: ID,
+    /// Its right name at the carrier: 1 to 64 characters, no blanks.
+    pub tracking_number: String,
+    /// Where the customer can follow it.
+    pub tracking_url: Option<String>,
     /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
@@ -317,7 +420,11 @@ fn read(code: &str, quantity: i64, device: Option<&str>) -> Result<Read, Problem
 }
 
 /// The shipment under an identifier, if the caller sees its order.
-async fn shipment(ctx: &Context<'_>, id: &ID, field: &str) -> Result<Result<ShipmentId, Problem>> {
+pub async fn shipment(
+    ctx: &Context<'_>,
+    id: &ID,
+    field: &str,
+) -> Result<Result<ShipmentId, Problem>> {
     let id: ShipmentId = match from_global(id, field) {
         Ok(id) => id,
         Err(problem) => return Ok(Err(problem)),
@@ -413,9 +520,14 @@ impl FloorMutation {
     ) -> Result<PickListPayload> {
         let cmd = everybodys::<PickListId>(ctx, &input.id, "input.id")?;
         let key = input.idempotency_key.as_deref();
-        let done = run_once(ctx, "pickListClaim", &input, key, cmd, |tx, id| async move {
-            Ok(json!({ "pickList": picking::claim(&tx, id).await?.id }))
-        })
+        let done = run_once(
+            ctx,
+            "pickListClaim",
+            &input,
+            key,
+            cmd,
+            |tx, id| async move { Ok(json!({ "pickList": picking::claim(&tx, id).await?.id })) },
+        )
         .await?;
         list_payload(ctx, done).await
     }
@@ -525,6 +637,43 @@ impl FloorMutation {
         })
     }
 
+    /// Moves units from one bin to another of the same warehouse: replenishment, tidying up, putting
+    /// away what lies at staging for nobody. What is on pick lists or waits to leave stays. Refusals:
+    /// NOT_FOUND, QUANTITY_INVALID, INVALID_INPUT, IDEMPOTENCY_KEY_REUSED, IN_PROGRESS. Needs the
+    /// scope STOCK_MANAGE.
+    #[graphql(guard = "Allowed(Scope::StockManage)")]
+    async fn stock_move(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What, from where, into where.")] input: StockMoveInput,
+    ) -> Result<StockMovePayload> {
+        let key = input.idempotency_key.as_deref();
+        let claim = once_required(ctx, "stockMove", &input, key);
+        let cmd = claim.and_then(|_| {
+            Ok(lists::MoveUnits {
+                variant_id: from_global(&input.variant_id, "input.variantId")?,
+                from: from_global(&input.from_bin_id, "input.fromBinId")?,
+                to: from_global(&input.to_bin_id, "input.toBinId")?,
+                units: input.quantity,
+            })
+        });
+        let (answered, user_errors) =
+            run_once(ctx, "stockMove", &input, key, cmd, |tx, cmd| async move {
+                lists::move_units(&tx, &cmd).await?;
+                Ok(json!({ "bin": cmd.to }))
+            })
+            .await?;
+        let id: Option<entity::BinId> = named(answered.as_ref(), "bin")?;
+        Ok(StockMovePayload {
+            bin: match id {
+                Some(id) => load(ctx, id).await?.map(Bin),
+                None => None,
+            },
+            user_errors,
+            replayed: answered.is_some_and(|answered| answered.replayed),
+        })
+    }
+
     /// Opens a package for units of a shipment that are to go into none yet. Refusals: NOT_FOUND,
     /// FULFILLMENT_STATE_INVALID, QUANTITY_INVALID, LINES_MISSING, IDEMPOTENCY_KEY_REUSED,
     /// IN_PROGRESS. Needs the scope FULFILLMENT_WORK.
@@ -593,9 +742,14 @@ impl FloorMutation {
             accept_weight: input.accept_weight,
         });
         let key = input.idempotency_key.as_deref();
-        let done = run_once(ctx, "packageClose", &input, key, cmd, |tx, cmd| async move {
-            Ok(json!({ "package": packing::close(&tx, &cmd).await? }))
-        })
+        let done = run_once(
+            ctx,
+            "packageClose",
+            &input,
+            key,
+            cmd,
+            |tx, cmd| async move { Ok(json!({ "package": packing::close(&tx, &cmd).await? })) },
+        )
         .await?;
         package_payload(ctx, done).await
     }
@@ -660,6 +814,97 @@ impl FloorMutation {
             |tx, cmd| async move {
                 dispatch::label(&tx, &cmd).await?;
                 Ok(json!({ "shipment": cmd.shipment_id }))
+            },
+        )
+        .await?;
+        shipment_payload(ctx, done).await
+    }
+
+    /// Prints the sheet of a pick list: what is left to pick now, in walking order. Refusals:
+    /// NOT_FOUND. Needs the scope FULFILLMENT_WORK.
+    #[graphql(guard = "Allowed(Scope::FulfillmentWork)")]
+    async fn pick_list_print(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which list.")] input: PickListPrintInput,
+    ) -> Result<DocumentPayload> {
+        let result = match everybodys::<PickListId>(ctx, &input.id, "input.id")? {
+            Ok(id) => app(ctx).print_list(&actor(ctx)?, id).await,
+            Err(problem) => Err(problem.into()),
+        };
+        printed(ctx, result).await
+    }
+
+    /// Prints what a shipment lacks of its labels and packing slips; what was printed before stays.
+    /// Who labels a shipment has them printed. Refusals: NOT_FOUND, DOCUMENT_UNPRINTABLE. Needs the
+    /// scope FULFILLMENT_WORK.
+    #[graphql(guard = "Allowed(Scope::FulfillmentWork)")]
+    async fn shipment_print(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which shipment.")] input: ShipmentPrintInput,
+    ) -> Result<ShipmentPrintPayload> {
+        let result = match shipment(ctx, &input.id, "input.id").await? {
+            Ok(id) => app(ctx).print_shipment(&actor(ctx)?, id).await,
+            Err(problem) => Err(problem.into()),
+        };
+        let (ids, user_errors) = outcome(result)?;
+        let mut documents = Vec::new();
+        for id in ids.unwrap_or_default() {
+            documents.extend(load(ctx, id).await?.map(Document::from));
+        }
+        Ok(ShipmentPrintPayload {
+            documents,
+            user_errors,
+        })
+    }
+
+    /// Prints what was handed over to a carrier at a warehouse on one day, for the driver to sign.
+    /// Refusals: NOT_FOUND (nothing was). Needs the scope FULFILLMENT_WORK.
+    #[graphql(guard = "Allowed(Scope::FulfillmentWork)")]
+    async fn manifest_print(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Where, for which carrier, and when.")] input: ManifestPrintInput,
+    ) -> Result<DocumentPayload> {
+        let warehouse =
+            everybodys::<entity::WarehouseId>(ctx, &input.warehouse_id, "input.warehouseId")?;
+        let result = match warehouse {
+            Ok(id) => {
+                let carrier = input.carrier.trim();
+                app(ctx)
+                    .print_manifest(&actor(ctx)?, id, carrier, input.date)
+                    .await
+            }
+            Err(problem) => Err(problem.into()),
+        };
+        printed(ctx, result).await
+    }
+
+    /// Corrects the name at the carrier of a parcel that has left. The customer is told, by a notice
+    /// of its own. Refusals: NOT_FOUND, FULFILLMENT_STATE_INVALID, INVALID_INPUT,
+    /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS. Needs the scope FULFILLMENT_WORK.
+    #[graphql(guard = "Allowed(Scope::FulfillmentWork)")]
+    async fn tracking_correct(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which parcel, and its right name.")] input: TrackingCorrectInput,
+    ) -> Result<ShipmentPayload> {
+        let of = package(ctx, &input.package_id, "input.packageId").await?;
+        let cmd = of.map(|package_id| dispatch::CorrectTracking {
+            package_id,
+            number: input.tracking_number.clone(),
+            url: input.tracking_url.clone(),
+        });
+        let key = input.idempotency_key.as_deref();
+        let done = run_once(
+            ctx,
+            "trackingCorrect",
+            &input,
+            key,
+            cmd,
+            |tx, cmd| async move {
+                Ok(json!({ "shipment": dispatch::correct_tracking(&tx, &cmd).await? }))
             },
         )
         .await?;

@@ -11,8 +11,9 @@ use entity::{
 use super::catalogue::products::Variant;
 use super::catalogue::warehouses::{Bin, Warehouse};
 use super::ids::to_global;
+use super::labels::TrackingEvent;
 use super::loaders::{
-    FulfillmentLinesOf, PackageLinesOf, PackagesOf, ShipmentsOfWork, TasksOf, load,
+    FulfillmentLinesOf, PackageLinesOf, PackagesOf, ShipmentsOfWork, TasksOf, TrackingOf, load,
 };
 use super::orders::{Order, OrderLine, order_of};
 use super::scalars::{Money, money};
@@ -21,7 +22,7 @@ mod floor;
 mod plan;
 mod queries;
 
-pub use floor::FloorMutation;
+pub use floor::{FloorMutation, shipment as seen_shipment};
 pub use plan::PlanMutation;
 pub use queries::FulfillmentQuery;
 
@@ -205,7 +206,11 @@ impl FulfillmentOrder {
     /// What it has of the order's lines.
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<FulfillmentLine>> {
         let rows = load(ctx, FulfillmentLinesOf(self.0.id)).await?;
-        Ok(rows.unwrap_or_default().into_iter().map(FulfillmentLine).collect())
+        Ok(rows
+            .unwrap_or_default()
+            .into_iter()
+            .map(FulfillmentLine)
+            .collect())
     }
 
     /// Why this warehouse: the rules that were asked, what each candidate could send, and what
@@ -346,7 +351,11 @@ impl Wave {
     /// The work that is in it.
     async fn fulfillment_orders(&self, ctx: &Context<'_>) -> Result<Vec<FulfillmentOrder>> {
         let rows = load(ctx, super::loaders::WorkOfWave(self.0.id)).await?;
-        Ok(rows.unwrap_or_default().into_iter().map(FulfillmentOrder).collect())
+        Ok(rows
+            .unwrap_or_default()
+            .into_iter()
+            .map(FulfillmentOrder)
+            .collect())
     }
 
     /// Who made it: `key:…`.
@@ -465,7 +474,9 @@ impl PickTask {
 
     /// Whose units they are.
     async fn fulfillment_order(&self, ctx: &Context<'_>) -> Result<Option<FulfillmentOrder>> {
-        Ok(load(ctx, self.0.fulfillment_order_id).await?.map(FulfillmentOrder))
+        Ok(load(ctx, self.0.fulfillment_order_id)
+            .await?
+            .map(FulfillmentOrder))
     }
 
     /// How many units.
@@ -507,7 +518,9 @@ impl Shipment {
 
     /// The warehouse's work that it is of.
     async fn fulfillment_order(&self, ctx: &Context<'_>) -> Result<Option<FulfillmentOrder>> {
-        Ok(load(ctx, self.0.fulfillment_order_id).await?.map(FulfillmentOrder))
+        Ok(load(ctx, self.0.fulfillment_order_id)
+            .await?
+            .map(FulfillmentOrder))
     }
 
     /// Where it leaves from.
@@ -557,6 +570,18 @@ impl Shipment {
         Ok(rows.unwrap_or_default().into_iter().map(Package).collect())
     }
 
+    /// What its carrier said of its parcels, in the order in which it happened.
+    #[graphql(complexity = "1 + 20 * child_complexity")]
+    async fn tracking_events(&self, ctx: &Context<'_>) -> Result<Vec<TrackingEvent>> {
+        let packages = load(ctx, PackagesOf(self.0.id)).await?.unwrap_or_default();
+        let mut said = Vec::new();
+        for package in packages {
+            said.extend(load(ctx, TrackingOf(package.id)).await?.unwrap_or_default());
+        }
+        said.sort_by_key(|event| (event.occurred_at, event.id));
+        Ok(said.into_iter().map(TrackingEvent).collect())
+    }
+
     /// When it left.
     async fn dispatched_at(&self) -> Option<DateTime<Utc>> {
         self.0.dispatched_at
@@ -602,7 +627,11 @@ impl Package {
     /// What it should hold, and does.
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<PackageLine>> {
         let rows = load(ctx, PackageLinesOf(self.0.id)).await?;
-        Ok(rows.unwrap_or_default().into_iter().map(PackageLine).collect())
+        Ok(rows
+            .unwrap_or_default()
+            .into_iter()
+            .map(PackageLine)
+            .collect())
     }
 
     /// What its contents and its carton should weigh, in grams.

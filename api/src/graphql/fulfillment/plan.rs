@@ -140,9 +140,7 @@ impl WaveCreateInput {
                 channel_ids: criteria
                     .channel_ids
                     .is_some()
-                    .then(|| {
-                        from_globals(&ids(&criteria.channel_ids), "input.criteria.channelIds")
-                    })
+                    .then(|| from_globals(&ids(&criteria.channel_ids), "input.criteria.channelIds"))
                     .transpose()?,
                 service_levels: criteria.service_levels.clone(),
                 countries: criteria
@@ -152,9 +150,7 @@ impl WaveCreateInput {
                 variant_ids: criteria
                     .variant_ids
                     .is_some()
-                    .then(|| {
-                        from_globals(&ids(&criteria.variant_ids), "input.criteria.variantIds")
-                    })
+                    .then(|| from_globals(&ids(&criteria.variant_ids), "input.criteria.variantIds"))
                     .transpose()?,
                 dispatch_before: criteria.dispatch_before,
                 single_line: criteria.single_line,
@@ -322,11 +318,19 @@ pub(super) fn named<T: serde::de::DeserializeOwned>(
     };
     serde_json::from_value(answered.answer[name].clone())
         .map(Some)
-        .map_err(|_| fault(Failure::Internal("a saved answer without its subject".to_owned())))
+        .map_err(|_| {
+            fault(Failure::Internal(
+                "a saved answer without its subject".to_owned(),
+            ))
+        })
 }
 
 /// The work under an identifier, if the caller sees its order.
-async fn work(ctx: &Context<'_>, id: &ID, field: &str) -> Result<Result<FulfillmentOrderId, Problem>> {
+async fn work(
+    ctx: &Context<'_>,
+    id: &ID,
+    field: &str,
+) -> Result<Result<FulfillmentOrderId, Problem>> {
     let id: FulfillmentOrderId = match from_global(id, field) {
         Ok(id) => id,
         Err(problem) => return Ok(Err(problem)),
@@ -439,17 +443,18 @@ impl PlanMutation {
         });
         let reference = &app(ctx).reference().await.map_err(fault)?;
         let key = input.idempotency_key.as_deref();
-        let done = run_once(
-            ctx,
-            "fulfillmentOrderMove",
-            &input,
-            key,
-            cmd,
-            move |tx, cmd| async move {
-                Ok(answer(&routing::relocate(&tx, reference, &cmd).await?))
-            },
-        )
-        .await?;
+        let done =
+            run_once(
+                ctx,
+                "fulfillmentOrderMove",
+                &input,
+                key,
+                cmd,
+                move |tx, cmd| async move {
+                    Ok(answer(&routing::relocate(&tx, reference, &cmd).await?))
+                },
+            )
+            .await?;
         order_payload(ctx, done).await
     }
 
@@ -657,13 +662,12 @@ impl PlanMutation {
                 let one = wave::Grouping::OneList;
                 let released = lists::release(&tx, warehouse, None, &pairs, one).await?;
                 let Some(list) = released.lists.first() else {
-                    return Err(Problem::new(
-                        Code::WaveEmpty,
-                        "nothing of it can be picked now",
-                    )
-                    .at("input.fulfillmentOrderIds")
-                    .with(json!({ "leftOut": released.left_out }))
-                    .into());
+                    return Err(
+                        Problem::new(Code::WaveEmpty, "nothing of it can be picked now")
+                            .at("input.fulfillmentOrderIds")
+                            .with(json!({ "leftOut": released.left_out }))
+                            .into(),
+                    );
                 };
                 Ok(json!({ "pickList": list, "leftOut": released.left_out }))
             },
@@ -719,4 +723,3 @@ pub(super) fn units(
         })
         .collect()
 }
-

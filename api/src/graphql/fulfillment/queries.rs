@@ -271,7 +271,9 @@ impl FulfillmentQuery {
         if order_of(ctx, row.order_id).await?.is_none() {
             return Ok(Vec::new());
         }
-        let proposed = packing::propose(&app(ctx).db.read, id).await.map_err(fault)?;
+        let proposed = packing::propose(&app(ctx).db.read, id)
+            .await
+            .map_err(fault)?;
         Ok(proposed
             .into_iter()
             .map(|one| PackingProposal {

@@ -12,9 +12,10 @@ use super::errors::fault;
 use super::fulfillment::{FulfillmentOrder, Shipment};
 use super::ids::to_global;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, NotesOf, PaymentsOf, ReservationsOf, ShipmentsOf,
-    SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
+    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, MessagesOf, NotesOf, PaymentsOf, ReservationsOf,
+    ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
 };
+use super::messages::Message;
 use super::principal;
 use super::scalars::{CurrencyCode, Decimal, Money, money};
 use crate::access::Scope;
@@ -213,10 +214,7 @@ impl Order {
     }
 
     /// Its shipments, cancelled ones included; null without the scope FULFILLMENT_READ.
-    async fn shipments(
-        &self,
-        ctx: &Context<'_>,
-    ) -> async_graphql::Result<Option<Vec<Shipment>>> {
+    async fn shipments(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Shipment>>> {
         if !principal(ctx)?.may(Scope::FulfillmentRead) {
             return Ok(None);
         }
@@ -408,6 +406,12 @@ impl Order {
         Ok(Some(rows.into_iter().map(Note::from).collect()))
     }
 
+    /// The messages about it that people are owed or were sent, oldest first.
+    async fn messages(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Message>> {
+        let rows = load(ctx, MessagesOf(self.0.id)).await?.unwrap_or_default();
+        Ok(rows.into_iter().map(Message::from).collect())
+    }
+
     /// Everything that happened to it, oldest first: who, when, what. An event appears here a few
     /// milliseconds after its mutation was answered.
     async fn timeline(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<TimelineEntry>> {
@@ -531,6 +535,21 @@ impl OrderLine {
     /// Units that wait for stock.
     async fn backordered(&self) -> i64 {
         self.row.backordered
+    }
+
+    /// Units that were scanned at their bin, those that have left included.
+    async fn picked(&self) -> i64 {
+        self.row.picked
+    }
+
+    /// Units that were scanned again into a package, those that have left included.
+    async fn packed(&self) -> i64 {
+        self.row.packed
+    }
+
+    /// Units that have left.
+    async fn shipped(&self) -> i64 {
+        self.row.shipped
     }
 
     /// Units called off.
@@ -997,7 +1016,7 @@ pub struct TimelineEntry {
     seq: i64,
     /// What happened: `order.received`, `order.confirmed` …
     event: String,
-    /// The order's version after it.
+    /// The order's version after it; the document's, if it happened to a document of the order.
     version: i64,
     /// Who did it: `key:…`, `worker:…`, `cli:…`.
     actor: String,
