@@ -181,14 +181,13 @@ async fn route_orders(app: &App) -> Result<Round, Failure> {
     Ok(outcomes.into_iter().collect())
 }
 
-/// Puts units that begun work lacks onto its list once they are in a bin, and closes the lists with
-/// nothing left to pick.
+/// Brings pick lists to what begun work wants now, and closes those with nothing left to pick.
 async fn tend_pick_lists(app: &App) -> Result<Round, Failure> {
     let mut outcomes = Vec::new();
-    for (order, work) in picking::lacking(&app.db.read).await? {
+    for (order, work) in picking::misaligned(&app.db.read).await? {
         let found = app
             .write(&Actor::worker("picking"), move |tx| async move {
-                picking::replenish(&tx, order, work).await
+                picking::align(&tx, order, work).await
             })
             .await;
         outcomes.push(found.map(|units| usize::from(units > 0)));

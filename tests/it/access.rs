@@ -69,6 +69,7 @@ impl Sdl {
             ("Decimal", _) => return json!("0.10"),
             ("CurrencyCode", _) => return json!("EUR"),
             ("DateTime", _) => return json!("2026-12-01T09:00:00Z"),
+            ("NaiveDate", _) => return json!("2026-12-01"),
             ("JSON", _) => return json!({}),
             _ => {}
         }

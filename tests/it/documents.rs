@@ -164,7 +164,13 @@ async fn f4_all_nodes_know_each_others_addresses(app: &TestApp) {
         let mut config = app.app.config.clone();
         config.documents.url_secret = secret.to_owned();
         let gateway = std::sync::Arc::new(api::payments::gateway::Sandbox);
-        App::new(app.app.db.clone(), app.clock.clone(), config, gateway)
+        App::new(
+            app.app.db.clone(),
+            app.clock.clone(),
+            config,
+            gateway,
+            app.mailbox.clone(),
+        )
     };
     // Neither has a secret yet: whoever is first makes it.
     let nodes = [node(""), node("")];

@@ -160,7 +160,13 @@ async fn a_trace_goes_on_over_the_bus() {
     app.settle().await;
     let config = app.app.config.clone();
     let db = Db::connect(&config.database).await.unwrap();
-    let other = App::new(db, app.clock.clone(), config, Arc::new(Sandbox));
+    let other = App::new(
+        db,
+        app.clock.clone(),
+        config,
+        Arc::new(Sandbox),
+        app.mailbox.clone(),
+    );
     let running = server::start(other.clone(), Background::ByHand).unwrap();
     let feeds = [app.app.clone(), other.clone()]
         .map(|app| tokio::spawn(async move { app.hub.run().await }));

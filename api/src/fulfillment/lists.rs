@@ -770,6 +770,46 @@ pub async fn top_up(
     Ok(found)
 }
 
+/// Takes units off the rows of begun work that it wants no more: a count has taken them back. Says
+/// how many. The order is locked.
+pub async fn trim(tx: &Tx, aggregate: &Aggregate, id: FulfillmentOrderId) -> Result<i64, Failure> {
+    use pick_task::{Column, Entity, Status};
+    let Some(work) = aggregate.work(id) else {
+        return Ok(0);
+    };
+    let rows = Entity::find()
+        .filter(Column::FulfillmentOrderId.eq(id))
+        .filter(Column::Status.eq(Status::Open))
+        .order_by_desc(Column::Position)
+        .all(tx.db())
+        .await?;
+    let mut trimmed = 0;
+    for line in &work.lines {
+        let own = || rows.iter().filter(|row| row.line_id == line.line_id);
+        let coming: i64 = own().map(|row| row.quantity - row.picked).sum();
+        let mut surplus = coming - (line.quantity - line.picked);
+        for row in own() {
+            let takes = std::cmp::min(surplus, row.quantity - row.picked);
+            if takes <= 0 {
+                continue;
+            }
+            surplus -= takes;
+            trimmed += takes;
+            let left = row.quantity - takes;
+            let update = Entity::update_many().filter(Column::Id.eq(row.id));
+            let update = match (left, left == row.picked) {
+                (0, _) => update.col_expr(Column::Status, Expr::value(Status::Cancelled)),
+                (_, true) => update
+                    .col_expr(Column::Quantity, Expr::value(left))
+                    .col_expr(Column::Status, Expr::value(Status::Done)),
+                (_, false) => update.col_expr(Column::Quantity, Expr::value(left)),
+            };
+            update.exec(tx.db()).await?;
+        }
+    }
+    Ok(trimmed)
+}
+
 /// Gives a list that was done back to whoever takes it: there is something on it again.
 async fn reopen(tx: &Tx, id: PickListId) -> Result<(), DbErr> {
     use pick_list::{Column, Status};

@@ -9,7 +9,7 @@ use entity::{
     fulfillment_order, order, order_line, pick_list, pick_task, shipment, stock, stock_movement,
     variant,
 };
-use sea_orm::sea_query::{Expr, ExprTrait, Func, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, SimpleExpr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -602,59 +602,52 @@ async fn count(
     Ok(())
 }
 
-/// Begun work of which units are on no list, of orders that are released.
-pub async fn lacking(
+/// Begun work of which other units are on lists than are wanted: some are on none, or rows want
+/// some that were taken away from the work meanwhile.
+pub async fn misaligned(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<(OrderId, FulfillmentOrderId)>, DbErr> {
     use fulfillment_line::Column as Line;
+    let task = |column: pick_task::Column| Expr::col((pick_task::Entity, column));
+    let line = |column: Line| Expr::col((fulfillment_line::Entity, column));
     let coming = Query::select()
         .expr(Func::coalesce([
             Expr::from(Func::sum(
-                Expr::col((pick_task::Entity, pick_task::Column::Quantity))
-                    .sub(Expr::col((pick_task::Entity, pick_task::Column::Picked))),
+                task(pick_task::Column::Quantity).sub(task(pick_task::Column::Picked)),
             )),
-            Expr::val(0),
+            Expr::val(0_i64),
         ]))
         .from(pick_task::Entity)
         .and_where(
-            Expr::col((pick_task::Entity, pick_task::Column::FulfillmentOrderId))
+            task(pick_task::Column::FulfillmentOrderId)
                 .equals((fulfillment_line::Entity, Line::FulfillmentOrderId)),
         )
-        .and_where(
-            Expr::col((pick_task::Entity, pick_task::Column::LineId))
-                .equals((fulfillment_line::Entity, Line::LineId)),
-        )
-        .and_where(
-            Expr::col((pick_task::Entity, pick_task::Column::Status)).eq(pick_task::Status::Open),
-        )
+        .and_where(task(pick_task::Column::LineId).equals((fulfillment_line::Entity, Line::LineId)))
+        .and_where(task(pick_task::Column::Status).eq(pick_task::Status::Open))
         .to_owned();
-    let lacking = Query::select()
+    let coming = SimpleExpr::SubQuery(None, Box::new(coming.into()));
+    let misaligned = Query::select()
         .column((fulfillment_line::Entity, Line::FulfillmentOrderId))
         .from(fulfillment_line::Entity)
-        .and_where(
-            Expr::col((fulfillment_line::Entity, Line::Quantity))
-                .sub(Expr::col((fulfillment_line::Entity, Line::Picked)))
-                .gt(sea_orm::sea_query::SimpleExpr::SubQuery(
-                    None,
-                    Box::new(coming.into()),
-                )),
-        )
+        .and_where(line(Line::Quantity).sub(line(Line::Picked)).ne(coming))
         .to_owned();
-    fulfillment_order::Entity::find()
+    use fulfillment_order::{Column, Entity, Status};
+    Entity::find()
         .select_only()
-        .column(fulfillment_order::Column::OrderId)
-        .column(fulfillment_order::Column::Id)
-        .filter(fulfillment_order::Column::Status.eq(fulfillment_order::Status::InProgress))
-        .filter(fulfillment_order::Column::Id.in_subquery(lacking))
-        .order_by_asc(fulfillment_order::Column::CreatedAt)
+        .column(Column::OrderId)
+        .column(Column::Id)
+        .filter(Column::Status.eq(Status::InProgress))
+        .filter(Column::Id.in_subquery(misaligned))
+        .order_by_asc(Column::CreatedAt)
         .limit(50)
         .into_tuple()
         .all(db)
         .await
 }
 
-/// Puts what begun work lacks onto its list, if it is in a bin now. Says how many units were.
-pub async fn replenish(tx: &Tx, order: OrderId, work: FulfillmentOrderId) -> Result<i64, Failure> {
+/// Brings the rows of lists to what begun work wants: takes off what it wants no more, and puts on
+/// what it lacks, if that is in a bin now. Says how many units changed.
+pub async fn align(tx: &Tx, order: OrderId, work: FulfillmentOrderId) -> Result<i64, Failure> {
     let variants = orders::allocation::variants_of(tx, &[order]).await?;
     let _shelf = Shelf::lock(tx, variants).await?;
     let mut aggregate = super::lock_order(tx, order).await?;
@@ -665,6 +658,7 @@ pub async fn replenish(tx: &Tx, order: OrderId, work: FulfillmentOrderId) -> Res
         return Ok(0);
     }
     let before = aggregate.order.version;
+    let trimmed = lists::trim(tx, &aggregate, work).await?;
     let found = lists::top_up(tx, &mut aggregate, work).await?;
     if found > 0 {
         let code = Code::PickUnavailable.as_str();
@@ -675,7 +669,7 @@ pub async fn replenish(tx: &Tx, order: OrderId, work: FulfillmentOrderId) -> Res
     if found > 0 || aggregate.order.version != before {
         aggregate.save(tx);
     }
-    Ok(found)
+    Ok(found + trimmed)
 }
 
 /// Whose item this is, if it waits to be packed for somebody else in the warehouse.

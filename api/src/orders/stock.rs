@@ -150,7 +150,7 @@ pub async fn cover<'a>(
     let youngest = youngest_holds(tx, &short).await?;
     let holders: Vec<_> = youngest
         .iter()
-        .map(|held| held.order_id)
+        .map(|(held, _)| held.order_id)
         .chain(besides.iter().copied())
         .collect();
     let mut allocation = Allocation::around(tx, reference, shelf, &holders).await?;
@@ -158,8 +158,8 @@ pub async fn cover<'a>(
         allocation.serve_waiters(tx);
     } else {
         // With the orders locked, no hold of theirs becomes firm any more.
-        for held in youngest_holds(tx, &short).await? {
-            allocation.take_back(tx, &held).await?;
+        for (held, units) in youngest_holds(tx, &short).await? {
+            allocation.take_back(tx, &held, units).await?;
         }
     }
     // Where holds were taken back, the queue as it was read no longer has its head; the allocation
@@ -167,12 +167,12 @@ pub async fn cover<'a>(
     Ok(allocation)
 }
 
-/// The youngest holds of stock rows that come to so many units of each. The rows are locked, so
-/// they stay the same; only firm they may become.
+/// The youngest holds of stock rows that come to so many units of each, and how many units of each
+/// hold those are. The rows are locked, so they stay the same; only firm they may become.
 async fn youngest_holds(
     tx: &Tx,
     short: &BTreeMap<(VariantId, WarehouseId), i64>,
-) -> Result<Vec<reservation::Model>, DbErr> {
+) -> Result<Vec<(reservation::Model, i64)>, DbErr> {
     if short.is_empty() {
         return Ok(Vec::new());
     }
@@ -193,15 +193,15 @@ async fn youngest_holds(
     // What a picker has in hand goes last.
     held.sort_by_key(|row| picked.contains(&(row.line_id, row.warehouse_id)));
     let mut missing = short.clone();
-    held.retain(|row| {
-        let units = missing.get_mut(&(row.variant_id, row.warehouse_id));
-        units.is_some_and(|units| {
-            let still = *units > 0;
-            *units -= row.quantity;
-            still
+    Ok(held
+        .into_iter()
+        .filter_map(|row| {
+            let left = missing.get_mut(&(row.variant_id, row.warehouse_id))?;
+            let units = std::cmp::min(*left, row.quantity);
+            *left -= units;
+            (units > 0).then_some((row, units))
         })
-    });
-    Ok(held)
+        .collect())
 }
 
 /// The lines among these holds that units were picked for, each with its warehouse.
@@ -234,27 +234,35 @@ async fn picked(
 }
 
 impl Allocation<'_> {
-    /// Takes a hold back because the units are not there: its line goes to the head of the queue
-    /// and its order waits for a person.
-    async fn take_back(&mut self, tx: &Tx, held: &reservation::Model) -> Result<(), Failure> {
+    /// Takes units of a hold back because they are not there: its line goes to the head of the queue
+    /// for them, and its order waits for a person.
+    async fn take_back(
+        &mut self,
+        tx: &Tx,
+        held: &reservation::Model,
+        units: i64,
+    ) -> Result<(), Failure> {
         let Some(aggregate) = self.orders.get_mut(&held.order_id) else {
             return Ok(());
         };
+        use reservation::Column;
         let was_soft = held.status == reservation::Status::Active;
-        let changed = reservation::Entity::update_many()
-            .col_expr(
-                reservation::Column::Status,
-                Expr::value(reservation::Status::Released),
-            )
-            .col_expr(reservation::Column::UpdatedAt, Expr::value(tx.now))
-            .filter(reservation::Column::Id.eq(held.id))
-            .filter(reservation::Column::Status.eq(held.status))
-            .exec(tx.db())
-            .await?
-            .rows_affected;
-        if changed == 0 {
+        let update = reservation::Entity::update_many()
+            .col_expr(Column::UpdatedAt, Expr::value(tx.now))
+            .filter(Column::Id.eq(held.id))
+            .filter(Column::Status.eq(held.status));
+        let update = match units == held.quantity {
+            true => update.col_expr(Column::Status, Expr::value(reservation::Status::Released)),
+            false => update.col_expr(Column::Quantity, Expr::value(held.quantity - units)),
+        };
+        if update.exec(tx.db()).await?.rows_affected == 0 {
             return Ok(());
         }
+        // From here on, the units that are taken back.
+        let held = &reservation::Model {
+            quantity: units,
+            ..held.clone()
+        };
         let sku = aggregate.line_mut(held.line_id).map(|line| {
             if was_soft {
                 line.reserved -= held.quantity;
@@ -282,7 +290,7 @@ impl Allocation<'_> {
             rule: None,
         };
         super::open_exception(tx, aggregate, &finding);
-        let name = format!("free:{}", held.id);
+        let name = format!("free:{}:{}", held.id, tx.id::<uuid::Uuid>());
         self.shelf
             .let_go(tx, held, stock_movement::Kind::Release, name);
         put_at_head(tx, held, aggregate.order.channel_id).await

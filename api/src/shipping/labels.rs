@@ -316,13 +316,13 @@ pub async fn settle(tx: &Tx, purchase: &Purchase, answer: &Answer) -> Result<Set
             }
         }),
         Answer::Declined { code } => {
-            let update = ended(tx, purchase, State::Declined)
+            let update = ended(tx, purchase, State::Declined, None)
                 .col_expr(Column::Reason, Expr::value(code.clone()));
             let code = code.clone();
             (run(tx, update).await?, Settled::Declined { code })
         }
         Answer::NotExecuted => {
-            let update = ended(tx, purchase, State::NotExecuted);
+            let update = ended(tx, purchase, State::NotExecuted, None);
             (run(tx, update).await?, Settled::NotExecuted)
         }
         Answer::Unknown => {
@@ -344,11 +344,16 @@ fn open(tx: &Tx, purchase: &Purchase) -> UpdateMany<Entity> {
         .filter(Column::State.is_in(OPEN))
 }
 
-/// The same, that ends it.
-fn ended(tx: &Tx, purchase: &Purchase, state: State) -> UpdateMany<Entity> {
+/// The same, that ends it; `due` is when it is looked at again.
+fn ended(
+    tx: &Tx,
+    purchase: &Purchase,
+    state: State,
+    due: Option<DateTime<Utc>>,
+) -> UpdateMany<Entity> {
     open(tx, purchase)
         .col_expr(Column::State, Expr::value(state))
-        .col_expr(Column::NextCheckAt, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(Column::NextCheckAt, Expr::value(due))
 }
 
 async fn run(tx: &Tx, update: UpdateMany<Entity>) -> Result<bool, DbErr> {
@@ -359,15 +364,14 @@ async fn bought(tx: &Tx, purchase: &Purchase, sold: &Sold) -> Result<bool, DbErr
     let (url, format) = sold.document.clone().unzip();
     // What the carrier made is fetched next.
     let due = url.as_ref().map(|_| tx.now);
-    let mut update = ended(tx, purchase, State::Succeeded)
+    let mut update = ended(tx, purchase, State::Succeeded, due)
         .col_expr(
             Column::TrackingNumber,
             Expr::value(sold.tracking_number.clone()),
         )
         .col_expr(Column::TrackingUrl, Expr::value(sold.tracking_url.clone()))
         .col_expr(Column::DocumentUrl, Expr::value(url))
-        .col_expr(Column::DocumentFormat, Expr::value(format))
-        .col_expr(Column::NextCheckAt, Expr::value(due));
+        .col_expr(Column::DocumentFormat, Expr::value(format));
     if let Some(cost) = sold.cost {
         update = update
             .col_expr(Column::CostMinor, Expr::value(cost.minor))

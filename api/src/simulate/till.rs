@@ -53,7 +53,7 @@ impl Till {
     /// Says that nothing has changed. What is not heard is said again the next time.
     pub(super) async fn speak(&self, client: &Client, now: DateTime<Utc>) {
         let input = json!({ "source": demo::TILL, "observedAt": now, "full": false, "rows": [],
-            "idempotencyKey": format!("{} {now}", demo::TILL) });
+            "idempotencyKey": format!("{}-{}", demo::TILL, now.timestamp_micros()) });
         let _ = client.send(SPEAK, json!({ "input": input })).await;
     }
 

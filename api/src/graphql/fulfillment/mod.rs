@@ -490,8 +490,17 @@ impl PickTask {
     }
 
     /// Where it stands.
-    async fn status(&self) -> PickTaskStatus {
-        self.0.status.into()
+    async fn status(&self, ctx: &Context<'_>) -> Result<PickTaskStatus> {
+        if self.0.status != pick_task::Status::Open {
+            return Ok(self.0.status.into());
+        }
+        // Work that was taken away is no longer wanted from that moment on.
+        let of = load(ctx, self.0.fulfillment_order_id).await?;
+        let wanted = of.is_some_and(|of| of.status == fulfillment_order::Status::InProgress);
+        Ok(match wanted {
+            true => PickTaskStatus::Open,
+            false => PickTaskStatus::Cancelled,
+        })
     }
 }
 
