@@ -20,7 +20,7 @@ use entity::{
     tracking_event,
 };
 use reqwest::header::HeaderMap;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 use support::easypost::{Easypost, Fate};
 use support::merchant::basket_with;
@@ -163,8 +163,12 @@ async fn shipment_of(app: &TestApp, id: ShipmentId) -> shipment::Model {
 }
 
 async fn numbers(app: &TestApp, id: ShipmentId) -> Vec<Option<String>> {
-    let rows = package::Entity::find().filter(package::Column::ShipmentId.eq(id));
-    let rows = rows.all(&app.app.db.read).await.unwrap();
+    let rows = package::Entity::find()
+        .filter(package::Column::ShipmentId.eq(id))
+        .order_by_asc(package::Column::Position)
+        .all(&app.app.db.read)
+        .await
+        .unwrap();
     rows.into_iter().map(|row| row.tracking_number).collect()
 }
 

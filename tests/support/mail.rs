@@ -32,12 +32,18 @@ impl Default for Mailbox {
 impl Mailbox {
     /// Every message that it was handed, whatever it answered, oldest first.
     pub fn handed(&self) -> Vec<Mail> {
-        self.handed.lock().unwrap().clone()
+        self.handed
+            .lock()
+            .expect("a lock that nobody broke")
+            .clone()
     }
 
     /// What it answers next, before it takes everything again.
     pub fn will_answer(&self, answers: impl IntoIterator<Item = Answer>) {
-        self.answers.lock().unwrap().extend(answers);
+        self.answers
+            .lock()
+            .expect("a lock that nobody broke")
+            .extend(answers);
     }
 
     /// From now on it takes what it is handed and does not answer, until it is opened.
@@ -59,10 +65,17 @@ impl Mailbox {
 #[async_trait::async_trait]
 impl Mailer for Mailbox {
     async fn send(&self, mail: &Mail) -> Answer {
-        self.handed.lock().unwrap().push(mail.clone());
+        self.handed
+            .lock()
+            .expect("a lock that nobody broke")
+            .push(mail.clone());
         self.knocked.notify_one();
         let _permit = self.door.acquire().await;
-        let answer = self.answers.lock().unwrap().pop_front();
+        let answer = self
+            .answers
+            .lock()
+            .expect("a lock that nobody broke")
+            .pop_front();
         answer.unwrap_or_else(|| Answer::accepted("taken"))
     }
 }
@@ -96,7 +109,7 @@ pub struct SmtpServer {
 impl SmtpServer {
     /// Starts one.
     pub async fn start(acts: &[Act]) -> SmtpServer {
-        SmtpServer::at("127.0.0.1:0".parse().unwrap(), acts).await
+        SmtpServer::at("127.0.0.1:0".parse().expect("an address"), acts).await
     }
 
     /// Starts one at an address.
@@ -124,7 +137,7 @@ impl SmtpServer {
 
     /// The messages that it has kept, each with its envelope's lines first.
     pub fn taken(&self) -> Vec<String> {
-        self.taken.lock().unwrap().clone()
+        self.taken.lock().expect("a lock that nobody broke").clone()
     }
 }
 
@@ -137,7 +150,10 @@ impl Drop for SmtpServer {
 type Acts = Mutex<VecDeque<Act>>;
 
 fn next(acts: &Acts) -> Act {
-    acts.lock().unwrap().pop_front().unwrap_or(Act::Take)
+    acts.lock()
+        .expect("a lock that nobody broke")
+        .pop_front()
+        .unwrap_or(Act::Take)
 }
 
 async fn converse(
@@ -147,7 +163,7 @@ async fn converse(
 ) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
-    if acts.lock().unwrap().front() == Some(&Act::Hang) {
+    if acts.lock().expect("a lock that nobody broke").front() == Some(&Act::Hang) {
         next(acts);
         std::future::pending::<()>().await;
     }
@@ -183,7 +199,7 @@ async fn converse(
                 if let Act::RefuseAll(says) = act {
                     says.to_owned()
                 } else {
-                    kept.lock().unwrap().push(message);
+                    kept.lock().expect("a lock that nobody broke").push(message);
                     if act == Act::TakeAndDie {
                         return Ok(());
                     }

@@ -17,7 +17,7 @@ use sea_orm::{
 use serde_json::json;
 
 use super::cartons::{self, Filled, Item};
-use super::picking::{owner, settle, sku};
+use super::picking::{owner, sku};
 use super::scans::{self, Place, Read, Scanned};
 use super::{expect, lock_order};
 use crate::events::Event;
@@ -705,7 +705,6 @@ pub async fn empty(tx: &Tx, id: PackageId) -> Result<ShipmentId, Failure> {
         if let Some(shipment) = work.shipment_mut() {
             shipment.status = shipment::Status::Picked;
         }
-        settle(work);
     }
     packing.order.record(
         tx,

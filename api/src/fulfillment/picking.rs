@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use entity::scan::Station;
 use entity::{
     BinId, FulfillmentOrderId, OrderId, PickListId, VariantId, bin, bin_stock, fulfillment_line,
-    fulfillment_order, order, order_line, pick_list, pick_task, shipment, stock, stock_movement,
-    variant,
+    fulfillment_order, order, order_line, pick_list, pick_task, stock, stock_movement, variant,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, SimpleExpr};
 use sea_orm::{
@@ -293,7 +292,6 @@ fn picked(tx: &Tx, aggregate: &mut aggregate::Aggregate, row: &pick_task::Model,
         .iter()
         .map(|line| line.quantity - line.picked)
         .sum();
-    settle(work);
     aggregate.record(
         tx,
         Event::OrderPicked {
@@ -303,22 +301,6 @@ fn picked(tx: &Tx, aggregate: &mut aggregate::Aggregate, row: &pick_task::Model,
             left,
         },
     );
-}
-
-/// Brings a shipment that is being picked or packed to where its units are.
-pub(super) fn settle(work: &mut orders::work::Work) {
-    let (picked, packed) = (work.is_picked(), work.is_packed());
-    if let Some(shipment) = work.shipment_mut()
-        && matches!(
-            shipment.status,
-            shipment::Status::Pending | shipment::Status::Picked
-        )
-    {
-        shipment.status = match (picked, packed) {
-            (true, _) => shipment::Status::Picked,
-            (false, _) => shipment::Status::Pending,
-        };
-    }
 }
 
 fn write_task(tx: &Tx, row: &pick_task::Model, picked: i64) {
@@ -520,9 +502,6 @@ pub async fn short(tx: &Tx, reference: &Reference, cmd: &Short) -> Result<Shorta
         };
         let elsewhere = lists::top_up(tx, aggregate, work).await?;
         shortage.elsewhere += elsewhere;
-        if let Some(work) = aggregate.work_mut(work) {
-            settle(work);
-        }
         aggregate.record(
             tx,
             Event::OrderPickShort {

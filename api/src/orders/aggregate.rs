@@ -276,6 +276,7 @@ impl Aggregate {
     /// newest event says so.
     pub fn derive(&mut self, tx: &Tx) {
         self.order.payment_status = payment_status(&self.order, self.payment.as_ref());
+        self.work.iter_mut().for_each(Work::settle);
         let progress = self.progress();
         for line in &mut self.lines {
             let (picked, packed) = progress.get(&line.id).copied().unwrap_or_default();

@@ -96,6 +96,19 @@ impl Work {
         self.is_picked() && self.lines.iter().all(|line| line.packed == line.quantity)
     }
 
+    /// Brings a shipment that is being picked or packed to where its units are.
+    pub(super) fn settle(&mut self) {
+        use shipment::Status::{Pending, Picked};
+        let reached = if self.is_picked() { Picked } else { Pending };
+        if let Some(shipment) = &mut self.shipment
+            && matches!(shipment.status, Pending | Picked)
+            && shipment.status != reached
+        {
+            shipment.status = reached;
+            self.changed = true;
+        }
+    }
+
     /// Where it stands on the live board.
     pub fn stage(&self) -> Stage {
         use fulfillment_order::Status as Of;
