@@ -11,7 +11,7 @@ use lettre::Message;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 
-use super::templates::render::Wording;
+use super::templates::render::{Wording, one_line};
 use crate::config::MailConfig;
 
 mod folder;
@@ -87,20 +87,25 @@ pub fn of(config: &MailConfig) -> Result<Arc<dyn Mailer>, String> {
     })
 }
 
+/// How many characters a header may have.
+const LONGEST_HEADER: usize = 900;
+
 /// A message as it goes over the wire. What a try repeats has the same headers as before.
 fn compose(mail: &Mail, from: &lettre::Address) -> Result<Message, String> {
     let recipient: lettre::Address = mail
         .recipient
         .parse()
         .map_err(|error| format!("the address: {error}"))?;
-    let name = Some(mail.sender_name.clone()).filter(|name| !name.is_empty());
+    // A header is one line, whatever its text says; the library fails on others.
+    let name = one_line(&mail.sender_name, LONGEST_HEADER);
+    let name = Some(name).filter(|name| !name.is_empty());
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     Message::builder()
         .message_id(Some(format!("<{}@{}>", mail.id, from.domain())))
         .date(SystemTime::from(mail.created_at))
         .from(Mailbox::new(name, from.clone()))
         .to(Mailbox::new(None, recipient))
-        .subject(mail.wording.subject.clone())
+        .subject(one_line(&mail.wording.subject, LONGEST_HEADER))
         // Or somebody's absence note answers it, and we theirs.
         .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
         .multipart(MultiPart::alternative_plain_html(
