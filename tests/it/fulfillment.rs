@@ -1285,7 +1285,7 @@ async fn northwind_goes_from_staging_to_the_door_by_the_api_alone(app: &TestApp)
     assert_clean(app).await;
 
     // People settle what waits for them, and what is missing comes.
-    let open = "{ exceptions(first: 250, where: { blocking: { eq: true } }) { nodes { id } } }";
+    let open = "{ exceptions(first: 250, where: { blocking: true }) { nodes { id } } }";
     loop {
         let found = app.gql(open, json!({})).await;
         let rows = found["exceptions"]["nodes"].as_array().unwrap().clone();
