@@ -134,10 +134,7 @@ pub async fn label(tx: &Tx, cmd: &Label) -> Result<Changed, Failure> {
     );
     let order_id = packing.order.order.id;
     packing.order.save(tx);
-    Ok(Changed {
-        order_id,
-        effects: Vec::new(),
-    })
+    Ok(Changed::only(order_id))
 }
 
 /// What leaves with a shipment.

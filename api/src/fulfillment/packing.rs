@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use entity::package::Status;
 use entity::scan::Station;
 use entity::{
-    LineId, OrderId, PackageId, ShipmentId, VariantId, carton, fulfillment_order, package,
-    package_line, scan, shipment, variant, warehouse,
+    LineId, PackageId, ShipmentId, VariantId, carton, fulfillment_order, package, package_line,
+    scan, shipment, variant, warehouse,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -745,15 +745,4 @@ pub async fn propose(db: &impl ConnectionTrait, id: ShipmentId) -> Result<Vec<Fi
         &items(db, &units, &variants).await?,
         &cartons,
     ))
-}
-
-/// The order of a shipment, for who may see it.
-pub async fn order_of_shipment(
-    db: &impl ConnectionTrait,
-    id: ShipmentId,
-) -> Result<Option<OrderId>, DbErr> {
-    Ok(shipment::Entity::find_by_id(id)
-        .one(db)
-        .await?
-        .map(|row| row.order_id))
 }

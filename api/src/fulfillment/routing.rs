@@ -610,7 +610,7 @@ pub async fn relocate(tx: &Tx, reference: &Reference, cmd: &Relocate) -> Result<
         .iter()
         .map(|line| (line.line_id, line.quantity))
         .collect();
-    let left = from_number(work);
+    let left = work.row.number.clone();
     take_away(tx, aggregate, cmd.id);
     let made = match cmd.warehouse_id {
         Some(to) if to == from => {
@@ -659,22 +659,11 @@ pub async fn relocate(tx: &Tx, reference: &Reference, cmd: &Relocate) -> Result<
         );
     }
     allocation.put_back(tx);
-    Ok(changed(id))
-}
-
-fn from_number(work: &Work) -> Json {
-    json!(work.row.number)
+    Ok(Changed::only(id))
 }
 
 fn refused(message: &str) -> Problem {
     Problem::new(Code::RouteUnavailable, message)
-}
-
-fn changed(order_id: OrderId) -> Changed {
-    Changed {
-        order_id,
-        effects: Vec::new(),
-    }
 }
 
 /// Takes work away from its warehouse.
@@ -732,7 +721,7 @@ pub async fn split(tx: &Tx, cmd: &Split) -> Result<Changed, Failure> {
     let route = Route {
         warehouse: work.row.warehouse_id,
         units: units.clone(),
-        why: json!({ "reason": reason, "by": tx.actor.name, "from": from_number(work) }),
+        why: json!({ "reason": reason, "by": tx.actor.name, "from": work.row.number }),
     };
     let made = new_work(tx, &aggregate, position, route);
     let made_id = made.row.id;
@@ -753,7 +742,7 @@ pub async fn split(tx: &Tx, cmd: &Split) -> Result<Changed, Failure> {
         },
     );
     aggregate.save(tx);
-    Ok(changed(id))
+    Ok(Changed::only(id))
 }
 
 /// What [`merge`] needs.
@@ -815,7 +804,7 @@ pub async fn merge(tx: &Tx, cmd: &Merge) -> Result<Changed, Failure> {
         },
     );
     aggregate.save(tx);
-    Ok(changed(id))
+    Ok(Changed::only(id))
 }
 
 /// Stops a part of an order that nobody has begun; the rest goes on.
@@ -838,7 +827,7 @@ pub async fn hold(tx: &Tx, id: FulfillmentOrderId, reason: &str) -> Result<Chang
         },
     );
     aggregate.save(tx);
-    Ok(changed(order))
+    Ok(Changed::only(order))
 }
 
 /// Lets a stopped part of an order go on.
@@ -858,7 +847,7 @@ pub async fn release(tx: &Tx, id: FulfillmentOrderId) -> Result<Changed, Failure
         },
     );
     aggregate.save(tx);
-    Ok(changed(order))
+    Ok(Changed::only(order))
 }
 
 #[cfg(test)]

@@ -58,7 +58,8 @@ pub struct Changed {
 }
 
 impl Changed {
-    fn only(order_id: OrderId) -> Changed {
+    /// An order that owes its gateway nothing now.
+    pub fn only(order_id: OrderId) -> Changed {
         Changed {
             order_id,
             effects: Vec::new(),

@@ -2,7 +2,7 @@
 //! of each. They are part of the order: whoever changes them holds the order's lock, and the
 //! order's stage follows from them in the same commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use entity::order::{Stage, Status};
 use entity::{
@@ -368,14 +368,5 @@ impl super::aggregate::Aggregate {
             }
         }
         figures
-    }
-
-    /// The warehouses that have open work.
-    pub fn at_work(&self) -> BTreeSet<WarehouseId> {
-        self.work
-            .iter()
-            .filter(|work| work.is_open())
-            .map(|work| work.row.warehouse_id)
-            .collect()
     }
 }

@@ -3,11 +3,11 @@
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::NaiveDate;
-use entity::{PackageId, PickListId, ShipmentId};
+use entity::{BinId, PackageId, PickListId, ShipmentId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::plan::{LineUnitsInput, everybodys, named, run_once, units};
+use super::plan::{LineUnitsInput, everybodys, named, read_named, run_once, units};
 use super::{Package, PickList, Shipment};
 use crate::access::Scope;
 use crate::app::Answered;
@@ -461,12 +461,8 @@ async fn list_payload(
     ctx: &Context<'_>,
     (answered, user_errors): (Option<Answered>, Vec<UserError>),
 ) -> Result<PickListPayload> {
-    let id: Option<PickListId> = named(answered.as_ref(), "pickList")?;
     Ok(PickListPayload {
-        pick_list: match id {
-            Some(id) => load(ctx, id).await?.map(PickList),
-            None => None,
-        },
+        pick_list: read_named::<PickListId, _>(ctx, answered.as_ref(), "pickList").await?,
         user_errors,
         replayed: answered.is_some_and(|answered| answered.replayed),
     })
@@ -476,12 +472,8 @@ async fn package_payload(
     ctx: &Context<'_>,
     (answered, user_errors): (Option<Answered>, Vec<UserError>),
 ) -> Result<PackagePayload> {
-    let id: Option<PackageId> = named(answered.as_ref(), "package")?;
     Ok(PackagePayload {
-        package: match id {
-            Some(id) => load(ctx, id).await?.map(Package),
-            None => None,
-        },
+        package: read_named::<PackageId, _>(ctx, answered.as_ref(), "package").await?,
         user_errors,
         replayed: answered.is_some_and(|answered| answered.replayed),
     })
@@ -491,12 +483,8 @@ async fn shipment_payload(
     ctx: &Context<'_>,
     (answered, user_errors): (Option<Answered>, Vec<UserError>),
 ) -> Result<ShipmentPayload> {
-    let id: Option<ShipmentId> = named(answered.as_ref(), "shipment")?;
     Ok(ShipmentPayload {
-        shipment: match id {
-            Some(id) => load(ctx, id).await?.map(Shipment),
-            None => None,
-        },
+        shipment: read_named::<ShipmentId, _>(ctx, answered.as_ref(), "shipment").await?,
         user_errors,
         replayed: answered.is_some_and(|answered| answered.replayed),
     })
@@ -628,10 +616,7 @@ impl FloorMutation {
         Ok(PickShortPayload {
             short: named(answered.as_ref(), "short")?.unwrap_or_default(),
             elsewhere: named(answered.as_ref(), "elsewhere")?.unwrap_or_default(),
-            pick_list: match named::<PickListId>(answered.as_ref(), "pickList")? {
-                Some(id) => load(ctx, id).await?.map(PickList),
-                None => None,
-            },
+            pick_list: read_named::<PickListId, _>(ctx, answered.as_ref(), "pickList").await?,
             user_errors,
             replayed: answered.is_some_and(|answered| answered.replayed),
         })
@@ -663,12 +648,8 @@ impl FloorMutation {
                 Ok(json!({ "bin": cmd.to }))
             })
             .await?;
-        let id: Option<entity::BinId> = named(answered.as_ref(), "bin")?;
         Ok(StockMovePayload {
-            bin: match id {
-                Some(id) => load(ctx, id).await?.map(Bin),
-                None => None,
-            },
+            bin: read_named::<BinId, _>(ctx, answered.as_ref(), "bin").await?,
             user_errors,
             replayed: answered.is_some_and(|answered| answered.replayed),
         })

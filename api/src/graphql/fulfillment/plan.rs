@@ -1,8 +1,11 @@
 //! What is planned: who sends what, which orders are picked together, what parcels are packed in.
 
+use std::hash::Hash;
+
+use async_graphql::dataloader::Loader;
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::{FulfillmentOrderId, WaveId, wave};
+use entity::{FulfillmentOrderId, OrderId, PickListId, WaveId, wave};
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,7 +18,7 @@ use crate::fulfillment::{cartons, lists, routing, waves};
 use crate::graphql::command::{payloads, run};
 use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::{from_global, from_globals, from_optional};
-use crate::graphql::loaders::load;
+use crate::graphql::loaders::{LoadError, Loaders, load};
 use crate::graphql::once::{mark_replayed, once};
 use crate::graphql::orders::{Order, order_of};
 use crate::graphql::{Allowed, actor, app};
@@ -325,6 +328,24 @@ pub(super) fn named<T: serde::de::DeserializeOwned>(
         })
 }
 
+/// What a saved answer names, as it is now.
+pub(super) async fn read_named<I, N>(
+    ctx: &Context<'_>,
+    answered: Option<&Answered>,
+    name: &str,
+) -> Result<Option<N>>
+where
+    I: serde::de::DeserializeOwned + Send + Sync + Hash + Eq + Clone + 'static,
+    Loaders: Loader<I, Error = LoadError>,
+    <Loaders as Loader<I>>::Value: Into<N>,
+{
+    let id: Option<I> = named(answered, name)?;
+    Ok(match id {
+        Some(id) => load(ctx, id).await?.map(Into::into),
+        None => None,
+    })
+}
+
 /// The work under an identifier, if the caller sees its order.
 async fn work(
     ctx: &Context<'_>,
@@ -353,13 +374,8 @@ async fn order_payload(
     ctx: &Context<'_>,
     (answered, user_errors): (Option<Answered>, Vec<UserError>),
 ) -> Result<FulfillmentOrderPayload> {
-    let id: Option<entity::OrderId> = named(answered.as_ref(), "order")?;
-    let order = match id {
-        Some(id) => load(ctx, id).await?.map(Order),
-        None => None,
-    };
     Ok(FulfillmentOrderPayload {
-        order,
+        order: read_named::<OrderId, _>(ctx, answered.as_ref(), "order").await?,
         user_errors,
         replayed: answered.is_some_and(|answered| answered.replayed),
     })
@@ -388,13 +404,8 @@ async fn wave_payload(
     ctx: &Context<'_>,
     (answered, user_errors): (Option<Answered>, Vec<UserError>),
 ) -> Result<WavePayload> {
-    let id: Option<WaveId> = named(answered.as_ref(), "wave")?;
-    let wave = match id {
-        Some(id) => load(ctx, id).await?.map(Wave),
-        None => None,
-    };
     Ok(WavePayload {
-        wave,
+        wave: read_named::<WaveId, _>(ctx, answered.as_ref(), "wave").await?,
         left_out: left_out(ctx, answered.as_ref()).await?,
         user_errors,
         replayed: answered.is_some_and(|answered| answered.replayed),
@@ -673,12 +684,8 @@ impl PlanMutation {
             },
         )
         .await?;
-        let id: Option<entity::PickListId> = named(answered.as_ref(), "pickList")?;
         Ok(PickListCreatePayload {
-            pick_list: match id {
-                Some(id) => load(ctx, id).await?.map(PickList),
-                None => None,
-            },
+            pick_list: read_named::<PickListId, _>(ctx, answered.as_ref(), "pickList").await?,
             left_out: left_out(ctx, answered.as_ref()).await?,
             user_errors,
             replayed: answered.is_some_and(|answered| answered.replayed),
