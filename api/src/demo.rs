@@ -407,6 +407,7 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
                 backorderable: Set(item.waits),
                 tax_category: Set(item.tax.to_owned()),
                 weight_grams: Set(item.grams),
+                dangerous_goods: Set(false),
                 length_mm: Set(None),
                 width_mm: Set(None),
                 height_mm: Set(None),

@@ -21,6 +21,10 @@ pub struct Model {
     /// What postal codes begin with there, as a JSON array; empty = whole countries.
     #[sea_orm(column_type = "JsonBinary")]
     pub postal_prefixes: Json,
+    /// The countries of the warehouses that it is for, as a JSON array; empty = every one that has
+    /// no zone of its own.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub from_countries: Json,
     /// How many delivery days more than the service says it takes there.
     pub extra_days: i32,
 }

@@ -44,6 +44,8 @@ pub struct Model {
     pub tax_category: String,
     /// Weight of a unit, in grams.
     pub weight_grams: i64,
+    /// Whether it is dangerous goods, which few services of carriers take.
+    pub dangerous_goods: bool,
     /// Length of a unit, in millimetres.
     pub length_mm: Option<i32>,
     /// Width of a unit, in millimetres.

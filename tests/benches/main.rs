@@ -1,12 +1,13 @@
 //! How fast orders are taken: `orderSubmit` of three lines over HTTP, every check on, beside the
 //! least SQL that the same order must cost, in one run. With the word `fanout`: how fast an event
-//! comes to a thousand subscribers, beside a bare broadcast; with `documents`: what printing costs.
-//! See docs/benchmarks.md.
+//! comes to a thousand subscribers, beside a bare broadcast; with `scans`: how long a scanner
+//! waits; with `documents`: what printing costs. See docs/benchmarks.md.
 //!
 //! ```sh
 //! cargo build --release
 //! OMS_BENCH_POSTGRES=postgres://… cargo run --release -p benches
 //! cargo run --release -p benches -- fanout
+//! cargo run --release -p benches -- scans
 //! cargo run --release -p benches -- documents
 //! ```
 //!
@@ -30,6 +31,7 @@ use serde_json::{Value, json};
 
 mod documents;
 mod fanout;
+mod scans;
 
 const CLIENTS: [usize; 3] = [1, 8, 32];
 const SKUS: usize = 40;
@@ -58,6 +60,7 @@ fn main() {
     runtime.block_on(async {
         match word.as_deref() {
             Some("fanout") => fanout::measure(span).await,
+            Some("scans") => scans::measure(span).await,
             _ => measure(span).await,
         }
     });

@@ -1,8 +1,7 @@
 //! F4: what is printed stays as it was printed, is read by signed addresses alone, and is what
 //! scanners read.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use api::app::App;
 use api::documents::{self, NewDocument, samples};
@@ -16,6 +15,7 @@ use entity::{DocumentId, document, document_content, event_log, order, outbox};
 use futures_util::future::join_all;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
+use support::decoders::{self, scanned, words};
 use support::merchant::{basket, codes};
 use support::{TestApp, both_backends};
 
@@ -371,70 +371,9 @@ async fn f4_documents_are_found_by_those_who_may_see_them(app: &TestApp) {
     assert_eq!(read["document"], json!({ "id": slip_id, "url": null }));
 }
 
-/// Where `.ci/test` puts the decoders.
-const DECODERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/decoders/venv/bin/python");
-
-/// Says why what is printed cannot be read back here, if it cannot.
-fn missing() -> Option<&'static str> {
-    for program in ["pdftoppm", "pdftotext"] {
-        let mut version = Command::new(program);
-        let version = version
-            .arg("-v")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if version.status().is_err() {
-            return Some("pdftoppm and pdftotext are not installed (Debian: poppler-utils)");
-        }
-    }
-    let install = "run `python3 -m venv tests/decoders/venv && \
-        tests/decoders/venv/bin/pip install -r tests/decoders/requirements.txt` first";
-    (!Path::new(DECODERS).exists()).then_some(install)
-}
-
-/// What a program that must succeed says.
-fn said(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What a public reader of PDFs finds in a document.
-fn words(pdf: &Path) -> String {
-    let text = said(
-        Command::new("pdftotext")
-            .args(["-enc", "UTF-8", "-layout"])
-            .arg(pdf)
-            .arg("-"),
-    );
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// What a public decoder finds on the first page as a label printer would print it.
-fn scanned(pdf: &Path) -> Vec<(String, String)> {
-    let image = pdf.with_extension("");
-    let print = ["-r", "203", "-gray", "-png", "-singlefile"];
-    said(Command::new("pdftoppm").args(print).arg(pdf).arg(&image));
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/decoders/scan.py");
-    let found = said(
-        Command::new(DECODERS)
-            .arg(script)
-            .arg(image.with_extension("png")),
-    );
-    let found = found.lines().filter_map(|line| line.split_once('\t'));
-    found
-        .map(|(kind, text)| (kind.to_owned(), text.to_owned()))
-        .collect()
-}
-
 #[test]
 fn f4_public_decoders_read_back_what_is_printed() {
-    if let Some(missing) = missing() {
-        assert!(
-            std::env::var_os("OMS_REQUIRE_DECODERS").is_none(),
-            "{missing}"
-        );
-        eprintln!("skipped: {missing}");
+    if !decoders::are_there() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

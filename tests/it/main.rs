@@ -43,5 +43,6 @@ mod telemetry;
 mod traces;
 mod updates;
 mod verify;
+mod whole_way;
 mod workbench;
 mod workers;

@@ -1,10 +1,7 @@
 //! Messages that are owed to people: once each, tried until it is known what became of them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration as Wait;
 
 use api::app::App;
 use api::db::Db;
@@ -17,7 +14,7 @@ use entity::message::Reason;
 use entity::{MessageId, OrderId, ShipmentId, order};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
 use serde_json::{Value, json};
-use support::mail::{Act, SmtpServer};
+use support::mail::{Act, Aiosmtpd, SmtpServer};
 use support::merchant::{basket, basket_with};
 use support::{Backend, Place, Setup, TestApp, both_backends, journey};
 use uuid::Uuid;
@@ -862,94 +859,10 @@ async fn a_folder_takes_messages_where_there_is_no_server() {
     app.finish().await;
 }
 
-/// aiosmtpd, a mail server that others wrote, in a folder of its own below the temporary ones.
-struct Aiosmtpd {
-    process: Child,
-    maildir: tempfile::TempDir,
-    port: u16,
-}
-
-impl Aiosmtpd {
-    async fn start() -> Result<Aiosmtpd, String> {
-        let home = std::env::temp_dir().join("oms-aiosmtpd-1.4.6");
-        let python = tokio::task::spawn_blocking(move || Aiosmtpd::install(home)).await;
-        let python = python.map_err(|error| error.to_string())??;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .map_err(|error| error.to_string())?
-            .port();
-        let maildir = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let process = Command::new(python)
-            .args(["-m", "aiosmtpd", "--nosetuid", "--smtputf8", "--listen"])
-            .arg(format!("127.0.0.1:{port}"))
-            .args(["--class", "aiosmtpd.handlers.Mailbox"])
-            .arg(maildir.path().join("mail"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        let server = Aiosmtpd {
-            process,
-            maildir,
-            port,
-        };
-        let listening = async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_err()
-            {
-                tokio::time::sleep(Wait::from_millis(20)).await;
-            }
-        };
-        let listening = tokio::time::timeout(Wait::from_secs(60), listening).await;
-        listening.map_err(|_| "aiosmtpd does not listen".to_owned())?;
-        Ok(server)
-    }
-
-    fn install(home: PathBuf) -> Result<PathBuf, String> {
-        let python = home.join("bin/python");
-        let run = |command: &mut Command| match command.output() {
-            Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        if run(Command::new(&python).args(["-c", "import aiosmtpd"])).is_err() {
-            run(Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&home))?;
-            let pip = ["-m", "pip", "install", "--quiet", "aiosmtpd==1.4.6"];
-            run(Command::new(&python).args(pip))?;
-        }
-        Ok(python)
-    }
-
-    fn taken(&self) -> Vec<String> {
-        let new = self.maildir.path().join("mail/new");
-        let files = std::fs::read_dir(new).into_iter().flatten().flatten();
-        files
-            .map(|file| std::fs::read_to_string(file.path()).unwrap())
-            .collect()
-    }
-}
-
-impl Drop for Aiosmtpd {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn f5b_a_mail_server_of_others_takes_what_is_sent() {
-    let server = match Aiosmtpd::start().await {
-        Ok(server) => server,
-        Err(missing) => {
-            let required = std::env::var_os("OMS_REQUIRE_AIOSMTPD").is_some();
-            assert!(!required, "aiosmtpd: {missing}");
-            eprintln!("skipped: aiosmtpd cannot be had: {missing}");
-            return;
-        }
+    let Some(server) = Aiosmtpd::start().await else {
+        return;
     };
     with_server(&format!("smtp://127.0.0.1:{}", server.port), async |app| {
         let (order, message) = tried(app).await;

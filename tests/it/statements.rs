@@ -13,6 +13,10 @@ const SUBMIT_STATEMENTS: i64 = 20;
 /// included.
 const FEED_STATEMENTS: i64 = 40;
 
+/// The most statements that a scan may cost: those who are to be locked are read first, and again
+/// once they are.
+const SCAN_STATEMENTS: i64 = 22;
+
 /// The most statements that a page of orders with lines, customer and payments may cost.
 const PAGE_STATEMENTS: i64 = 5;
 
@@ -255,6 +259,62 @@ async fn nodes_cost_the_same_statements_however_many_they_are() {
         println!("nodes: {costs:?} statements for 10 and 50 orders");
         assert_eq!(costs[0], costs[1], "the cost rises with the nodes");
         assert!(costs[0] <= NODES_STATEMENTS, "{costs:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f2b_a_scan_costs_the_same_statements_on_a_short_list_and_on_a_long_one() {
+    use super::fulfillment::{listed, ok, order, pick_all, routed, run};
+    journey(Backend::Postgres, async |app: &TestApp| {
+        prepared(app).await;
+        let mut goods = Vec::new();
+        for n in 0..30 {
+            goods.push(app.stocked(&format!("S-{n:02}"), 1_000, true).await);
+        }
+        let pick = "mutation Pick($input: PickScanInput!) { pickScan(input: $input) {
+            scan { accepted sku left } userErrors { code message } } }";
+        let pack = "mutation Pack($input: PackScanInput!) { packScan(input: $input) {
+            scan { accepted sku left } userErrors { code message } } }";
+        let mut costs = Vec::new();
+        // The first unit that is picked in a warehouse makes its staging bin.
+        let first = routed(app, &[(&goods[0], 1)]).await;
+        let sheet = listed(app, &goods[0], &[&first]).await;
+        pick_all(app, &sheet["id"]).await;
+        for lines in [2, 30] {
+            let asked: Vec<_> = goods.iter().take(lines).map(|of| (of, 2)).collect();
+            let placed = routed(app, &asked).await;
+            let sheet = listed(app, &goods[0], &[&placed]).await;
+            let claim = json!({ "id": sheet["id"] });
+            let ask = "pickList { status }";
+            ok(run(app, "pickListClaim", "PickListInput", ask, claim).await);
+            let input = json!({ "pickListId": sheet["id"], "code": "S-00", "quantity": 1 });
+            app.gql("{ __typename }", json!({})).await;
+            let (picking, answer) = counted(app, app.gql(pick, json!({ "input": input }))).await;
+            assert_eq!(answer["pickScan"]["scan"]["accepted"], true, "{answer:#}");
+            pick_all(app, &sheet["id"]).await;
+            let now = order(app, &placed["id"]).await;
+            let input = json!({ "shipmentId": now["shipments"][0]["id"] });
+            let ask = "package { id }";
+            let package = ok(run(app, "packageOpen", "PackageOpenInput", ask, input).await);
+            let id = &package["package"]["id"];
+            let input = json!({ "packageId": id, "code": "S-00", "quantity": 1 });
+            app.gql("{ __typename }", json!({})).await;
+            let (packing, answer) = counted(app, app.gql(pack, json!({ "input": input }))).await;
+            assert_eq!(answer["packScan"]["scan"]["accepted"], true, "{answer:#}");
+            costs.push((picking, packing));
+        }
+        println!("pickScan and packScan: {costs:?} statements with 2 lines and with 30");
+        assert_eq!(costs[0], costs[1]);
+        let (picking, packing) = costs[1];
+        assert!(
+            picking <= SCAN_STATEMENTS,
+            "{picking} for a scan at the bin"
+        );
+        assert!(
+            packing <= SCAN_STATEMENTS,
+            "{packing} for a scan at the table"
+        );
     })
     .await;
 }

@@ -714,6 +714,7 @@ async fn range(app: &TestApp, many: usize) -> Vec<String> {
                 backorderable: Set(true),
                 tax_category: Set("STANDARD".to_owned()),
                 weight_grams: Set(100),
+                dangerous_goods: Set(false),
                 length_mm: Set(None),
                 width_mm: Set(None),
                 height_mm: Set(None),

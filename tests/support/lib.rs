@@ -18,6 +18,7 @@
 
 mod app;
 mod clock;
+pub mod decoders;
 pub mod dice;
 pub mod easypost;
 mod entities;

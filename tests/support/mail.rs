@@ -1,7 +1,10 @@
-//! Mail servers that do as a test says: one in memory, and one that speaks SMTP.
+//! Mail servers: one in memory and one that speaks SMTP, which do as a test says, and one that
+//! others wrote.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use api::notifications::{Answer, Mail, Mailer};
@@ -212,4 +215,96 @@ async fn converse(
         write.write_all(format!("{says}\r\n").as_bytes()).await?;
     }
     Ok(())
+}
+
+/// aiosmtpd, a mail server that others wrote, in a folder of its own below the temporary ones.
+pub struct Aiosmtpd {
+    process: Child,
+    maildir: tempfile::TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Aiosmtpd {
+    /// Starts one. None if it cannot be had, which `OMS_REQUIRE_AIOSMTPD` makes an error.
+    pub async fn start() -> Option<Aiosmtpd> {
+        let missing = match Aiosmtpd::try_start().await {
+            Ok(server) => return Some(server),
+            Err(missing) => missing,
+        };
+        let required = std::env::var_os("OMS_REQUIRE_AIOSMTPD").is_some();
+        assert!(!required, "aiosmtpd: {missing}");
+        eprintln!("skipped: aiosmtpd cannot be had: {missing}");
+        None
+    }
+
+    async fn try_start() -> Result<Aiosmtpd, String> {
+        let home = std::env::temp_dir().join("oms-aiosmtpd-1.4.6");
+        let python = tokio::task::spawn_blocking(move || Aiosmtpd::install(home)).await;
+        let python = python.map_err(|error| error.to_string())??;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| error.to_string())?
+            .port();
+        let maildir = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let process = Command::new(python)
+            .args(["-m", "aiosmtpd", "--nosetuid", "--smtputf8", "--listen"])
+            .arg(format!("127.0.0.1:{port}"))
+            .args(["--class", "aiosmtpd.handlers.Mailbox"])
+            .arg(maildir.path().join("mail"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let server = Aiosmtpd {
+            process,
+            maildir,
+            port,
+        };
+        let listening = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_err()
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let listening = tokio::time::timeout(std::time::Duration::from_secs(60), listening).await;
+        listening.map_err(|_| "aiosmtpd does not listen".to_owned())?;
+        Ok(server)
+    }
+
+    fn install(home: PathBuf) -> Result<PathBuf, String> {
+        let python = home.join("bin/python");
+        let run = |command: &mut Command| match command.output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        if run(Command::new(&python).args(["-c", "import aiosmtpd"])).is_err() {
+            run(Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&home))?;
+            let pip = ["-m", "pip", "install", "--quiet", "aiosmtpd==1.4.6"];
+            run(Command::new(&python).args(pip))?;
+        }
+        Ok(python)
+    }
+
+    /// The messages that it has taken, each with its envelope's lines first.
+    pub fn taken(&self) -> Vec<String> {
+        let new = self.maildir.path().join("mail/new");
+        let files = std::fs::read_dir(new).into_iter().flatten().flatten();
+        files
+            .map(|file| std::fs::read_to_string(file.path()).expect("a message"))
+            .collect()
+    }
+}
+
+impl Drop for Aiosmtpd {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }

@@ -111,6 +111,7 @@ impl TestApp {
                         backorderable: Set(backorderable),
                         tax_category: Set("STANDARD".to_owned()),
                         weight_grams: Set(100),
+                        dangerous_goods: Set(false),
                         length_mm: Set(None),
                         width_mm: Set(None),
                         height_mm: Set(None),

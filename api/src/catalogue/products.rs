@@ -51,6 +51,8 @@ pub struct NewVariant {
     pub tax_category: String,
     /// Weight of a unit, in grams.
     pub weight_grams: i64,
+    /// Whether it is dangerous goods.
+    pub dangerous_goods: bool,
     /// Length of a unit, in millimetres.
     pub length_mm: Option<i32>,
     /// Width of a unit, in millimetres.
@@ -205,6 +207,8 @@ pub struct UpdateVariant {
     pub tax_category: Option<String>,
     /// Weight of a unit, in grams.
     pub weight_grams: Option<i64>,
+    /// Whether it is dangerous goods.
+    pub dangerous_goods: Option<bool>,
     /// Length of a unit, in millimetres.
     pub length_mm: Option<Option<i32>>,
     /// Width of a unit, in millimetres.
@@ -226,6 +230,7 @@ pub async fn update_variant(tx: &Tx, cmd: UpdateVariant) -> Result<variant::Mode
     }
     row.backorderable = cmd.backorderable.unwrap_or(row.backorderable);
     row.weight_grams = cmd.weight_grams.unwrap_or(row.weight_grams);
+    row.dangerous_goods = cmd.dangerous_goods.unwrap_or(row.dangerous_goods);
     row.length_mm = cmd.length_mm.unwrap_or(row.length_mm);
     row.width_mm = cmd.width_mm.unwrap_or(row.width_mm);
     row.height_mm = cmd.height_mm.unwrap_or(row.height_mm);
@@ -347,6 +352,7 @@ impl Draft {
             backorderable: new.backorderable,
             tax_category: tax_category(checks, &format!("{path}taxCategory"), &new.tax_category),
             weight_grams: new.weight_grams,
+            dangerous_goods: new.dangerous_goods,
             length_mm: new.length_mm,
             width_mm: new.width_mm,
             height_mm: new.height_mm,

@@ -99,6 +99,7 @@ pub(super) fn carriers(tx: &Tx) {
                 code: (*code).to_owned(),
                 countries: json!(countries),
                 postal_prefixes: json!([]),
+                from_countries: json!([]),
                 extra_days: *extra_days,
             };
             parts.push(zone.id);

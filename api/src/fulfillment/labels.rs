@@ -5,10 +5,14 @@ use chrono::{DateTime, Utc};
 use entity::label::State;
 use entity::shipment::{Status, TrackingStatus};
 use entity::{
-    LabelId, Money, PackageId, ShipmentId, address, label, order, package, shipment, warehouse,
+    LabelId, Money, PackageId, ShipmentId, address, label, order, package, package_line, shipment,
+    variant, warehouse,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
+};
 use serde_json::json;
 
 use super::dispatch::{self, Label, Tracking};
@@ -50,17 +54,12 @@ pub async fn sending(
         .await?;
     let sending = Sending {
         parcels: packages.iter().map(parcel).collect(),
-        destination: Destination {
-            country: to.country.clone(),
-            postal_code: to.postal_code.clone(),
-            po_box: to.po_box,
-            residential: to.organisation.is_none(),
-        },
+        origin: from.country.clone(),
+        destination: Destination::from(&to),
         service_level: Some(order.service_level),
         promised_by: shipment.promised_at,
         ready_at: now,
-        // Variants do not say it yet.
-        dangerous_goods: false,
+        dangerous_goods: is_dangerous(db, &packages).await?,
         currency: order.currency,
     };
     let route = Route {
@@ -68,6 +67,21 @@ pub async fn sending(
         to: Party::from(&to),
     };
     Ok((route, sending))
+}
+
+/// Whether dangerous goods are in some packages.
+async fn is_dangerous(
+    db: &impl ConnectionTrait,
+    packages: &[package::Model],
+) -> Result<bool, DbErr> {
+    let packed = package_line::Entity::find()
+        .select_only()
+        .column(package_line::Column::VariantId)
+        .filter(package_line::Column::PackageId.is_in(packages.iter().map(|row| row.id)));
+    let dangerous = variant::Entity::find()
+        .filter(variant::Column::DangerousGoods.eq(true))
+        .filter(variant::Column::Id.in_subquery(packed.into_query()));
+    Ok(dangerous.count(db).await? > 0)
 }
 
 fn parcel(row: &package::Model) -> Parcel {

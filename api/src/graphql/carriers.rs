@@ -321,7 +321,8 @@ impl From<carrier_zone::Model> for CarrierZone {
 }
 
 /// A part of the world that has rates of its own at a carrier. A destination is in the zone that
-/// knows the longest beginning of its postal code, else in that of its country, else in `*`.
+/// knows the longest beginning of its postal code, else in that of its country, else in `*`; zones
+/// that name the country of the warehouse come before those that name none.
 #[Object]
 impl CarrierZone {
     /// Its global identifier.
@@ -342,6 +343,12 @@ impl CarrierZone {
     /// What postal codes begin with there; empty = whole countries.
     async fn postal_prefixes(&self) -> Vec<&str> {
         texts(&self.0.postal_prefixes)
+    }
+
+    /// The countries of the warehouses that it is for; empty = every one that no other zone of the
+    /// carrier names.
+    async fn from_countries(&self) -> Vec<&str> {
+        texts(&self.0.from_countries)
     }
 
     /// How many delivery days more than the service says it takes there.
@@ -671,6 +678,7 @@ impl ShippingQuoteInput {
         };
         let sending = Sending {
             parcels,
+            origin: route.from.country.clone(),
             destination: Destination {
                 country: to,
                 postal_code: self.address.postal_code,
@@ -884,6 +892,10 @@ pub struct CarrierZoneSaveInput {
     /// What postal codes begin with there, for a zone of one country; the whole country if empty.
     #[graphql(default, validator(max_items = 1000))]
     pub postal_prefixes: Vec<String>,
+    /// ISO 3166-1 alpha-2 codes of the countries that parcels leave from, for rates that differ by
+    /// origin; every country that no other zone of the carrier names, if empty.
+    #[graphql(default, validator(max_items = 300))]
+    pub from_countries: Vec<String>,
     /// How many delivery days more than the service says it takes there, 0 to 60.
     #[graphql(default)]
     pub extra_days: i32,
@@ -896,6 +908,7 @@ impl CarrierZoneSaveInput {
             code: self.code,
             countries: self.countries,
             postal_prefixes: self.postal_prefixes,
+            from_countries: self.from_countries,
             extra_days: self.extra_days,
         })
     }

@@ -235,6 +235,8 @@ pub struct SaveZone {
     pub countries: Vec<String>,
     /// What postal codes begin with there; empty = whole countries.
     pub postal_prefixes: Vec<String>,
+    /// The countries that parcels leave from; empty = those that no other zone names.
+    pub from_countries: Vec<String>,
     /// How many delivery days more it takes there.
     pub extra_days: i32,
 }
@@ -261,6 +263,7 @@ pub async fn save_zone(tx: &Tx, cmd: SaveZone) -> Result<carrier_zone::Model, Fa
         "input.postalPrefixes",
         "postal codes are those of one country",
     );
+    let from_countries = self::countries(&mut checks, "input.fromCountries", &cmd.from_countries);
     checks.count("input.extraDays", cmd.extra_days.into(), 0, MOST_DAYS);
     let owner = owner(tx, cmd.carrier_id).await?;
     if owner.is_none() {
@@ -277,6 +280,7 @@ pub async fn save_zone(tx: &Tx, cmd: SaveZone) -> Result<carrier_zone::Model, Fa
         code,
         countries,
         postal_prefixes: prefixes,
+        from_countries,
         extra_days: cmd.extra_days,
     };
     write(tx, row.clone(), known.is_none(), &row.code).await?;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::channel::RoundingMode;
-use entity::{Currency, carrier, carrier_surcharge};
+use entity::{Currency, address, carrier, carrier_surcharge};
 use serde::{Deserialize, Serialize};
 
 use super::calendar;
@@ -81,7 +81,7 @@ impl Parcel {
 }
 
 /// Where a shipment goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Destination {
     /// ISO 3166-1 alpha-2.
     pub country: String,
@@ -93,11 +93,24 @@ pub struct Destination {
     pub residential: bool,
 }
 
+impl From<&address::Model> for Destination {
+    fn from(row: &address::Model) -> Self {
+        Destination {
+            country: row.country.clone(),
+            postal_code: row.postal_code.clone(),
+            po_box: row.po_box,
+            residential: row.organisation.is_none(),
+        }
+    }
+}
+
 /// What is to be sent.
 #[derive(Clone, Debug)]
 pub struct Sending {
     /// The parcels.
     pub parcels: Vec<Parcel>,
+    /// The country that they leave from: ISO 3166-1 alpha-2.
+    pub origin: String,
     /// Where to.
     pub destination: Destination,
     /// What the customer chose: `STANDARD`, `EXPRESS` …; none = any.
@@ -358,7 +371,7 @@ fn consider(tariff: &Tariff, service: &Service, offers: &Offers, sending: &Sendi
         ..
     } = &sending.destination;
     let row = &service.row;
-    let zone = tariff.zone(country, postal_code.as_deref());
+    let zone = tariff.zone(&sending.origin, country, postal_code.as_deref());
     let billable = |parcel: &Parcel| parcel.billable_grams(service);
     let mut candidate = Candidate {
         carrier: tariff.carrier.code.clone(),

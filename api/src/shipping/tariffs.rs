@@ -36,6 +36,8 @@ pub struct Zone {
     pub countries: Vec<String>,
     /// What postal codes begin with there; empty = whole countries.
     pub prefixes: Vec<String>,
+    /// The countries that it is for parcels from; empty = those that no other zone names.
+    pub origins: Vec<String>,
 }
 
 /// A service with what it costs.
@@ -72,6 +74,7 @@ impl Tariffs {
             let zone = Zone {
                 countries: texts(&row.countries),
                 prefixes: texts(&row.postal_prefixes),
+                origins: texts(&row.from_countries),
                 row,
             };
             zones.entry(zone.row.carrier_id).or_default().push(zone);
@@ -135,17 +138,22 @@ impl Tariff {
             .find(|service| service.row.code == code)
     }
 
-    /// The zone of a destination: the one that knows the longest beginning of its postal code,
+    /// The zone of a destination for parcels from a country: of the zones that name the origin,
+    /// else of those that name none, the one that knows the longest beginning of the postal code,
     /// else the one that has the whole country, else the one that has every other country. Of
     /// several, the first by code.
-    pub fn zone(&self, country: &str, postal_code: Option<&str>) -> Option<&Zone> {
+    pub fn zone(&self, origin: &str, country: &str, postal_code: Option<&str>) -> Option<&Zone> {
         let fit = |zone: &Zone| {
+            let from_here = has(&zone.origins, origin);
+            if !from_here && !zone.origins.is_empty() {
+                return None;
+            }
             let named = has(&zone.countries, country);
             if !named && !has(&zone.countries, "*") {
                 return None;
             }
             let prefix = longest_prefix(&zone.prefixes, postal_code)?;
-            Some((named, prefix))
+            Some((from_here, named, prefix))
         };
         self.zones
             .iter()

@@ -292,6 +292,9 @@ pub enum RoutingRule {
     Priority,
     /// Who has the oldest stock of it.
     StockAge,
+    /// From where a unit costs least to send, by the carriers' tables: what each warehouse can send
+    /// is priced as one parcel of its weight.
+    Cheapest,
 }
 
 /// What `channelUpdate` needs. What is left out stays as it is.

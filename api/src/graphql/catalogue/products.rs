@@ -192,6 +192,11 @@ impl Variant {
         self.0.weight_grams
     }
 
+    /// Whether it is dangerous goods, which few services of carriers take.
+    async fn dangerous_goods(&self) -> bool {
+        self.0.dangerous_goods
+    }
+
     /// Length of a unit, in millimetres.
     async fn length_mm(&self) -> Option<i32> {
         self.0.length_mm
@@ -680,6 +685,9 @@ pub struct VariantInput {
     pub tax_category: String,
     /// Weight of a unit, in grams: 0 to 1,000,000,000.
     pub weight_grams: i64,
+    /// Whether it is dangerous goods, which few services of carriers take.
+    #[graphql(default)]
+    pub dangerous_goods: bool,
     /// Length of a unit, in millimetres: 1 to 1,000,000.
     pub length_mm: Option<i32>,
     /// Width of a unit, in millimetres: 1 to 1,000,000.
@@ -702,6 +710,7 @@ impl VariantInput {
             backorderable: self.backorderable,
             tax_category: self.tax_category,
             weight_grams: self.weight_grams,
+            dangerous_goods: self.dangerous_goods,
             length_mm: self.length_mm,
             width_mm: self.width_mm,
             height_mm: self.height_mm,
@@ -805,6 +814,8 @@ pub struct VariantUpdateInput {
     pub tax_category: Option<String>,
     /// Weight of a unit, in grams: 0 to 1,000,000,000.
     pub weight_grams: Option<i64>,
+    /// Whether it is dangerous goods, which few services of carriers take.
+    pub dangerous_goods: Option<bool>,
     /// Length of a unit, in millimetres: 1 to 1,000,000; null removes it.
     pub length_mm: MaybeUndefined<i32>,
     /// Width of a unit, in millimetres: 1 to 1,000,000; null removes it.
@@ -822,6 +833,7 @@ impl VariantUpdateInput {
             backorderable: self.backorderable,
             tax_category: self.tax_category,
             weight_grams: self.weight_grams,
+            dangerous_goods: self.dangerous_goods,
             length_mm: self.length_mm.into(),
             width_mm: self.width_mm.into(),
             height_mm: self.height_mm.into(),

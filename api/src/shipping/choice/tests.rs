@@ -25,10 +25,12 @@ fn zone(id: u128, countries: &[&str], prefixes: &[&str]) -> Zone {
             code: format!("zone-{id}"),
             countries: json!(countries),
             postal_prefixes: json!(prefixes),
+            from_countries: json!([]),
             extra_days: 0,
         },
         countries: own(countries),
         prefixes: own(prefixes),
+        origins: Vec::new(),
     }
 }
 
@@ -122,6 +124,7 @@ fn sending() -> Sending {
             weight_grams: 800,
             dimensions: None,
         }],
+        origin: "AT".to_owned(),
         destination: Destination {
             country: "AT".to_owned(),
             postal_code: Some("1010".to_owned()),
@@ -349,7 +352,10 @@ fn f3_the_nearest_zone_is_that_of_the_longest_beginning() {
         zone(2, &["AT"], &["6"]),
         zone(3, &["AT"], &["69"]),
     ];
-    let code = |country, postal_code| own.zone(country, postal_code).map(|zone| &*zone.row.code);
+    let code = |country, postal_code| {
+        let found = own.zone("AT", country, postal_code);
+        found.map(|zone| &*zone.row.code)
+    };
     assert_eq!(code("AT", Some("1010")), Some("zone-1"));
     assert_eq!(code("AT", Some("A-6020")), Some("zone-1"));
     assert_eq!(code("AT", Some(" 60 20")), Some("zone-2"));
@@ -357,7 +363,24 @@ fn f3_the_nearest_zone_is_that_of_the_longest_beginning() {
     assert_eq!(code("AT", None), Some("zone-1"));
     assert_eq!(code("JP", None), Some("zone-4"));
     own.zones.remove(0);
-    assert_eq!(own.zone("JP", None).map(|zone| zone.row.id), None);
+    assert_eq!(own.zone("AT", "JP", None).map(|zone| zone.row.id), None);
+}
+
+#[test]
+fn f3_a_zone_that_names_the_origin_comes_before_those_for_any() {
+    let mut own = tariff("POST", Vec::new());
+    let mut from_germany = zone(3, &["*"], &[]);
+    from_germany.origins = vec!["DE".to_owned()];
+    own.zones = vec![zone(1, &["AT"], &[]), zone(2, &["*"], &[]), from_germany];
+    let code = |origin, country| {
+        let found = own.zone(origin, country, None);
+        found.map(|zone| &*zone.row.code)
+    };
+    assert_eq!(code("AT", "AT"), Some("zone-1"));
+    assert_eq!(code("AT", "JP"), Some("zone-2"));
+    assert_eq!(code("DE", "AT"), Some("zone-3"));
+    own.zones.remove(1);
+    assert_eq!(own.zone("AT", "JP", None).map(|zone| zone.row.id), None);
 }
 
 #[test]

@@ -170,6 +170,7 @@ pub async fn product(
             backorderable: true,
             tax_category: "STANDARD".to_owned(),
             weight_grams: 0,
+            dangerous_goods: false,
             length_mm: None,
             width_mm: None,
             height_mm: None,
