@@ -385,6 +385,16 @@ const INVARIANTS: &[Invariant] = &[
                 GROUP BY channel_id, stage) both_ways
             WHERE tallied <> counted",
     },
+    Invariant {
+        name: "I10",
+        rule: "the figures of reports count every move of an order once, as far as they have come",
+        query: "SELECT stage || ': ' || SUM(figures) || ' in the figures but ' || SUM(moves) || ' in the log'
+            FROM (SELECT detail AS stage, events AS figures, 0 AS moves FROM report_figure
+                    WHERE measure = 'STAGE_ENTERED'
+                UNION ALL SELECT stage_to, 0, 1 FROM event_log WHERE stage_to IS NOT NULL
+                    AND seq <= (SELECT seq FROM projection WHERE name = 'report_figure')) each_one
+            GROUP BY stage HAVING SUM(figures) <> SUM(moves)",
+    },
 ];
 
 /// What the two databases say differently: which is where, how an identifier is compared with its

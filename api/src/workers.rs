@@ -19,9 +19,9 @@ use crate::failure::Failure;
 use crate::fulfillment::{lists, picking, routing};
 use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
-use crate::reports::stages;
+use crate::reports::{operations, projection, stages};
 use crate::telemetry::figures;
-use crate::tx::Actor;
+use crate::tx::{Actor, Tx};
 
 /// How long saved answers are kept.
 const ANSWERS_HOURS: i64 = 72;
@@ -231,19 +231,39 @@ async fn work_off_bulk(app: &App) -> Result<Round, Failure> {
 /// Moves what follows from the log up to its end.
 async fn project(app: &App) -> Result<Round, Failure> {
     let mut round = Round::default();
-    while stages::is_behind(&app.db.read).await? {
-        let moved = app
-            .write(&Actor::worker("projection"), move |tx| async move {
-                stages::advance(&tx).await
-            })
-            .await?;
+    round.done += catch_up(
+        app,
+        stages::NAME,
+        |tx| async move { stages::advance(&tx).await },
+    )
+    .await?;
+    round.done += catch_up(app, operations::NAME, |tx| async move {
+        operations::advance(&tx).await
+    })
+    .await?;
+    Ok(round)
+}
+
+/// Moves one projection up to the end of the log, or as far as this node gets with it; says by how
+/// many positions.
+async fn catch_up<Step>(
+    app: &App,
+    name: &str,
+    advance: impl Fn(Arc<Tx>) -> Step,
+) -> Result<usize, Failure>
+where
+    Step: Future<Output = Result<usize, Failure>>,
+{
+    let mut done = 0;
+    while projection::is_behind(&app.db.read, name).await? {
+        let moved = app.write(&Actor::worker("projection"), &advance).await?;
         if moved == 0 {
             // Another node is at it.
             break;
         }
-        round.done += moved;
+        done += moved;
     }
-    Ok(round)
+    Ok(done)
 }
 
 /// Moves what follows from the log forward soon after each event, a few times a second at most,

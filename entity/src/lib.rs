@@ -64,6 +64,7 @@ pub mod product;
 pub mod projection;
 pub mod promotion;
 pub mod promotion_use;
+pub mod report_figure;
 pub mod reservation;
 pub mod saved_view;
 pub mod scan;

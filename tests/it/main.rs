@@ -29,6 +29,7 @@ mod migrating;
 mod nodes;
 mod postal_codes;
 mod races;
+mod reports;
 mod rig;
 mod rules;
 mod scan_laws;

@@ -286,6 +286,15 @@ const FAULTS: &[Fault] = &[
         made: &["UPDATE stage_tally SET orders = orders + 1 WHERE stage = 'BACKORDERED'"],
         repaired: &["UPDATE stage_tally SET orders = orders - 1 WHERE stage = 'BACKORDERED'"],
     },
+    Fault {
+        name: "I10",
+        rule: "the figures of reports count every move of an order once, as far as they have come",
+        forbidden_by: NONE,
+        made: &["UPDATE report_figure SET events = events + 1
+            WHERE measure = 'STAGE_ENTERED' AND detail = 'BACKORDERED'"],
+        repaired: &["UPDATE report_figure SET events = events - 1
+            WHERE measure = 'STAGE_ENTERED' AND detail = 'BACKORDERED'"],
+    },
 ];
 
 /// Exchanges the first two versions of one order.

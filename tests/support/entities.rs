@@ -94,6 +94,7 @@ entities!(
     projection,
     promotion,
     promotion_use,
+    report_figure,
     reservation,
     saved_view,
     scan,

@@ -32,6 +32,7 @@ pub mod orders;
 pub mod pagination;
 mod progress;
 mod reader;
+pub mod reports;
 pub mod rules;
 pub mod scalars;
 pub mod stages;
@@ -47,6 +48,7 @@ pub struct Query(
     orders::SavedViewQuery,
     orders::BulkQuery,
     stages::StageQuery,
+    reports::ReportQuery,
     orders::QueueQuery,
     catalogue::CatalogueQuery,
     carriers::CarrierQuery,

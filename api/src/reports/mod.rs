@@ -4,5 +4,8 @@
 //! transaction: exactly once, whatever crashes and however many nodes try. Nothing is counted
 //! where it is read.
 
+pub mod operations;
+pub mod projection;
 pub mod readings;
+pub mod spans;
 pub mod stages;

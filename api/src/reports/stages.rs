@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::order::Stage;
-use entity::{ChannelId, event_log, projection, stage_tally};
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query};
+use entity::{ChannelId, event_log, stage_tally};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter,
-    QuerySelect, QueryTrait, Set, Statement, Value,
+    QuerySelect, Set, Statement, Value,
 };
 
-use crate::events;
+use super::projection;
 use crate::failure::Failure;
 use crate::tx::Tx;
 
 /// The projection's name.
-const NAME: &str = "stage_tally";
+pub const NAME: &str = "stage_tally";
 
 /// How many positions of the log one transaction takes at most.
 const BATCH: i64 = 2_000;
@@ -51,42 +51,20 @@ pub struct StageCounts {
     pub stages: Vec<StageCount>,
 }
 
-/// Whether the log has positions that are not in the tally.
-pub async fn is_behind(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    Ok(position(db).await? < events::position(db).await?.last_seq)
-}
-
-async fn position(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    projection::Entity::find_by_id(NAME)
-        .one(db)
-        .await?
-        .map(|row| row.seq)
-        .ok_or_else(|| DbErr::RecordNotFound("the position of the tally".to_owned()))
-}
-
 /// Moves the tally forward by one batch, and says by how many positions. Nothing to do if another
 /// node is at it.
 pub async fn advance(tx: &Tx) -> Result<usize, Failure> {
-    let mut own = projection::Entity::find_by_id(NAME);
-    if tx.locks_rows() {
-        QueryTrait::query(&mut own).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-    }
-    let Some(own) = own.one(tx.db()).await? else {
+    let Some(batch) = projection::take(tx, NAME, BATCH).await? else {
         return Ok(0);
     };
-    let last = events::position(tx.db()).await?.last_seq;
-    let until = std::cmp::min(own.seq + BATCH, last);
-    if until <= own.seq {
-        return Ok(0);
-    }
     use event_log::Column;
     let moves: Vec<(Option<ChannelId>, Option<Stage>, Option<Stage>)> = event_log::Entity::find()
         .select_only()
         .column(Column::ChannelId)
         .column(Column::StageFrom)
         .column(Column::StageTo)
-        .filter(Column::Seq.gt(own.seq))
-        .filter(Column::Seq.lte(until))
+        .filter(Column::Seq.gt(batch.after))
+        .filter(Column::Seq.lte(batch.until))
         .filter(Column::StageTo.is_not_null())
         .into_tuple()
         .all(tx.db())
@@ -120,14 +98,7 @@ pub async fn advance(tx: &Tx) -> Result<usize, Failure> {
                 .to_owned(),
         )
     });
-    tx.defer(
-        Query::update()
-            .table(projection::Entity)
-            .value(projection::Column::Seq, until)
-            .and_where(projection::Column::Name.eq(NAME))
-            .to_owned(),
-    );
-    Ok(usize::try_from(until - own.seq).unwrap_or_default())
+    Ok(batch.positions())
 }
 
 /// The stages as the tally has them: all channels, or some. The oldest order and those at risk are
@@ -138,7 +109,7 @@ pub async fn read(
     now: DateTime<Utc>,
 ) -> Result<StageCounts, DbErr> {
     // The position first: what is counted then is there already.
-    let seq = position(db).await?;
+    let seq = projection::position(db, NAME).await?;
     let mut stages: Vec<StageCount> = Stage::iter()
         .map(|stage| StageCount {
             stage,

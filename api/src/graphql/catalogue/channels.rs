@@ -374,7 +374,8 @@ impl ChannelUpdateInput {
     }
 }
 
-fn time_zone(name: &str) -> Result<TimeZone, Problem> {
+/// A time zone by its name in the IANA database.
+pub(in crate::graphql) fn time_zone(name: &str) -> Result<TimeZone, Problem> {
     name.parse().map_err(|error: UnknownTimeZone| {
         Problem::new(Code::InvalidInput, error.to_string()).at("input.timeZone")
     })
