@@ -259,7 +259,7 @@ async fn c1_an_import_is_followed_to_its_end_and_its_errors_can_be_read(app: &Te
 }
 
 /// What every order of the company comes to by its own files, in cents.
-fn totals(directory: &std::path::Path) -> BTreeMap<String, i64> {
+pub fn totals(directory: &std::path::Path) -> BTreeMap<String, i64> {
     let read = |name: &str| -> Vec<BTreeMap<String, String>> {
         let text = std::fs::read_to_string(directory.join(name)).unwrap();
         let mut rows = text.lines();

@@ -1,5 +1,6 @@
 //! Reports over any period: what happened, added up as it happens.
 
+use api::clock::Clock;
 use api::reports::operations;
 use api::tx::Actor;
 use chrono::Duration;
@@ -222,7 +223,7 @@ async fn nodes_that_add_up_at_once_count_nothing_twice(app: &TestApp) {
     app.app.hub.turn().await.unwrap();
     let add_up = || async {
         let actor = Actor::worker("projection");
-        let step = |tx| async move { operations::advance(&tx).await };
+        let step = |tx: std::sync::Arc<api::tx::Tx>| async move { operations::advance(&tx).await };
         // Whom another node was quicker than has nothing to do, or is told to try again.
         let _ = app.app.write(&actor, step).await;
     };

@@ -484,6 +484,7 @@ async fn bought_once(backend: Backend) {
     let app = TestApp::on(place, setup).await;
     app.open_shop().await;
     at_easypost(&app).await;
+    receive_mugs(&app, schedules().cast_signed()).await;
     let mut dice = Dice::new(0x5eed);
     let (mut labelled, mut refused) = (0, 0);
     for schedule in 0..schedules() {

@@ -2,7 +2,7 @@
 //! waves, packed by double scan, labelled by a carrier, handed over, told of, delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use api::access::Principal;
 use api::capture::import::northwind::Northwind;
@@ -17,7 +17,11 @@ use support::{Backend, Place, Setup, TestApp};
 use super::fulfillment::{
     WAVE, assert_clean, buy, dispatch, live_shipment, ok, order, pack_all, pick_all, run,
 };
+use super::imports::totals;
 use super::shipping::signed;
+
+/// How many units the company's orders ask for.
+const UNITS: i64 = 51_317;
 
 /// What the carriers sign their messages with.
 const SECRET: &str = "what the shippers and we know";
@@ -55,11 +59,12 @@ async fn northwind(backend: Backend) {
         ..Setup::default()
     };
     let app = TestApp::on(place, setup).await;
-    goes_the_whole_way(&app, &Northwind::read(&directory).unwrap(), &server).await;
+    goes_the_whole_way(&app, &directory, &server).await;
     app.finish().await;
 }
 
-async fn goes_the_whole_way(app: &TestApp, files: &Northwind, server: &Aiosmtpd) {
+async fn goes_the_whole_way(app: &TestApp, directory: &Path, server: &Aiosmtpd) {
+    let files = &Northwind::read(directory).unwrap();
     let operator = Principal::operator("import");
     app.app.set_up_northwind(&operator, files).await.unwrap();
     give_addresses(app).await;
@@ -107,6 +112,8 @@ async fn goes_the_whole_way(app: &TestApp, files: &Northwind, server: &Aiosmtpd)
     }
     assert_clean(app).await;
 
+    reported(app, directory).await;
+
     // Each shipment was told of once, in a letter of its own.
     let letters = server.taken();
     let ids: BTreeSet<&str> = letters
@@ -124,6 +131,26 @@ async fn goes_the_whole_way(app: &TestApp, files: &Northwind, server: &Aiosmtpd)
         let of_it = |letter: &&String| subjects.iter().any(|own| letter.contains(own));
         assert_eq!(letters.iter().filter(of_it).count(), 1, "{number}");
     }
+}
+
+/// The report says what the files say.
+async fn reported(app: &TestApp, directory: &Path) {
+    let cents: i64 = totals(directory).values().sum();
+    let today = app.app.clock.now().date_naive();
+    let query = "query Report($input: OperationsReportInput!) { operationsReport(input: $input) {
+        report { lines { ordersReceived orderValue { amount } unitsShipped
+            shipmentsDispatched deliveries { count } unitsPicked unitsPacked misScans } } } }";
+    let input = json!({ "from": today - chrono::Duration::days(30), "to": today,
+        "interval": "TOTAL", "timeZone": "America/New_York" });
+    let found = app.gql(query, json!({ "input": input })).await;
+    let value = format!("{}.{:02}", cents / 100, cents % 100);
+    assert_eq!(
+        found["operationsReport"]["report"]["lines"],
+        json!([{ "ordersReceived": 830, "orderValue": [{ "amount": value }],
+            "unitsShipped": UNITS, "shipmentsDispatched": 830,
+            "deliveries": { "count": 830 }, "unitsPicked": UNITS, "unitsPacked": UNITS,
+            "misScans": 0 }])
+    );
 }
 
 /// The files have no addresses for mail: every customer gets one.

@@ -149,7 +149,7 @@ impl OperationsReportLine {
             .collect()
     }
 
-    /// How many units were asked for.
+    /// How many units of what is sold were asked for.
     async fn units_ordered(&self) -> i64 {
         self.figures().units_held + self.figures().units_backordered
     }

@@ -880,7 +880,7 @@ fn query(
             CAST(SUM(f.amount) AS BIGINT) AS amount
         FROM period p JOIN report_figure f ON f.quarter >= p.a AND f.quarter < p.b
         WHERE 1 = 1 {conditions}
-        GROUP BY p.place, {of_it}, f.measure, f.detail, f.bin, f.currency",
+        GROUP BY 1, 2, 3, 4, 5, 6",
         rows.join(", ")
     );
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
