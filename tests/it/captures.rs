@@ -349,6 +349,7 @@ async fn p1_each_shipment_is_captured_once_its_carrier_has_it_and_the_shares_add
         (total, 0)
     );
     assert_eq!(payment.authorization_expires_at, None);
+    app.settle().await;
     let captured = captures(app, id).await;
     assert!(captured.iter().all(|(state, _)| *state == State::Succeeded));
     let told = events(app, id).await;

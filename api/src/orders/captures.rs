@@ -14,7 +14,7 @@ use entity::{
 };
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
     QuerySelect, RelationTrait,
 };
 use serde_json::json;
@@ -25,11 +25,14 @@ use super::{Changed, lock_one, open_exception, settle_found, shares};
 use crate::events::Event;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure, Problem};
-use crate::payments::{self, Effect, authorizations, charges};
+use crate::payments::{self, Effect, authorizations, charges, gateway};
 use crate::tx::Tx;
 
 /// For how long a charge is tried again by itself.
 const RETRIED_DAYS: i64 = 7;
+
+/// How long a charge waits while the gateway is asked for something that it needs.
+const WAIT_SECS: i64 = 60;
 
 /// How long before it runs out somebody looks at what is set aside.
 const WATCHED_DAYS: i64 = 2;
@@ -133,8 +136,22 @@ async fn attempt(
         }
         return Ok(Vec::new());
     }
-    let Some(effect) = payments::capture(tx, payment, id, left).await? else {
-        failed(tx, aggregate, charge, None, NOTHING_SET_ASIDE).await?;
+    // What another capture lets go of is set aside afresh first, where the gateway does so.
+    let is_alone = payment.capture_pending_minor == 0;
+    let effect = match is_alone || !gateway::captures_once(&payment.gateway) {
+        true => payments::capture(tx, payment, id, left).await?,
+        false => None,
+    };
+    let Some(effect) = effect else {
+        let waits = !is_alone
+            || payments::in_flight(tx.db(), aggregate.order.id, Kind::Authorization).await?;
+        if waits {
+            charge.attempts -= 1;
+            charge.next_try_at = Some(tx.now + Duration::seconds(WAIT_SECS));
+            charges::write(tx, &charge).await?;
+        } else {
+            failed(tx, aggregate, charge, None, NOTHING_SET_ASIDE).await?;
+        }
         return Ok(Vec::new());
     };
     charges::write(tx, &charge).await?;
@@ -391,7 +408,7 @@ fn set_aside_afresh(tx: &Tx, aggregate: &mut Aggregate, instrument: String) -> O
 }
 
 /// The released orders of which something is set aside that runs out soon, and about which the
-/// gateway is not asked and nobody was told lately.
+/// gateway is not asked and nobody knows, or was told lately.
 pub async fn expiring(
     db: &impl ConnectionTrait,
     now: DateTime<Utc>,
@@ -418,7 +435,11 @@ pub async fn expiring(
                 .equals((order_exception::Entity, order_exception::Column::OrderId)),
         )
         .and_where(order_exception::Column::Code.eq(Code::AuthorizationExpiring.as_str()))
-        .and_where(order_exception::Column::OpenedAt.gt(now - Duration::days(WATCHED_DAYS)))
+        .cond_where(
+            Condition::any()
+                .add(order_exception::Column::ResolvedAt.is_null())
+                .add(order_exception::Column::OpenedAt.gt(now - Duration::days(WATCHED_DAYS))),
+        )
         .to_owned();
     payment::Entity::find()
         .select_only()
