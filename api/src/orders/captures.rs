@@ -21,7 +21,8 @@ use serde_json::json;
 
 use super::aggregate::Aggregate;
 use super::lifecycle::Action;
-use super::{Changed, lock_one, open_exception, settle_found, shares};
+use super::shares::{self, Share};
+use super::{Changed, lock_one, open_exception, settle_found};
 use crate::events::Event;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure, Problem};
@@ -95,23 +96,49 @@ pub async fn open(
     shipment_id: ShipmentId,
 ) -> Result<Vec<Effect>, Failure> {
     let known = charges::of_order(tx.db(), aggregate.order.id).await?;
-    let charged: BTreeSet<ShipmentId> = known.iter().map(|charge| charge.shipment_id).collect();
-    if charged.contains(&shipment_id) {
+    if known.iter().any(|charge| charge.shipment_id == shipment_id) {
         return Ok(Vec::new());
     }
     settle_found(tx, aggregate, "its carrier has it", |open| {
         is_about(open, Code::NoPickupScan, shipment_id)
     });
-    let due = shares::of(aggregate, &charged, shipment_id).total();
+    let due = std::cmp::max(share_after(aggregate, &known, shipment_id).total(), 0);
     let Some(payment) = &aggregate.payment else {
         return Ok(Vec::new());
     };
-    let charge = charges::open(tx, payment, shipment_id, std::cmp::max(due, 0)).await?;
+    let position = i32::try_from(known.len()).unwrap_or(i32::MAX);
+    let charge = charges::open(tx, payment, shipment_id, position, due).await?;
     if charge.amount_minor == 0 {
         paid(tx, aggregate, charge, None, 0).await?;
         return Ok(Vec::new());
     }
     attempt(tx, aggregate, charge).await
+}
+
+/// The share that a shipment was charged with, by its parts.
+pub async fn share(
+    tx: &Tx,
+    aggregate: &Aggregate,
+    shipment_id: ShipmentId,
+) -> Result<Share, Failure> {
+    let mut before = charges::of_order(tx.db(), aggregate.order.id).await?;
+    let own = before
+        .iter()
+        .position(|charge| charge.shipment_id == shipment_id);
+    before.truncate(own.unwrap_or(before.len()));
+    Ok(share_after(aggregate, &before, shipment_id))
+}
+
+/// The share of a shipment, when some charges were made before. The last one takes the rest, also
+/// of an order of which something was split off meanwhile.
+fn share_after(aggregate: &Aggregate, before: &[charge::Model], shipment_id: ShipmentId) -> Share {
+    let charged: BTreeSet<ShipmentId> = before.iter().map(|charge| charge.shipment_id).collect();
+    let mut share = shares::of(aggregate, &charged, shipment_id);
+    if share.is_last {
+        let taken: i64 = before.iter().map(|charge| charge.amount_minor).sum();
+        share.delivery_net += aggregate.order.total_minor - taken - share.total();
+    }
+    share
 }
 
 /// Asks for what a charge lacks.
