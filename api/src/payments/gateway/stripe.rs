@@ -394,6 +394,10 @@ fn captured(effect: &Effect, from: &Source, intent: &Json) -> Option<Answer> {
         Some("canceled") => Some(Answer::Declined {
             code: "authorization_expired".to_owned(),
         }),
+        // What was set aside is not there any more.
+        Some("requires_payment_method") => Some(Answer::Declined {
+            code: reason(&intent["last_payment_error"]),
+        }),
         _ => None,
     }
 }
