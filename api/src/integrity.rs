@@ -205,8 +205,45 @@ const INVARIANTS: &[Invariant] = &[
             FROM payment p JOIN (
                 SELECT payment_id, SUM(CASE kind WHEN 'AUTHORIZATION' THEN amount_minor
                     WHEN 'VOID' THEN -amount_minor ELSE 0 END) AS amount
-                FROM payment_transaction WHERE state = 'SUCCEEDED' GROUP BY payment_id) t
+                FROM payment_transaction WHERE state = 'SUCCEEDED'
+                    AND kind IN ('AUTHORIZATION', 'VOID') GROUP BY payment_id) t
             ON t.payment_id = p.id WHERE t.amount <> p.authorized_minor",
+    },
+    Invariant {
+        name: "I4",
+        rule: "a payment's captured and pending amounts are what its captures came to",
+        query: "SELECT 'captured ' || p.captured_minor || ', pending ' || p.capture_pending_minor
+                || ' but ' || COALESCE(t.captured, 0) || ' and ' || COALESCE(t.pending, 0)
+            FROM payment p LEFT JOIN (
+                SELECT payment_id,
+                    SUM(CASE WHEN state = 'SUCCEEDED' THEN amount_minor ELSE 0 END) AS captured,
+                    SUM(CASE WHEN state IN ('READY', 'SENT', 'UNKNOWN') THEN amount_minor ELSE 0 END)
+                        AS pending
+                FROM payment_transaction WHERE kind = 'CAPTURE' GROUP BY payment_id) t
+            ON t.payment_id = p.id
+            WHERE p.captured_minor <> COALESCE(t.captured, 0)
+                OR p.capture_pending_minor <> COALESCE(t.pending, 0)",
+    },
+    Invariant {
+        name: "I4",
+        rule: "a shipment is captured once: what was captured for it is what its charge says",
+        query: "SELECT s.number || ': captured ' || COALESCE(t.captured, 0) || ' but charged '
+                || COALESCE(c.captured_minor, 0)
+            FROM shipment s LEFT JOIN charge c ON c.shipment_id = s.id
+            LEFT JOIN (
+                SELECT shipment_id, SUM(amount_minor) AS captured FROM payment_transaction
+                WHERE kind = 'CAPTURE' AND state = 'SUCCEEDED' GROUP BY shipment_id) t
+            ON t.shipment_id = s.id
+            WHERE COALESCE(c.captured_minor, 0) <> COALESCE(t.captured, 0)",
+    },
+    Invariant {
+        name: "I4",
+        rule: "nothing is taken of an effect but what it was",
+        query: "SELECT a.kind || ' of ' || a.amount_minor || ' but taken ' || t.taken
+            FROM payment_transaction a JOIN (
+                SELECT source_id, SUM(amount_minor) AS taken FROM payment_transaction
+                WHERE state IN ('READY', 'SENT', 'UNKNOWN', 'SUCCEEDED') GROUP BY source_id) t
+            ON t.source_id = a.id WHERE t.taken > a.amount_minor OR a.state <> 'SUCCEEDED'",
     },
     Invariant {
         name: "I4",
@@ -231,6 +268,21 @@ const INVARIANTS: &[Invariant] = &[
                 OR o.subtotal_minor - o.discount_minor + o.shipping_minor
                     - o.shipping_discount_minor - o.exempted_minor
                     + CASE WHEN o.tax_included THEN 0 ELSE o.tax_minor END <> o.total_minor",
+    },
+    Invariant {
+        name: "I5",
+        rule: "the charges of an order come to no more than its total, and to all of it with its last unit",
+        query: "SELECT o.number || ': ' || o.total_minor || ' but charged ' || c.charged
+            FROM \"order\" o JOIN (
+                SELECT order_id, SUM(amount_minor) AS charged FROM charge GROUP BY order_id) c
+            ON c.order_id = o.id
+            WHERE c.charged > o.total_minor OR c.charged < o.total_minor AND NOT EXISTS (
+                SELECT 1 FROM order_line l LEFT JOIN (
+                    SELECT n.line_id, SUM(n.quantity) AS units FROM fulfillment_line n
+                    JOIN shipment s ON s.fulfillment_order_id = n.fulfillment_order_id
+                    JOIN charge k ON k.shipment_id = s.id GROUP BY n.line_id) u
+                ON u.line_id = l.id
+                WHERE l.order_id = o.id AND l.quantity - l.cancelled > COALESCE(u.units, 0))",
     },
     Invariant {
         name: "I5",
@@ -323,6 +375,20 @@ const INVARIANTS: &[Invariant] = &[
                 AND t.kind = 'VOID' AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
             AND NOT EXISTS (SELECT 1 FROM order_exception x
                 WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED'))",
+    },
+    Invariant {
+        name: "I9",
+        rule: "a shipment that its carrier has is captured, or something or somebody sees to it",
+        query: "SELECT s.number || ': ' || COALESCE(c.amount_minor - c.captured_minor, 0)
+            FROM shipment s LEFT JOIN charge c ON c.shipment_id = s.id
+            WHERE s.status = 'DISPATCHED' AND s.tracking_status IN ('CARRIER_PICKED_UP',
+                'IN_TRANSIT', 'OUT_FOR_DELIVERY', 'ATTEMPTED_DELIVERY', 'DELIVERED')
+            AND (c.shipment_id IS NULL OR c.captured_minor < c.amount_minor)
+            AND c.next_try_at IS NULL
+            AND NOT EXISTS (SELECT 1 FROM payment_transaction t WHERE t.shipment_id = s.id
+                AND t.kind = 'CAPTURE' AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
+            AND NOT EXISTS (SELECT 1 FROM order_exception x WHERE x.order_id = s.order_id
+                AND x.code = 'CAPTURE_FAILED' AND x.status IN ('OPEN', 'ASSIGNED'))",
     },
     // Between a change and the next round of the allocation worker this may be seen for a moment.
     Invariant {

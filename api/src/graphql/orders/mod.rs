@@ -1069,6 +1069,10 @@ pub enum OrderAction {
     Edit,
     /// `orderRetryVoid`.
     RetryVoid,
+    /// `paymentCapture`.
+    RetryCapture,
+    /// `paymentReauthorize`.
+    Reauthorize,
     /// `orderAddNote`.
     AddNote,
     /// `orderAddTags` and `orderRemoveTags`.
