@@ -40,6 +40,8 @@ codes! {
     CreditNotGranted,
     /// The order's currency is not the channel's.
     CurrencyMismatch,
+    /// More is to be taken back than is left of the invoice; `details` has both.
+    CreditExceedsInvoice,
     /// No ISO 4217 currency has this code.
     CurrencyUnknown,
     /// No such customer.
@@ -72,6 +74,8 @@ codes! {
     Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
+    /// What was issued is corrected by a credit note alone.
+    InvoiceFinal,
     /// The package has a label, or one is being bought; `details` has its number.
     LabelExists,
     /// A package of the shipment has no label.
@@ -210,6 +214,7 @@ impl Code {
             self,
             CreditLimitExceeded
                 | CreditNotGranted
+                | CreditExceedsInvoice
                 | DocumentVoided
                 | ExceptionNotOpen
                 | ExceptionNotSettled
@@ -218,6 +223,7 @@ impl Code {
                 | FulfillmentStateInvalid
                 | HoldNotActive
                 | InsufficientStock
+                | InvoiceFinal
                 | LabelExists
                 | LabelMissing
                 | LabelNotVoidable

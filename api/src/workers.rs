@@ -52,6 +52,7 @@ pub async fn round(app: &App) -> Round {
         route_orders(app).await,
         tend_pick_lists(app).await,
         app.print_what_lacks().await,
+        app.print_invoices().await,
         wake_exceptions(app).await,
         work_off_bulk(app).await,
         project(app).await,

@@ -22,8 +22,10 @@ pub mod filters;
 pub mod fulfillment;
 pub mod ids;
 pub mod imports;
+pub mod invoices;
 pub mod keys;
 pub mod labels;
+pub mod ledger;
 pub mod loaders;
 pub mod messages;
 pub mod node;
@@ -59,6 +61,8 @@ pub struct Query(
     events::EventQuery,
     imports::ImportQuery,
     documents::DocumentQuery,
+    invoices::InvoiceQuery,
+    ledger::LedgerQuery,
     messages::MessageQuery,
     node::NodeQuery,
 );
@@ -82,6 +86,7 @@ pub struct Mutation(
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
     documents::DocumentMutation,
+    invoices::InvoiceMutation,
     messages::MessageMutation,
 );
 
