@@ -20,7 +20,7 @@ use entity::invoice::{Kind, Payment};
 use entity::ledger_entry::{Account, Document};
 use entity::order::PaymentMethod;
 use entity::{
-    InvoiceId, LegalEntityId, OrderId, Rate, ShipmentId, address, channel, customer, invoice,
+    Currency, InvoiceId, LegalEntityId, OrderId, Rate, ShipmentId, address, channel, customer, invoice,
     invoice_line, invoice_series, invoice_standing, legal_entity, order, order_line, shipment,
     tax_rate,
 };
@@ -403,7 +403,7 @@ fn drawn(
         };
         draw(None, delivery_rate, delivery);
     }
-    let rounding = say_tax(order, &mut drawn)?;
+    let rounding = say_tax(order.currency, &mut drawn)?;
     Ok((drawn, rounding))
 }
 
@@ -436,8 +436,8 @@ fn without_tax(order: &order::Model, minor: i64, rate: Rate) -> Result<i64, Pric
 
 /// Says the tax of each group of lines as [`share::said_tax`] has it; the answer is what the total
 /// is rounded by.
-fn say_tax(
-    order: &order::Model,
+pub fn say_tax(
+    currency: Currency,
     lines: &mut [invoice_line::Model],
 ) -> Result<i64, PricingError> {
     let group = |line: &invoice_line::Model| (line.tax_category, line.tax_rate);
@@ -449,7 +449,7 @@ fn say_tax(
         let mut lines: Vec<_> = lines.iter_mut().filter(|line| group(line) == own).collect();
         let net = lines.iter().map(|line| line.net_minor).sum();
         let tax = lines.iter().map(|line| line.tax_minor).sum();
-        let (said, off) = share::said_tax(order.currency, own.1, net, tax)?;
+        let (said, off) = share::said_tax(currency, own.1, net, tax)?;
         if off == 0 {
             continue;
         }
