@@ -397,7 +397,11 @@ impl App {
     /// Makes the calls that a command owes its gateway and records the answers, until none is
     /// owed. A crash in between is healed by [`App::reconcile_payments`].
     pub async fn carry_out(&self, changed: Changed) -> Result<(), Failure> {
-        let mut owed = changed.effects;
+        self.ask_gateways(changed.effects).await
+    }
+
+    /// Makes calls to gateways and records the answers, and those that follow from them.
+    pub async fn ask_gateways(&self, mut owed: Vec<Effect>) -> Result<(), Failure> {
         while let Some(effect) = owed.pop() {
             let answer = gateway::execute(self.gateway.as_ref(), &effect, self.clock.now()).await;
             let reference = self.reference().await?;

@@ -13,7 +13,7 @@ use sea_orm::{EntityTrait, Set};
 use serde_json::json;
 
 use crate::app::App;
-use crate::catalogue::channels::DEFAULT_ROUTING;
+use crate::catalogue::channels::{DEFAULT_PICKUP_SECS, DEFAULT_RETRY_SECS, DEFAULT_ROUTING};
 use crate::catalogue::{changed, code_key};
 use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bins, sources};
@@ -332,6 +332,9 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             version: Set(1),
             created_at: Set(tx.now),
             routing: Set(json!(DEFAULT_ROUTING)),
+            pickup_within_secs: Set(DEFAULT_PICKUP_SECS),
+            capture_retry_secs: Set(DEFAULT_RETRY_SECS),
+            reauthorizes: Set(false),
         });
         for (priority, site) in (0..).zip(sites) {
             serving.push(channel_warehouse::ActiveModel {

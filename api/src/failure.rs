@@ -26,6 +26,11 @@ codes! {
     AddressInvalid,
     /// The amount is malformed, negative or finer than the currency's minor unit.
     AmountInvalid,
+    /// What is set aside for an order runs out before all of it can be captured.
+    AuthorizationExpiring,
+    /// The gateway did not give what is due for a shipment that has left; `details` has the amount
+    /// and its reason.
+    CaptureFailed,
     /// The channel takes no orders at present.
     ChannelInactive,
     /// No such channel.
@@ -88,6 +93,8 @@ codes! {
     MessagePending,
     /// The name is blank, too long or has control characters.
     NameInvalid,
+    /// A shipment has left, and its carrier has not scanned it in time.
+    NoPickupScan,
     /// No such thing, or none that you may see.
     NotFound,
     /// It is somebody else's, who alone may change it.

@@ -210,6 +210,42 @@ const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "I4",
+        rule: "a payment's captured and pending amounts are what its captures came to",
+        query: "SELECT 'captured ' || p.captured_minor || ', pending ' || p.capture_pending_minor
+                || ' but ' || COALESCE(t.captured, 0) || ' and ' || COALESCE(t.pending, 0)
+            FROM payment p LEFT JOIN (
+                SELECT payment_id,
+                    SUM(CASE WHEN state = 'SUCCEEDED' THEN amount_minor ELSE 0 END) AS captured,
+                    SUM(CASE WHEN state IN ('READY', 'SENT', 'UNKNOWN') THEN amount_minor ELSE 0 END)
+                        AS pending
+                FROM payment_transaction WHERE kind = 'CAPTURE' GROUP BY payment_id) t
+            ON t.payment_id = p.id
+            WHERE p.captured_minor <> COALESCE(t.captured, 0)
+                OR p.capture_pending_minor <> COALESCE(t.pending, 0)",
+    },
+    Invariant {
+        name: "I4",
+        rule: "a shipment is captured once: what was captured for it is what its charge says",
+        query: "SELECT s.number || ': captured ' || COALESCE(t.captured, 0) || ' but charged '
+                || COALESCE(c.captured_minor, 0)
+            FROM shipment s LEFT JOIN charge c ON c.shipment_id = s.id
+            LEFT JOIN (
+                SELECT shipment_id, SUM(amount_minor) AS captured FROM payment_transaction
+                WHERE kind = 'CAPTURE' AND state = 'SUCCEEDED' GROUP BY shipment_id) t
+            ON t.shipment_id = s.id
+            WHERE COALESCE(c.captured_minor, 0) <> COALESCE(t.captured, 0)",
+    },
+    Invariant {
+        name: "I4",
+        rule: "nothing is taken of an effect but what it was",
+        query: "SELECT a.kind || ' of ' || a.amount_minor || ' but taken ' || t.taken
+            FROM payment_transaction a JOIN (
+                SELECT source_id, SUM(amount_minor) AS taken FROM payment_transaction
+                WHERE state IN ('READY', 'SENT', 'UNKNOWN', 'SUCCEEDED') GROUP BY source_id) t
+            ON t.source_id = a.id WHERE t.taken > a.amount_minor OR a.state <> 'SUCCEEDED'",
+    },
+    Invariant {
+        name: "I4",
         rule: "a customer's used credit is what its live orders on account come to",
         query: "SELECT c.code || ': used ' || c.credit_used_minor || ' but owes '
                 || COALESCE(o.due, 0)
@@ -234,6 +270,21 @@ const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "I5",
+        rule: "the charges of an order come to no more than its total, and to all of it with its last unit",
+        query: "SELECT o.number || ': ' || o.total_minor || ' but charged ' || c.charged
+            FROM \"order\" o JOIN (
+                SELECT order_id, SUM(amount_minor) AS charged FROM charge GROUP BY order_id) c
+            ON c.order_id = o.id
+            WHERE c.charged > o.total_minor OR c.charged < o.total_minor AND NOT EXISTS (
+                SELECT 1 FROM order_line l LEFT JOIN (
+                    SELECT n.line_id, SUM(n.quantity) AS units FROM fulfillment_line n
+                    JOIN shipment s ON s.fulfillment_order_id = n.fulfillment_order_id
+                    JOIN charge k ON k.shipment_id = s.id GROUP BY n.line_id) u
+                ON u.line_id = l.id
+                WHERE l.order_id = o.id AND l.quantity - l.cancelled > COALESCE(u.units, 0))",
+    },
+    Invariant {
+        name: "I5",
         rule: "a promotion's count is the number of its uses, within its limit",
         query: "SELECT p.name || ': counted ' || p.usage_count || ' but used '
                 || COALESCE(u.uses, 0)
@@ -241,6 +292,19 @@ const INVARIANTS: &[Invariant] = &[
                 SELECT promotion_id, COUNT(*) AS uses FROM promotion_use GROUP BY promotion_id) u
             ON u.promotion_id = p.id
             WHERE p.usage_count <> COALESCE(u.uses, 0) OR p.usage_count > p.usage_limit",
+    },
+    Invariant {
+        name: "I5",
+        rule: "what was captured for a shipment is invoiced, once and to the minor unit",
+        query: "SELECT s.number || ': captured ' || COALESCE(c.captured_minor, 0) || ' but invoiced '
+                || COALESCE(i.total_minor, 0)
+            FROM shipment s JOIN \"order\" o ON o.id = s.order_id
+            LEFT JOIN charge c ON c.shipment_id = s.id
+            LEFT JOIN invoice i ON i.shipment_id = s.id AND i.kind = 'INVOICE'
+            WHERE i.total_minor <> COALESCE(c.captured_minor, 0)
+                OR i.id IS NULL AND c.captured_at IS NOT NULL AND c.captured_minor > 0
+                    AND EXISTS (SELECT 1 FROM legal_entity_channel e
+                        WHERE e.channel_id = o.channel_id)",
     },
     Invariant {
         name: "I5",
@@ -385,6 +449,20 @@ const INVARIANTS: &[Invariant] = &[
                 AND t.kind = 'VOID' AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
             AND NOT EXISTS (SELECT 1 FROM order_exception x
                 WHERE x.order_id = o.id AND x.status IN ('OPEN', 'ASSIGNED'))",
+    },
+    Invariant {
+        name: "I9",
+        rule: "a shipment that its carrier has is captured, or something or somebody sees to it",
+        query: "SELECT s.number || ': ' || COALESCE(c.amount_minor - c.captured_minor, 0)
+            FROM shipment s LEFT JOIN charge c ON c.shipment_id = s.id
+            WHERE s.status = 'DISPATCHED' AND s.tracking_status IN ('CARRIER_PICKED_UP',
+                'IN_TRANSIT', 'OUT_FOR_DELIVERY', 'ATTEMPTED_DELIVERY', 'DELIVERED')
+            AND (c.shipment_id IS NULL OR c.captured_minor < c.amount_minor)
+            AND c.next_try_at IS NULL
+            AND NOT EXISTS (SELECT 1 FROM payment_transaction t WHERE t.shipment_id = s.id
+                AND t.kind = 'CAPTURE' AND t.state IN ('READY', 'SENT', 'UNKNOWN'))
+            AND NOT EXISTS (SELECT 1 FROM order_exception x WHERE x.order_id = s.order_id
+                AND x.code = 'CAPTURE_FAILED' AND x.status IN ('OPEN', 'ASSIGNED'))",
     },
     // Between a change and the next round of the allocation worker this may be seen for a moment.
     Invariant {

@@ -16,9 +16,10 @@ use crate::app::{App, Round};
 use crate::events::retention;
 use crate::exceptions;
 use crate::failure::Failure;
-use crate::fulfillment::{lists, picking, routing};
+use crate::fulfillment::{lists, picking, routing, tracking};
 use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
+use crate::payments::charges;
 use crate::reports::stages;
 use crate::telemetry::figures;
 use crate::tx::Actor;
@@ -42,6 +43,9 @@ pub async fn round(app: &App) -> Round {
     let mut all = Round::default();
     for part in [
         app.reconcile_payments().await,
+        capture_again(app).await,
+        watch_authorizations(app).await,
+        miss_scans(app).await,
         app.reconcile_labels().await,
         app.follow_parcels().await,
         expire_authorizations(app).await,
@@ -52,6 +56,7 @@ pub async fn round(app: &App) -> Round {
         route_orders(app).await,
         tend_pick_lists(app).await,
         app.print_what_lacks().await,
+        bill_late(app).await,
         app.print_invoices().await,
         wake_exceptions(app).await,
         work_off_bulk(app).await,
@@ -83,6 +88,52 @@ pub async fn settle(app: &App) -> Result<(), Failure> {
             return Ok(());
         }
     }
+}
+
+/// Asks again for what gateways would not give for shipments that have left.
+async fn capture_again(app: &App) -> Result<Round, Failure> {
+    let due = charges::due(&app.db.read, app.clock.now()).await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for order in due {
+        let changed = app
+            .write(&Actor::worker("payments"), move |tx| async move {
+                orders::captures::try_again(&tx, order).await
+            })
+            .await;
+        outcomes.push(carried_out(app, changed).await);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Looks at what is set aside for released orders and runs out soon.
+async fn watch_authorizations(app: &App) -> Result<Round, Failure> {
+    let due = orders::captures::expiring(&app.db.read, app.clock.now()).await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for order in due {
+        let changed = app
+            .write(&Actor::worker("expiry"), move |tx| async move {
+                orders::captures::watch(&tx, order).await
+            })
+            .await;
+        outcomes.push(carried_out(app, changed).await);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Says which shipments have left and were not scanned by their carriers in time.
+async fn miss_scans(app: &App) -> Result<Round, Failure> {
+    let reference = app.reference().await?;
+    let late = tracking::overdue(&app.db.read, &reference, app.clock.now()).await?;
+    let mut outcomes = Vec::with_capacity(late.len());
+    for (order, shipment) in late {
+        let missed = app
+            .write(&Actor::worker("shipping"), move |tx| async move {
+                tracking::miss(&tx, order, shipment).await
+            })
+            .await;
+        outcomes.push(missed.map(usize::from));
+    }
+    Ok(outcomes.into_iter().collect())
 }
 
 /// Marks the orders whose authorisation ran out before they could be released.
@@ -200,6 +251,21 @@ async fn tend_pick_lists(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(closed.map(usize::from));
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Issues the invoices of what was captured before anybody sold in its channel.
+async fn bill_late(app: &App) -> Result<Round, Failure> {
+    let due = orders::captures::unbilled(&app.db.read).await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for shipment in due {
+        let billed = app
+            .write(&Actor::worker("invoices"), move |tx| async move {
+                orders::captures::bill_late(&tx, shipment).await
+            })
+            .await;
+        outcomes.push(billed.map(|()| 1));
     }
     Ok(outcomes.into_iter().collect())
 }

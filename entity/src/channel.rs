@@ -107,6 +107,13 @@ pub struct Model {
     /// What decides between warehouses, most important first: names of routing rules.
     #[sea_orm(column_type = "JsonBinary")]
     pub routing: Json,
+    /// How long after it left a shipment should be scanned by its carrier, in seconds; 0 = nobody
+    /// looks.
+    pub pickup_within_secs: i64,
+    /// How long a capture that came to nothing waits for its next try, in seconds.
+    pub capture_retry_secs: i64,
+    /// Whether what is set aside is set aside afresh by itself before it runs out.
+    pub reauthorizes: bool,
 }
 
 /// Joins are written where they are read.

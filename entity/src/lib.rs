@@ -24,6 +24,7 @@ pub mod carrier_zone;
 pub mod carton;
 pub mod channel;
 pub mod channel_warehouse;
+pub mod charge;
 pub mod counter;
 pub mod customer;
 pub mod customer_group;

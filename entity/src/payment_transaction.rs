@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{OrderId, PaymentId, TransactionId};
+use crate::{OrderId, PaymentId, ShipmentId, TransactionId};
 
 /// What is asked of the gateway.
 #[derive(
@@ -84,6 +84,12 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When it last changed.
     pub updated_at: DateTimeUtc,
+    /// The shipment that a capture is for.
+    pub shipment_id: Option<ShipmentId>,
+    /// The authorisation that is captured from or given back; of a refund, the capture.
+    pub source_id: Option<TransactionId>,
+    /// When an authorisation runs out.
+    pub expires_at: Option<DateTimeUtc>,
 }
 
 /// Joins are written where they are read.

@@ -102,6 +102,8 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When it last changed.
     pub updated_at: DateTimeUtc,
+    /// When its carrier should have scanned it at the latest, and had not.
+    pub missed_at: Option<DateTimeUtc>,
 }
 
 /// Joins are written where they are read.

@@ -30,6 +30,7 @@ mod m20261123_000019_documents;
 mod m20261123_000020_messages;
 mod m20261123_000021_carriers;
 mod m20261123_000022_tracking;
+mod m20261123_000023_captures;
 mod m20261123_000024_invoices;
 
 /// Every step, oldest first.
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000020_messages::Migration),
             Box::new(m20261123_000021_carriers::Migration),
             Box::new(m20261123_000022_tracking::Migration),
+            Box::new(m20261123_000023_captures::Migration),
             Box::new(m20261123_000024_invoices::Migration),
         ]
     }

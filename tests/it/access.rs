@@ -415,6 +415,8 @@ async fn x1_a_confined_key_changes_nothing_of_other_channels(app: &TestApp) {
             json!({ "token": "tok_approve" }),
         ),
         ("orderRetryVoid", "OrderRetryVoidInput", json!({})),
+        ("paymentCapture", "PaymentCaptureInput", json!({})),
+        ("paymentReauthorize", "PaymentReauthorizeInput", json!({})),
         (
             "exceptionResolve",
             "ExceptionSettleInput",

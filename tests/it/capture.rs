@@ -1876,6 +1876,7 @@ impl PaymentGateway for Counting {
                 Known::Answered(Answer::Succeeded {
                     reference,
                     expires_at: None,
+                    rest_released: false,
                 })
             }
             _ => Sandbox.look_up(effect, now).await,

@@ -1,5 +1,11 @@
 //! From staging to the carrier: who sends what and why, waves, bins, two scans, packages, the door.
 
+use api::fulfillment::tracking;
+use api::shipping::messages::Report;
+use api::shipping::port::Sighting;
+use api::tx::Actor;
+use entity::shipment::TrackingStatus;
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket_with, codes};
 use support::{TestApp, both_backends};
@@ -249,6 +255,36 @@ pub async fn send(app: &TestApp, of: &Stocked, placed: &Value) {
     ok(label(app, &placed["id"]).await);
     let now = order(app, &placed["id"]).await;
     ok(dispatch(app, &live_shipment(&now)["id"]).await);
+}
+
+/// Says that the carriers have every parcel that has a number.
+pub async fn scanned(app: &TestApp) {
+    let at = app.app.clock.now();
+    let rows = entity::package::Entity::find().all(&app.app.db.read).await;
+    let numbers = rows
+        .unwrap()
+        .into_iter()
+        .filter_map(|row| row.tracking_number);
+    let reports: Vec<Report> = numbers
+        .map(|tracking_number| Report {
+            tracking_number,
+            sighting: Sighting {
+                status: TrackingStatus::CarrierPickedUp,
+                code: "picked up".to_owned(),
+                place: None,
+                occurred_at: at,
+            },
+        })
+        .collect();
+    let reports = &reports;
+    let heard = app
+        .app
+        .write(&Actor::worker("shipping"), move |tx| async move {
+            tracking::receive(&tx, "POST", reports).await
+        })
+        .await
+        .unwrap();
+    app.app.ask_gateways(heard.effects).await.unwrap();
 }
 
 #[track_caller]

@@ -1481,6 +1481,7 @@ impl Reluctant {
         self.says(Answer::Succeeded {
             reference: "given back".to_owned(),
             expires_at: None,
+            rest_released: false,
         });
     }
 

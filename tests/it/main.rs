@@ -11,6 +11,7 @@ mod bulk;
 mod bus;
 mod cancelled_begin;
 mod capture;
+mod captures;
 mod catalogue;
 mod clients;
 mod dependencies;

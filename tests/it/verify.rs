@@ -28,8 +28,8 @@ struct Fault {
 const NONE: &[&str] = &[];
 
 /// Faults on: a confirmed order by card (`web-1`), one on account (`b2b-1`), one that waits for
-/// 2 units of WAITED (`wait-1`), one of a SKU that nobody knows (`odd-1`), one that has left, one
-/// that is being picked, and a cancelled one whose money is back (`gone-1`).
+/// 2 units of WAITED (`wait-1`), one of a SKU that nobody knows (`odd-1`), one that its carrier
+/// has, one that is being picked, and a cancelled one whose money is back (`gone-1`).
 const FAULTS: &[Fault] = &[
     Fault {
         name: "I1",
@@ -143,10 +143,36 @@ const FAULTS: &[Fault] = &[
         name: "I4",
         rule: "a card's authorised amount is what the gateway approved and did not take back",
         forbidden_by: NONE,
-        made: &["UPDATE payment SET authorized_minor = authorized_minor - 1 WHERE gateway = 'sandbox' AND NOT voided"],
+        made: &["UPDATE payment SET authorized_minor = authorized_minor - 1
+            WHERE gateway = 'sandbox' AND NOT voided AND captured_minor = 0"],
         repaired: &[
-            "UPDATE payment SET authorized_minor = authorized_minor + 1 WHERE gateway = 'sandbox' AND NOT voided",
+            "UPDATE payment SET authorized_minor = authorized_minor + 1
+            WHERE gateway = 'sandbox' AND NOT voided AND captured_minor = 0",
         ],
+    },
+    Fault {
+        name: "I4",
+        rule: "a payment's captured and pending amounts are what its captures came to",
+        forbidden_by: NONE,
+        made: &["UPDATE payment SET captured_minor = captured_minor - 1 WHERE captured_minor > 0"],
+        repaired: &["UPDATE payment SET captured_minor = captured_minor + 1 WHERE captured_minor > 0"],
+    },
+    Fault {
+        name: "I4",
+        rule: "a shipment is captured once: what was captured for it is what its charge says",
+        forbidden_by: NONE,
+        made: &["UPDATE charge SET captured_minor = captured_minor - 1, next_try_at = opened_at"],
+        repaired: &["UPDATE charge SET captured_minor = captured_minor + 1, next_try_at = NULL"],
+    },
+    Fault {
+        name: "I4",
+        rule: "nothing is taken of an effect but what it was",
+        forbidden_by: NONE,
+        made: &["UPDATE payment_transaction SET source_id = (
+            SELECT source_id FROM payment_transaction WHERE kind = 'CAPTURE') WHERE kind = 'VOID'"],
+        repaired: &["UPDATE payment_transaction SET source_id = (
+            SELECT a.id FROM payment_transaction a WHERE a.kind = 'AUTHORIZATION'
+            AND a.payment_id = payment_transaction.payment_id) WHERE kind = 'VOID'"],
     },
     Fault {
         name: "I4",
@@ -165,6 +191,13 @@ const FAULTS: &[Fault] = &[
         repaired: &[
             "UPDATE \"order\" SET total_minor = total_minor - 1 WHERE external_reference = 'web-1'",
         ],
+    },
+    Fault {
+        name: "I5",
+        rule: "the charges of an order come to no more than its total, and to all of it with its last unit",
+        forbidden_by: NONE,
+        made: &["UPDATE charge SET amount_minor = amount_minor + 1, next_try_at = opened_at"],
+        repaired: &["UPDATE charge SET amount_minor = amount_minor - 1, next_try_at = NULL"],
     },
     Fault {
         name: "I5",
@@ -254,6 +287,21 @@ const FAULTS: &[Fault] = &[
         repaired: &[
             "UPDATE payment_transaction SET state = 'SUCCEEDED' WHERE kind = 'VOID'",
             "UPDATE payment SET authorized_minor = 0 WHERE voided",
+        ],
+    },
+    Fault {
+        name: "I9",
+        rule: "a shipment that its carrier has is captured, or something or somebody sees to it",
+        forbidden_by: NONE,
+        made: &[
+            "UPDATE charge SET captured_minor = captured_minor - 1",
+            "UPDATE payment SET captured_minor = captured_minor - 1 WHERE captured_minor > 0",
+            "UPDATE payment_transaction SET amount_minor = amount_minor - 1 WHERE kind = 'CAPTURE'",
+        ],
+        repaired: &[
+            "UPDATE charge SET captured_minor = captured_minor + 1",
+            "UPDATE payment SET captured_minor = captured_minor + 1 WHERE captured_minor > 0",
+            "UPDATE payment_transaction SET amount_minor = amount_minor + 1 WHERE kind = 'CAPTURE'",
         ],
     },
     Fault {
@@ -352,6 +400,7 @@ async fn trade(app: &TestApp) {
     let parcel = app.stocked("PARCEL", 5, false).await;
     let sent = crate::fulfillment::routed(app, &[(&parcel, 1)]).await;
     crate::fulfillment::send(app, &parcel, &sent).await;
+    crate::fulfillment::scanned(app).await;
     let begun = crate::fulfillment::routed(app, &[(&parcel, 1)]).await;
     crate::fulfillment::listed(app, &parcel, &[&begun]).await;
     let gone = order("gone-1", json!({})).await;

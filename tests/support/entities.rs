@@ -54,6 +54,7 @@ entities!(
     carton,
     channel,
     channel_warehouse,
+    charge,
     counter,
     customer,
     customer_group,

@@ -106,7 +106,10 @@ impl App {
                     tracking::adopt(&tx, carrier, number).await
                 })
                 .await;
-            outcomes.push(adopted.map(usize::from));
+            outcomes.push(match adopted {
+                Ok(heard) => self.follow_up(heard).await.map(|heard| heard.new.min(1)),
+                Err(failure) => Err(failure),
+            });
         }
         if let Some(asked) = self.carriers.of_adapter(Adapter::Easypost) {
             let silent = self
@@ -125,10 +128,22 @@ impl App {
     }
 
     async fn track(&self, carrier: &str, reports: &[Report]) -> Result<tracking::Heard, Failure> {
-        self.write(&Actor::worker(WORKER), move |tx| async move {
-            tracking::receive(&tx, carrier, reports).await
-        })
-        .await
+        let heard = self
+            .write(&Actor::worker(WORKER), move |tx| async move {
+                tracking::receive(&tx, carrier, reports).await
+            })
+            .await?;
+        self.follow_up(heard).await
+    }
+
+    /// Makes the calls that follow from what was heard. What was heard is kept whatever comes of
+    /// them: a call that fails here is made again by [`App::reconcile_payments`].
+    async fn follow_up(&self, mut heard: tracking::Heard) -> Result<tracking::Heard, Failure> {
+        let effects = std::mem::take(&mut heard.effects);
+        if let Err(failure) = self.ask_gateways(effects).await {
+            tracing::error!(%failure, "a gateway call will be made later");
+        }
+        Ok(heard)
     }
 
     /// Chooses the carrier of what is sent: by what the carriers ask now, where they can be asked,

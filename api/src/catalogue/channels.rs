@@ -21,6 +21,15 @@ const LONGEST_PROMISE_SECS: i64 = 90 * 24 * 60 * 60;
 /// What decides between warehouses unless a channel says otherwise: see `fulfillment::routing`.
 pub const DEFAULT_ROUTING: [&str; 2] = ["FEWEST_SPLITS", "PRIORITY"];
 
+/// How long after it left a shipment should be scanned, unless a channel says otherwise.
+pub const DEFAULT_PICKUP_SECS: i64 = 86_400;
+
+/// How long a capture waits for its next try, unless a channel says otherwise.
+pub const DEFAULT_RETRY_SECS: i64 = 4 * 3_600;
+
+/// The longest time between two tries of a capture.
+const LONGEST_RETRY_SECS: i64 = 7 * 86_400;
+
 /// What [`create`] needs.
 #[derive(Clone, Debug)]
 pub struct Create {
@@ -73,6 +82,9 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         version: 1,
         created_at: tx.now,
         routing: serde_json::json!(DEFAULT_ROUTING),
+        pickup_within_secs: DEFAULT_PICKUP_SECS,
+        capture_retry_secs: DEFAULT_RETRY_SECS,
+        reauthorizes: false,
     };
     check_policies(&mut checks, &row);
     check_warehouses(tx, &mut checks, &cmd.warehouses).await?;
@@ -121,6 +133,13 @@ pub struct Update {
     pub reservation_ttl_secs: Option<i64>,
     /// How long after its release an order should be dispatched, in seconds.
     pub dispatch_within_secs: Option<i64>,
+    /// How long after it left a shipment should be scanned by its carrier, in seconds; 0 = nobody
+    /// looks.
+    pub pickup_within_secs: Option<i64>,
+    /// How long a capture that came to nothing waits for its next try, in seconds.
+    pub capture_retry_secs: Option<i64>,
+    /// Whether what is set aside is set aside afresh by itself before it runs out.
+    pub reauthorizes: Option<bool>,
     /// What decides between warehouses, most important first: names of routing rules.
     pub routing: Option<Vec<String>>,
     /// Whether it takes orders.
@@ -152,6 +171,9 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
         .unwrap_or(row.requires_authorization);
     row.reservation_ttl_secs = cmd.reservation_ttl_secs.unwrap_or(row.reservation_ttl_secs);
     row.dispatch_within_secs = cmd.dispatch_within_secs.unwrap_or(row.dispatch_within_secs);
+    row.pickup_within_secs = cmd.pickup_within_secs.unwrap_or(row.pickup_within_secs);
+    row.capture_retry_secs = cmd.capture_retry_secs.unwrap_or(row.capture_retry_secs);
+    row.reauthorizes = cmd.reauthorizes.unwrap_or(row.reauthorizes);
     if let Some(routing) = cmd.routing {
         let distinct: BTreeSet<&String> = routing.iter().collect();
         let fits = !routing.is_empty() && distinct.len() == routing.len();
@@ -191,6 +213,18 @@ fn check_policies(checks: &mut Checks, row: &channel::Model) {
         row.dispatch_within_secs,
         1,
         LONGEST_PROMISE_SECS,
+    );
+    checks.count(
+        "input.pickupWithinSecs",
+        row.pickup_within_secs,
+        0,
+        LONGEST_PROMISE_SECS,
+    );
+    checks.count(
+        "input.captureRetrySecs",
+        row.capture_retry_secs,
+        60,
+        LONGEST_RETRY_SECS,
     );
 }
 

@@ -137,6 +137,11 @@ impl Reference {
         self.channels.get(&id)
     }
 
+    /// Every channel.
+    pub fn channels(&self) -> impl Iterator<Item = &ChannelPolicy> {
+        self.channels.values()
+    }
+
     /// Whether a channel asks for authorised ≥ due before staging; one that is not known does.
     pub fn authorization_required(&self, channel: ChannelId) -> bool {
         self.channel(channel)

@@ -185,6 +185,60 @@ pub enum Event {
         /// How much, in minor units.
         amount: i64,
     },
+    /// The gateway is asked for what is due for a shipment: its carrier has it.
+    #[serde(rename = "order.capture_requested")]
+    OrderCaptureRequested {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// How much, in minor units.
+        amount: i64,
+    },
+    /// Money of a shipment was captured.
+    #[serde(rename = "order.payment_captured")]
+    OrderPaymentCaptured {
+        /// The effect at the gateway; none = nothing was due.
+        transaction_id: Option<Uuid>,
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// How much, in minor units.
+        amount: i64,
+        /// What is still due for the shipment, in minor units.
+        left: i64,
+    },
+    /// What is due for a shipment was not captured. It was not un-shipped by that.
+    #[serde(rename = "order.capture_failed")]
+    OrderCaptureFailed {
+        /// The effect at the gateway; none = nothing was set aside to capture from.
+        transaction_id: Option<Uuid>,
+        /// The shipment.
+        shipment_id: ShipmentId,
+        /// How much is due, in minor units.
+        amount: i64,
+        /// The gateway's reason.
+        reason: String,
+        /// When it is tried again by itself.
+        next_try_at: Option<DateTime<Utc>>,
+    },
+    /// Captured money was given back.
+    #[serde(rename = "order.payment_refunded")]
+    OrderPaymentRefunded {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+    },
+    /// The gateway refused to give captured money back.
+    #[serde(rename = "order.refund_declined")]
+    OrderRefundDeclined {
+        /// The effect at the gateway.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+        /// The gateway's reason.
+        reason: String,
+    },
     /// Every gate is green: released to staging.
     #[serde(rename = "order.confirmed")]
     OrderConfirmed {},

@@ -89,6 +89,16 @@ impl Finding {
                 policy(High, true, "payments", &["RETRY_PAYMENT", "EDIT", "CANCEL"])
             }
             Code::VoidDeclined => policy(High, true, "payments", &["RETRY_VOID", "OVERRIDE"]),
+            Code::CaptureFailed => policy(
+                High,
+                false,
+                "payments",
+                &["RETRY_CAPTURE", "REAUTHORIZE", "OVERRIDE"],
+            ),
+            Code::AuthorizationExpiring => {
+                policy(Medium, false, "payments", &["REAUTHORIZE", "OVERRIDE"])
+            }
+            Code::NoPickupScan => policy(Medium, false, "logistics", &["OVERRIDE"]),
             Code::ShippingUnavailable => {
                 policy(High, true, "logistics", &["OVERRIDE", "EDIT", "CANCEL"])
             }
@@ -157,13 +167,17 @@ pub enum Remedy {
     RetryPayment,
     /// Ask the gateway for the money again.
     RetryVoid,
+    /// Ask the gateway again for what is due for shipments.
+    RetryCapture,
+    /// Have what is due set aside afresh.
+    Reauthorize,
     /// Call the order off.
     Cancel,
 }
 
 impl Remedy {
     /// Every remedy, with its name as it is stored and suggested.
-    const NAMES: [(Remedy, &'static str); 9] = [
+    const NAMES: [(Remedy, &'static str); 11] = [
         (Remedy::Override, "OVERRIDE"),
         (Remedy::AcceptAddress, "ACCEPT_ADDRESS"),
         (Remedy::Reprice, "REPRICE"),
@@ -172,6 +186,8 @@ impl Remedy {
         (Remedy::SplitOff, "SPLIT_OFF"),
         (Remedy::RetryPayment, "RETRY_PAYMENT"),
         (Remedy::RetryVoid, "RETRY_VOID"),
+        (Remedy::RetryCapture, "RETRY_CAPTURE"),
+        (Remedy::Reauthorize, "REAUTHORIZE"),
         (Remedy::Cancel, "CANCEL"),
     ];
 

@@ -14,15 +14,16 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Set
 use serde_json::{Value as Json, json};
 
 use super::packing::Packing;
-use super::stopped;
+use super::{stopped, tracking};
 use crate::catalogue::Reference;
 use crate::checks::Checks;
 use crate::events::Event;
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory::{self, Movement};
 use crate::notifications::{self, Notice, Parcel, Shipped, language};
-use crate::orders::Changed;
 use crate::orders::allocation::Allocation;
+use crate::orders::{Changed, captures};
+use crate::payments::Effect;
 use crate::tx::Tx;
 
 /// The name of a parcel at a carrier.
@@ -148,6 +149,8 @@ pub struct Dispatched {
     pub packages: Vec<package::Model>,
     /// How many units of each line left.
     pub units: BTreeMap<LineId, i64>,
+    /// What is now to be captured, right after the commit: the carrier was sooner than we.
+    pub effects: Vec<Effect>,
 }
 
 /// Hands a shipment over: only its own units become shipped, and leave the stock from staging.
@@ -243,6 +246,10 @@ pub async fn dispatch(
             units: units.values().sum(),
         },
     );
+    let effects = match tracking::carried(tx.db(), id).await? {
+        true => captures::open(tx, aggregate, id).await?,
+        false => Vec::new(),
+    };
     let order = aggregate.order.clone();
     let titles = |line: &LineId| {
         let own = aggregate.lines.iter().find(|own| own.id == *line);
@@ -267,6 +274,7 @@ pub async fn dispatch(
         shipment,
         packages,
         units,
+        effects,
     })
 }
 

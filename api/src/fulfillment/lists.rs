@@ -539,6 +539,7 @@ fn start(
         delivered_at: None,
         created_at: tx.now,
         updated_at: tx.now,
+        missed_at: None,
     });
     aggregate.record(
         tx,

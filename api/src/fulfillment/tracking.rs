@@ -9,17 +9,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::shipment::{Status, TrackingStatus};
 use entity::{
-    OrderId, PackageId, ShipmentId, carrier, package, shipment, tracking_event, tracking_poll,
+    OrderId, PackageId, ShipmentId, carrier, order, package, shipment, tracking_event,
+    tracking_poll,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, JoinType,
     QueryFilter, QueryOrder, QuerySelect,
 };
+use serde_json::json;
 
+use crate::catalogue::Reference;
 use crate::events::Event;
-use crate::failure::Failure;
+use crate::exceptions::Finding;
+use crate::failure::{Code, Failure};
 use crate::orders::aggregate::{self, Aggregate};
+use crate::orders::{self, captures};
+use crate::payments::Effect;
 use crate::shipping::messages::Report;
 use crate::tx::Tx;
 
@@ -29,13 +35,18 @@ const ROUND: u64 = 50;
 /// How long a carrier may say nothing of a parcel before it is asked, and asked again.
 const SILENCE_HOURS: i64 = 6;
 
+/// What is said of a parcel that its carrier has not seen.
+const UNSEEN: [TrackingStatus; 2] = [TrackingStatus::Unknown, TrackingStatus::PreTransit];
+
 /// What was heard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Heard {
     /// How many scans were not known before.
     pub new: usize,
     /// How many of those are of numbers that no parcel has yet.
     pub parked: usize,
+    /// What is now to be captured, right after the commit.
+    pub effects: Vec<Effect>,
 }
 
 /// How far a status is. An older scan never takes a parcel back.
@@ -50,6 +61,17 @@ pub fn rank(status: TrackingStatus) -> u8 {
         TrackingStatus::Delivered => 6,
         TrackingStatus::ReturnToSender => 7,
         TrackingStatus::Failure => 8,
+    }
+}
+
+/// Whether a carrier has a parcel, or had it, of which it says this. That it is lost does not say
+/// that it was ever there.
+fn is_carried(status: TrackingStatus) -> bool {
+    use TrackingStatus::*;
+    match status {
+        Unknown | PreTransit | Failure => false,
+        CarrierPickedUp | InTransit | OutForDelivery | AttemptedDelivery | Delivered
+        | ReturnToSender => true,
     }
 }
 
@@ -128,7 +150,7 @@ pub async fn receive(tx: &Tx, carrier: &str, reports: &[Report]) -> Result<Heard
             heard.parked += usize::from(parked);
         }
     }
-    advance(tx, &parcels, orders).await?;
+    heard.effects = advance(tx, &parcels, orders).await?;
     Ok(heard)
 }
 
@@ -147,12 +169,14 @@ async fn locked(
     Ok((found, locked))
 }
 
-/// Moves shipments to where their parcels stand by all that was said of them.
+/// Moves shipments to where their parcels stand by all that was said of them. Those that have left
+/// and that their carriers have are charged.
 async fn advance(
     tx: &Tx,
     parcels: &Parcels,
     mut orders: BTreeMap<OrderId, Aggregate>,
-) -> Result<(), Failure> {
+) -> Result<Vec<Effect>, Failure> {
+    let mut effects = Vec::new();
     let shipments: BTreeSet<(OrderId, ShipmentId)> = parcels
         .values()
         .map(|(_, shipment)| (shipment.order_id, shipment.id))
@@ -161,30 +185,51 @@ async fn advance(
         let Some(aggregate) = orders.get_mut(&order) else {
             continue;
         };
-        let (status, delivered_at) = standing_of(tx.db(), shipment).await?;
+        let Standing {
+            status,
+            delivered_at,
+            carried,
+        } = standing_of(tx.db(), shipment).await?;
         let Some(work) = aggregate.work_of_shipment(shipment) else {
             continue;
         };
         let id = work.row.id;
         let is = work.shipment.as_ref();
-        if is.is_none_or(|is| is.tracking_status == status && is.delivered_at == delivered_at) {
-            continue;
+        let Some(is) = is else { continue };
+        let has_left = is.status == Status::Dispatched;
+        if is.tracking_status != status || is.delivered_at != delivered_at {
+            let moved = aggregate.work_mut(id).and_then(|work| work.shipment_mut());
+            if let Some(own) = moved {
+                own.tracking_status = status;
+                own.delivered_at = delivered_at;
+            }
+            let event = Event::OrderShipmentTracked {
+                shipment_id: shipment,
+                status,
+            };
+            aggregate.record(tx, event);
         }
-        let moved = aggregate.work_mut(id).and_then(|work| work.shipment_mut());
-        if let Some(own) = moved {
-            own.tracking_status = status;
-            own.delivered_at = delivered_at;
+        if has_left && carried {
+            effects.extend(captures::open(tx, aggregate, shipment).await?);
         }
-        let event = Event::OrderShipmentTracked {
-            shipment_id: shipment,
-            status,
-        };
-        aggregate.record(tx, event);
     }
     for (_, aggregate) in orders {
         aggregate.save(tx);
     }
-    Ok(())
+    Ok(effects)
+}
+
+/// Where a shipment stands.
+struct Standing {
+    status: TrackingStatus,
+    delivered_at: Option<DateTime<Utc>>,
+    /// Whether its carrier has every parcel of it, or had it.
+    carried: bool,
+}
+
+/// Whether a shipment's carrier has every parcel of it, or had it.
+pub(super) async fn carried(db: &impl ConnectionTrait, id: ShipmentId) -> Result<bool, DbErr> {
+    Ok(standing_of(db, id).await?.carried)
 }
 
 /// Parcels by their numbers, each with its shipment.
@@ -219,10 +264,7 @@ async fn parcels(
 }
 
 /// Where a shipment stands by all that was said of its parcels.
-async fn standing_of(
-    db: &impl ConnectionTrait,
-    id: ShipmentId,
-) -> Result<(TrackingStatus, Option<DateTime<Utc>>), DbErr> {
+async fn standing_of(db: &impl ConnectionTrait, id: ShipmentId) -> Result<Standing, DbErr> {
     let packages = package::Entity::find()
         .filter(package::Column::ShipmentId.eq(id))
         .filter(package::Column::Status.ne(package::Status::Cancelled))
@@ -237,7 +279,17 @@ async fn standing_of(
         .into_iter()
         .map(|id| standing(events.iter().filter(|event| event.package_id == Some(id))))
         .collect();
-    Ok(together(&all))
+    let carried: BTreeSet<PackageId> = events
+        .iter()
+        .filter(|event| is_carried(event.status))
+        .filter_map(|event| event.package_id)
+        .collect();
+    let (status, delivered_at) = together(&all);
+    Ok(Standing {
+        status,
+        delivered_at,
+        carried: !all.is_empty() && carried.len() == all.len(),
+    })
 }
 
 /// Parked scans whose number a parcel has got meanwhile: carrier and number.
@@ -277,10 +329,10 @@ pub async fn adoptable(db: &impl ConnectionTrait) -> Result<Vec<(String, String)
 }
 
 /// Takes up the parked scans of a number that a parcel has got.
-pub async fn adopt(tx: &Tx, carrier: &str, number: &str) -> Result<bool, Failure> {
+pub async fn adopt(tx: &Tx, carrier: &str, number: &str) -> Result<Heard, Failure> {
     let (parcels, orders) = locked(tx, carrier, BTreeSet::from([number])).await?;
     let Some((package, _)) = parcels.get(number) else {
-        return Ok(false);
+        return Ok(Heard::default());
     };
     let adopted = tracking_event::Entity::update_many()
         .col_expr(tracking_event::Column::PackageId, Expr::value(*package))
@@ -290,8 +342,11 @@ pub async fn adopt(tx: &Tx, carrier: &str, number: &str) -> Result<bool, Failure
         .exec(tx.db())
         .await?
         .rows_affected;
-    advance(tx, &parcels, orders).await?;
-    Ok(adopted > 0)
+    Ok(Heard {
+        new: usize::try_from(adopted).unwrap_or(usize::MAX),
+        parked: 0,
+        effects: advance(tx, &parcels, orders).await?,
+    })
 }
 
 /// Parcels under way of which nothing was heard for hours, and whose carriers can be asked: each
@@ -378,6 +433,85 @@ pub async fn silent(tx: &Tx) -> Result<Vec<(String, String)>, Failure> {
         .into_iter()
         .map(|(_, carrier, number)| (carrier, number))
         .collect())
+}
+
+/// Shipments that left so long ago that their carriers should have scanned them by their channels'
+/// policies, and have not: each with its order, the oldest first. Each is missed once.
+pub async fn overdue(
+    db: &impl ConnectionTrait,
+    reference: &Reference,
+    now: DateTime<Utc>,
+) -> Result<Vec<(OrderId, ShipmentId)>, DbErr> {
+    let mut late = Condition::any();
+    for channel in reference.channels() {
+        let within = channel.row.pickup_within_secs;
+        if within > 0 {
+            let since = now - TimeDelta::seconds(within);
+            late = late.add(
+                Condition::all()
+                    .add(order::Column::ChannelId.eq(channel.row.id))
+                    .add(shipment::Column::DispatchedAt.lte(since)),
+            );
+        }
+    }
+    if late.is_empty() {
+        return Ok(Vec::new());
+    }
+    shipment::Entity::find()
+        .select_only()
+        .column(shipment::Column::OrderId)
+        .column(shipment::Column::Id)
+        .join(
+            JoinType::InnerJoin,
+            shipment::Entity::belongs_to(order::Entity)
+                .from(shipment::Column::OrderId)
+                .to(order::Column::Id)
+                .into(),
+        )
+        .filter(shipment::Column::Status.eq(Status::Dispatched))
+        .filter(shipment::Column::MissedAt.is_null())
+        .filter(shipment::Column::TrackingStatus.is_in(UNSEEN))
+        .filter(late)
+        .order_by_asc(shipment::Column::DispatchedAt)
+        .limit(ROUND)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// Says to a person that a shipment has left and that its carrier has not scanned it. It is settled
+/// when the scan comes.
+pub async fn miss(tx: &Tx, order: OrderId, id: ShipmentId) -> Result<bool, Failure> {
+    let Some(mut aggregate) = aggregate::lock(tx, [order]).await?.remove(&order) else {
+        return Ok(false);
+    };
+    let work = aggregate.work_of_shipment(id).map(|work| work.row.id);
+    let work = work.and_then(|work| aggregate.work_mut(work));
+    let Some(shipment) = work.and_then(|work| work.shipment_mut()) else {
+        return Ok(false);
+    };
+    let waits = shipment.status == Status::Dispatched
+        && shipment.missed_at.is_none()
+        && UNSEEN.contains(&shipment.tracking_status);
+    if !waits {
+        return Ok(false);
+    }
+    shipment.missed_at = Some(tx.now);
+    let finding = Finding {
+        code: Code::NoPickupScan,
+        line: None,
+        field: "shipments".to_owned(),
+        message: format!(
+            "{} has left, and its carrier has not scanned it",
+            shipment.number
+        ),
+        details: json!({ "shipmentId": id, "shipment": shipment.number,
+            "carrier": shipment.carrier, "dispatchedAt": shipment.dispatched_at }),
+        rule: None,
+    };
+    orders::open_exception(tx, &mut aggregate, &finding);
+    aggregate.save(tx);
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -95,6 +95,16 @@ event_types! {
     OrderVoidRequested = "order.void_requested" for OrdersRead,
     /// `order.payment_requested`: another authorisation is asked for.
     OrderPaymentRequested = "order.payment_requested" for OrdersRead,
+    /// `order.capture_requested`: the gateway is asked for what is due for a shipment.
+    OrderCaptureRequested = "order.capture_requested" for OrdersRead,
+    /// `order.payment_captured`: money of a shipment was captured.
+    OrderPaymentCaptured = "order.payment_captured" for OrdersRead,
+    /// `order.capture_failed`: what is due for a shipment was not captured.
+    OrderCaptureFailed = "order.capture_failed" for OrdersRead,
+    /// `order.payment_refunded`: captured money was given back.
+    OrderPaymentRefunded = "order.payment_refunded" for OrdersRead,
+    /// `order.refund_declined`: the gateway refused to give captured money back.
+    OrderRefundDeclined = "order.refund_declined" for OrdersRead,
     /// `order.confirmed`: every gate is green; released to staging.
     OrderConfirmed = "order.confirmed" for OrdersRead,
     /// `order.cancelled`: called off.

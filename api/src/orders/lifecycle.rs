@@ -27,6 +27,10 @@ pub enum Action {
     Edit,
     /// The gateway is asked again for money that it would not give back.
     RetryVoid,
+    /// The gateway is asked again for what is due for shipments.
+    RetryCapture,
+    /// What is due is set aside afresh.
+    Reauthorize,
     /// Somebody writes a note.
     AddNote,
     /// Somebody puts a tag on it or takes one off.
@@ -37,7 +41,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of a life.
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 16] = [
         Action::Confirm,
         Action::Hold,
         Action::ReleaseHold,
@@ -46,6 +50,8 @@ impl Action {
         Action::RetryPayment,
         Action::Edit,
         Action::RetryVoid,
+        Action::RetryCapture,
+        Action::Reauthorize,
         Action::AddNote,
         Action::Tag,
         Action::Cancel,
@@ -76,6 +82,8 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         (Draft | Received | Confirmed, Cancel) => Cancelled,
         (Received | Confirmed, Hold | ReleaseHold) => from,
         (Received | Confirmed, RetryPayment) => from,
+        // Only what has left is captured.
+        (Confirmed, RetryCapture | Reauthorize) => from,
         // An edited order goes through its gates again; if all are green it is released at once.
         (Received | Confirmed, Edit) => Received,
         // So does one that something stops again, until the warehouse has it.

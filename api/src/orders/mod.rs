@@ -11,7 +11,7 @@ use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::payment_transaction::{Kind, State};
 use entity::{
-    ExceptionId, HoldId, Money, NoteId, OrderId, channel, customer, note, order, order_exception,
+    ExceptionId, HoldId, NoteId, OrderId, channel, customer, note, order, order_exception,
     order_line, payment, payment_transaction, promotion_use, reservation, stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -24,18 +24,21 @@ use crate::catalogue::Reference;
 use crate::events::Event;
 use crate::exceptions::{self, Finding};
 use crate::failure::{Code, Failure, Problem};
+use crate::ledger;
 use crate::payments::{self, Answer, Effect, Settled};
 use crate::tx::Tx;
 
 pub mod aggregate;
 pub mod allocation;
 pub mod bulk;
+pub mod captures;
 pub mod feeds;
 pub mod lifecycle;
 pub mod queue;
 pub mod remedies;
 pub mod revise;
 pub mod search;
+pub mod shares;
 pub mod split;
 pub mod stock;
 pub mod tags;
@@ -243,14 +246,8 @@ async fn give_back_money(tx: &Tx, aggregate: &mut Aggregate) -> Result<Vec<Effec
     if payments::in_flight(tx.db(), order.id, Kind::Void).await? {
         return Ok(Vec::new());
     }
-    Ok(vec![payments::intend(
-        tx,
-        payment.id,
-        order.id,
-        Kind::Void,
-        Money::new(open, order.currency),
-        None,
-    )])
+    let effect = payments::void(tx, payment, open).await?;
+    Ok(effect.into_iter().collect())
 }
 
 /// Lets an order's live reservations go: all of them, or the soft ones that ran out by a moment.
@@ -478,7 +475,7 @@ pub async fn resolve_exception(
             take_credit(tx, aggregate).await?;
         }
         if exception.code == Code::VoidDeclined.as_str() {
-            voids::take_word(tx, aggregate);
+            voids::take_word(tx, aggregate).await?;
         }
     }
     allocation.hold_missing(tx, row.order_id);
@@ -598,14 +595,8 @@ pub async fn retry_payment(tx: &Tx, cmd: &RetryPayment) -> Result<Changed, Failu
         };
         return Err(Problem::new(Code::OrderStateInvalid, reason).into());
     }
-    let effect = payments::intend(
-        tx,
-        payment.id,
-        cmd.order_id,
-        Kind::Authorization,
-        Money::new(due - payment.authorized_minor, aggregate.order.currency),
-        Some(cmd.instrument.clone()),
-    );
+    let missing = due - payment.authorized_minor;
+    let effect = payments::authorize(tx, payment, missing, cmd.instrument.clone());
     aggregate.record(
         tx,
         Event::OrderPaymentRequested {
@@ -655,22 +646,53 @@ pub async fn settle_payment(
                 // The order may have been edited while the gateway was asked.
                 square(tx, &mut aggregate, None).await?
             };
+            effects.extend(captures::resume(tx, &mut aggregate).await?);
         }
         (Settled::Succeeded, Kind::Void) => {
             voids::succeeded(tx, &mut aggregate, effect);
             effects = if lifecycle::is_terminal(aggregate.order.status) {
                 give_back(tx, &mut aggregate).await?
+            } else if aggregate.has_open(Code::PaymentExpired) {
+                // What ran out may be of several authorisations.
+                give_back_money(tx, &mut aggregate).await?
             } else {
                 square(tx, &mut aggregate, None).await?
             };
         }
-        (Settled::Succeeded, _) => {}
+        (Settled::Succeeded, Kind::Capture) => {
+            effects = captures::succeeded(tx, &mut aggregate, effect).await?;
+            effects.extend(square(tx, &mut aggregate, None).await?);
+        }
+        (Settled::Succeeded, Kind::Refund) => {
+            aggregate.record(
+                tx,
+                Event::OrderPaymentRefunded {
+                    transaction_id: effect.id.0,
+                    amount: effect.amount.minor,
+                },
+            );
+            if let Some(payment) = &aggregate.payment {
+                ledger::post_refund(tx, &aggregate.order, payment, effect.id, effect.amount.minor);
+            }
+        }
         (Settled::Declined, kind) => {
             let Answer::Declined { code } = answer else {
                 return Err(Failure::Internal("declined by no decline".to_owned()));
             };
-            if kind == Kind::Void {
-                voids::declined(tx, &mut aggregate, effect, code);
+            match kind {
+                Kind::Authorization => {}
+                Kind::Void => voids::declined(tx, &mut aggregate, effect, code),
+                Kind::Capture => captures::declined(tx, &mut aggregate, effect, code).await?,
+                Kind::Refund => aggregate.record(
+                    tx,
+                    Event::OrderRefundDeclined {
+                        transaction_id: effect.id.0,
+                        amount: effect.amount.minor,
+                        reason: code.clone(),
+                    },
+                ),
+            }
+            if kind != Kind::Authorization {
                 aggregate.save(tx);
                 return Ok(Changed::only(effect.order_id));
             }
@@ -682,7 +704,9 @@ pub async fn settle_payment(
                     reason: code.clone(),
                 },
             );
-            if !aggregate.has_open(Code::PaymentDeclined)
+            if is_renewal(&aggregate) {
+                captures::tell_expiring(tx, &mut aggregate, Some(code));
+            } else if !aggregate.has_open(Code::PaymentDeclined)
                 && !lifecycle::is_terminal(aggregate.order.status)
             {
                 let finding = Finding {
@@ -695,6 +719,9 @@ pub async fn settle_payment(
                 };
                 open_exception(tx, &mut aggregate, &finding);
             }
+        }
+        (Settled::NotExecuted, Kind::Capture) => {
+            captures::declined(tx, &mut aggregate, effect, "not_executed").await?;
         }
         (Settled::NotExecuted, kind) => {
             aggregate.order.payment_status = PaymentStatus::Pending;
@@ -710,7 +737,9 @@ pub async fn settle_payment(
                 .payment
                 .as_ref()
                 .is_some_and(|payment| payment.authorized_minor > 0);
-            if kind == Kind::Authorization
+            if kind == Kind::Authorization && is_renewal(&aggregate) {
+                captures::tell_expiring(tx, &mut aggregate, Some("not_executed"));
+            } else if kind == Kind::Authorization
                 && has_money
                 && !lifecycle::is_terminal(aggregate.order.status)
             {
@@ -743,6 +772,16 @@ pub async fn settle_payment(
         order_id: effect.order_id,
         effects,
     })
+}
+
+/// Whether what is set aside for an order was to be set aside afresh, rather than for the first time.
+fn is_renewal(aggregate: &Aggregate) -> bool {
+    let due = aggregate.order.total_minor;
+    aggregate.order.status == Status::Confirmed
+        && aggregate
+            .payment
+            .as_ref()
+            .is_some_and(|payment| payment.authorized_minor >= due)
 }
 
 /// Brings what is set aside for a live order to what is due: total - authorised, taken from the
@@ -851,17 +890,16 @@ async fn square_card(
     if !payments::open_effects(tx.db(), order.id).await?.is_empty() {
         return Ok(Vec::new());
     }
-    let amount = Money::new(missing.abs(), order.currency);
+    let amount = missing.abs();
     if missing < 0 {
         // What is captured, or about to be, is a refund's to give back.
         let free =
             payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor;
-        if free < amount.minor {
+        if free < amount {
             return Ok(Vec::new());
         }
-        let kind = Kind::Void;
-        let effect = payments::intend(tx, payment.id, order.id, kind, amount, None);
-        return Ok(vec![effect]);
+        let effect = payments::void(tx, payment, amount).await?;
+        return Ok(effect.into_iter().collect());
     }
     let declined = [
         Code::PaymentDeclined.as_str(),
@@ -897,8 +935,7 @@ async fn square_card(
         }
         return Ok(Vec::new());
     };
-    let kind = Kind::Authorization;
-    let effect = payments::intend(tx, payment.id, order.id, kind, amount, Some(instrument));
+    let effect = payments::authorize(tx, payment, amount, instrument);
     aggregate.record(
         tx,
         Event::OrderPaymentRequested {
@@ -1162,7 +1199,7 @@ pub async fn expire_authorization(tx: &Tx, id: OrderId) -> Result<Changed, Failu
     }
     let effects = give_back_money(tx, &mut aggregate).await?;
     if let Some(payment) = aggregate.payment.as_mut() {
-        payments::forget_expiry(tx, payment);
+        payments::expect_expiry(tx, payment, None);
     }
     let finding = Finding {
         code: Code::PaymentExpired,
@@ -1275,6 +1312,26 @@ impl Around<'_> {
                             .is_authorized(order)
                             .then_some("the order is paid for already"),
                     }
+                }
+            }
+            Action::RetryCapture => {
+                if !self.has_open(Code::CaptureFailed) {
+                    Some(captures::NONE_FAILED)
+                } else {
+                    let asked = self.in_flight(Kind::Capture);
+                    asked.then_some(captures::ASKED_ALREADY)
+                }
+            }
+            Action::Reauthorize => {
+                if order.payment_method != PaymentMethod::Card || self.payment.is_none() {
+                    Some(captures::NO_CARD)
+                } else if self.in_flight(Kind::Authorization) {
+                    Some("the last payment has no answer yet")
+                } else {
+                    let all = self.payment.is_some_and(|payment| {
+                        payment.captured_minor + payment.capture_pending_minor >= order.total_minor
+                    });
+                    all.then_some(captures::NOTHING_LEFT)
                 }
             }
             Action::RetryVoid => {

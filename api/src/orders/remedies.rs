@@ -44,6 +44,8 @@ fn closed(
         Remedy::AcceptAddress | Remedy::Reprice | Remedy::Edit | Remedy::SplitOff => Action::Edit,
         Remedy::RetryPayment => Action::RetryPayment,
         Remedy::RetryVoid => Action::RetryVoid,
+        Remedy::RetryCapture => Action::RetryCapture,
+        Remedy::Reauthorize => Action::Reauthorize,
         Remedy::Cancel => Action::Cancel,
     };
     if let Err(illegal) = lifecycle::next(order.status, action) {
@@ -81,7 +83,9 @@ fn closed(
                 (!kept && !others && !available).then_some("nothing would be left of the order")
             }
         }
-        Remedy::RetryPayment | Remedy::RetryVoid => grounds.around.closed(order, action),
+        Remedy::RetryPayment | Remedy::RetryVoid | Remedy::RetryCapture | Remedy::Reauthorize => {
+            grounds.around.closed(order, action)
+        }
         Remedy::Edit | Remedy::Cancel => None,
     };
     reason.map(str::to_owned)

@@ -1,7 +1,6 @@
 //! Money that a gateway would not give back: a person hears of it, and either has it asked for
 //! again or says that it is back. Ended orders have this, too.
 
-use entity::Money;
 use entity::OrderId;
 use entity::payment_transaction::Kind;
 
@@ -61,19 +60,21 @@ pub(super) fn succeeded(tx: &Tx, aggregate: &mut Aggregate, effect: &Effect) {
 }
 
 /// Takes a person's word that the gateway has given back what it refused to.
-pub(super) fn take_word(tx: &Tx, aggregate: &mut Aggregate) {
+pub(super) async fn take_word(tx: &Tx, aggregate: &mut Aggregate) -> Result<(), Failure> {
     let amount = aggregate.excess_minor();
     let Some(payment) = aggregate.payment.as_mut().filter(|_| amount > 0) else {
-        return;
+        return Ok(());
     };
-    let id = payments::void_by_word(tx, payment, amount);
-    aggregate.record(
-        tx,
-        Event::OrderPaymentVoided {
-            transaction_id: id.0,
-            amount,
-        },
-    );
+    for (id, amount) in payments::void_by_word(tx, payment, amount).await? {
+        aggregate.record(
+            tx,
+            Event::OrderPaymentVoided {
+                transaction_id: id.0,
+                amount,
+            },
+        );
+    }
+    Ok(())
 }
 
 /// What [`retry`] needs.
@@ -99,14 +100,9 @@ pub async fn retry(tx: &Tx, cmd: &Retry) -> Result<Changed, Failure> {
     let Some(payment) = aggregate.payment.as_ref().filter(|_| amount > 0) else {
         return Err(Problem::new(Code::OrderStateInvalid, NONE_DECLINED).into());
     };
-    let effect = payments::intend(
-        tx,
-        payment.id,
-        cmd.order_id,
-        Kind::Void,
-        Money::new(amount, payment.currency),
-        None,
-    );
+    let Some(effect) = payments::void(tx, payment, amount).await? else {
+        return Err(Problem::new(Code::OrderStateInvalid, NONE_DECLINED).into());
+    };
     aggregate.record(
         tx,
         Event::OrderVoidRequested {

@@ -203,6 +203,7 @@ impl Work {
                 .col_expr(Column::PromisedAt, Expr::value(shipment.promised_at))
                 .col_expr(Column::DispatchedAt, Expr::value(shipment.dispatched_at))
                 .col_expr(Column::DeliveredAt, Expr::value(shipment.delivered_at))
+                .col_expr(Column::MissedAt, Expr::value(shipment.missed_at))
                 .col_expr(Column::UpdatedAt, Expr::value(shipment.updated_at))
                 .filter(Column::Id.eq(shipment.id))
                 .into_query(),

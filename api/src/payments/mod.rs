@@ -1,21 +1,26 @@
-//! Authorisations and their ends: what is asked of a gateway, and what its answer changes.
+//! Authorisations, captures and their ends: what is asked of a gateway, and what its answer changes.
 //!
 //! An effect is *intended* (a row SENT, committed), *called* (no connection held, the row's id is
 //! the idempotency key) and *recorded* (compare-and-set). Only a definite answer is an answer:
 //! whatever else comes back is UNKNOWN, and is resolved by asking about the same key, never by a
-//! second charge.
+//! second charge. What is captured or refunded is reserved before the gateway is asked, so that no
+//! two effects draw on the same amount.
 
 use chrono::{DateTime, Duration, Utc};
 use entity::{
-    Currency, Money, OrderId, PaymentId, TransactionId, order, payment, payment_transaction,
+    Currency, Money, OrderId, PaymentId, ShipmentId, TransactionId, order, payment,
+    payment_transaction,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait, Set};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait};
 
 use crate::tx::Tx;
 
+pub mod authorizations;
+pub mod charges;
 pub mod gateway;
 
+use authorizations::Authorization;
 pub use gateway::{Answer, PaymentGateway};
 
 /// How long an authorisation lasts when the gateway does not say.
@@ -31,6 +36,8 @@ pub struct Effect {
     pub id: TransactionId,
     /// The order.
     pub order_id: OrderId,
+    /// Which gateway.
+    pub gateway: String,
     /// What is asked.
     pub kind: payment_transaction::Kind,
     /// How much.
@@ -41,6 +48,38 @@ pub struct Effect {
     pub attempts: i32,
     /// When it was first called.
     pub first_sent_at: Option<DateTime<Utc>>,
+    /// The shipment that a capture is for.
+    pub shipment_id: Option<ShipmentId>,
+    /// What it draws on: none if it is an authorisation.
+    pub source: Option<Source>,
+}
+
+/// An earlier effect that another one draws on: of a capture and a void the authorisation, of a
+/// refund the capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its row.
+    pub id: TransactionId,
+    /// The gateway's name for it.
+    pub reference: String,
+    /// How much it was.
+    pub amount_minor: i64,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it runs out, if it is an authorisation.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl From<&payment_transaction::Model> for Source {
+    fn from(row: &payment_transaction::Model) -> Source {
+        Source {
+            id: row.id,
+            reference: row.gateway_reference.clone().unwrap_or_default(),
+            amount_minor: row.amount_minor,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        }
+    }
 }
 
 /// Opens the payment of an order that no gateway is asked about.
@@ -58,59 +97,222 @@ pub fn open_authorization(
     amount: Money,
     instrument: String,
 ) -> Effect {
-    let payment_id: PaymentId = tx.id();
-    open(
+    let payment = new_payment(tx, tx.id(), order_id, gateway, amount.currency, 0);
+    open(tx, payment.clone());
+    authorize(tx, &payment, amount.minor, instrument)
+}
+
+/// Intends that an amount is set aside.
+pub fn authorize(tx: &Tx, payment: &payment::Model, amount: i64, instrument: String) -> Effect {
+    let kind = payment_transaction::Kind::Authorization;
+    intend(tx, payment, kind, amount, Some(instrument), None, None)
+}
+
+/// Intends that so much of what is set aside goes back: at most what one authorisation has, that
+/// which runs out first. The rest is asked for when its answer has come.
+pub async fn void(tx: &Tx, payment: &payment::Model, amount: i64) -> Result<Option<Effect>, DbErr> {
+    let Some(from) = authorizations::open_ones(tx, payment.id)
+        .await?
+        .into_iter()
+        .next()
+    else {
+        return Ok(None);
+    };
+    let amount = std::cmp::min(amount, from.open_minor);
+    let kind = payment_transaction::Kind::Void;
+    Ok(Some(draw(tx, payment, kind, amount, &from.row, None)))
+}
+
+/// Reserves what is due for a shipment, or as much of it as one authorisation has, and intends its
+/// capture; none if nothing is set aside.
+pub async fn capture(
+    tx: &Tx,
+    payment: &mut payment::Model,
+    shipment_id: ShipmentId,
+    due_minor: i64,
+) -> Result<Option<Effect>, DbErr> {
+    // What this transaction has done before counts, and no statement writes a payment twice.
+    tx.flush().await?;
+    let open = authorizations::open_ones(tx, payment.id).await?;
+    let Some(from) = authorizations::best(&open, due_minor, tx.now) else {
+        return Ok(None);
+    };
+    let amount = std::cmp::min(due_minor, from.open_minor);
+    payment.capture_pending_minor += amount;
+    write(tx, payment);
+    let kind = payment_transaction::Kind::Capture;
+    Ok(Some(draw(
         tx,
-        new_payment(tx, payment_id, order_id, gateway, amount.currency, 0),
-    );
+        payment,
+        kind,
+        amount,
+        &from.row,
+        Some(shipment_id),
+    )))
+}
+
+/// Counts what is due for a shipment as captured where no gateway is asked: on account, or settled
+/// elsewhere. None if it was never counted as authorised.
+pub async fn capture_settled(
+    tx: &Tx,
+    payment: &mut payment::Model,
+    shipment_id: ShipmentId,
+    due_minor: i64,
+) -> Result<Option<TransactionId>, DbErr> {
+    if open_minor(payment) < due_minor {
+        return Ok(None);
+    }
+    tx.flush().await?;
+    payment.captured_minor += due_minor;
+    write(tx, payment);
+    let kind = payment_transaction::Kind::Capture;
+    Ok(Some(by_word(
+        tx,
+        payment,
+        kind,
+        due_minor,
+        None,
+        Some(shipment_id),
+    )))
+}
+
+/// Reserves so much of a capture, and intends its refund; none if not that much is left of it.
+pub async fn refund(
+    tx: &Tx,
+    payment: &mut payment::Model,
+    captured: &payment_transaction::Model,
+    amount: i64,
+) -> Result<Option<Effect>, DbErr> {
+    tx.flush().await?;
+    let gone = authorizations::drawn(tx, payment.id, captured.id).await?;
+    if amount <= 0 || amount > captured.amount_minor - gone {
+        return Ok(None);
+    }
+    payment.refund_pending_minor += amount;
+    write(tx, payment);
+    let kind = payment_transaction::Kind::Refund;
+    Ok(Some(draw(
+        tx,
+        payment,
+        kind,
+        amount,
+        captured,
+        captured.shipment_id,
+    )))
+}
+
+/// Intends an effect that draws on an earlier one.
+fn draw(
+    tx: &Tx,
+    payment: &payment::Model,
+    kind: payment_transaction::Kind,
+    amount: i64,
+    from: &payment_transaction::Model,
+    shipment_id: Option<ShipmentId>,
+) -> Effect {
+    let instrument = from.instrument.clone();
     intend(
         tx,
-        payment_id,
-        order_id,
-        payment_transaction::Kind::Authorization,
+        payment,
+        kind,
         amount,
-        Some(instrument),
+        instrument,
+        Some(from.into()),
+        shipment_id,
     )
 }
 
 /// Intends an effect: writes its row as sent, since the call follows at once.
-pub fn intend(
+fn intend(
     tx: &Tx,
-    payment_id: PaymentId,
-    order_id: OrderId,
+    payment: &payment::Model,
     kind: payment_transaction::Kind,
-    amount: Money,
+    amount: i64,
     instrument: Option<String>,
+    source: Option<Source>,
+    shipment_id: Option<ShipmentId>,
 ) -> Effect {
-    let id: TransactionId = tx.id();
-    tx.defer_rows(
-        vec![payment_transaction::ActiveModel {
-            id: Set(id),
-            payment_id: Set(payment_id),
-            order_id: Set(order_id),
-            kind: Set(kind),
-            amount_minor: Set(amount.minor),
-            state: Set(payment_transaction::State::Sent),
-            instrument: Set(instrument.clone()),
-            attempts: Set(1),
-            first_sent_at: Set(Some(tx.now)),
-            next_check_at: Set(Some(tx.now + Duration::seconds(30))),
-            gateway_reference: Set(None),
-            decline_code: Set(None),
-            created_at: Set(tx.now),
-            updated_at: Set(tx.now),
-        }],
-        |insert| insert,
-    );
+    let row = payment_transaction::Model {
+        instrument: instrument.clone(),
+        attempts: 1,
+        first_sent_at: Some(tx.now),
+        next_check_at: Some(tx.now + Duration::seconds(30)),
+        shipment_id,
+        source_id: source.as_ref().map(|source| source.id),
+        ..new_transaction(tx, payment, kind, amount, payment_transaction::State::Sent)
+    };
+    let id = row.id;
+    insert(tx, row);
     Effect {
         id,
-        order_id,
+        order_id: payment.order_id,
+        gateway: payment.gateway.clone(),
         kind,
-        amount,
+        amount: Money::new(amount, payment.currency),
         instrument,
         attempts: 1,
         first_sent_at: Some(tx.now),
+        shipment_id,
+        source,
     }
+}
+
+/// Writes an effect that succeeded without a call.
+fn by_word(
+    tx: &Tx,
+    payment: &payment::Model,
+    kind: payment_transaction::Kind,
+    amount: i64,
+    source_id: Option<TransactionId>,
+    shipment_id: Option<ShipmentId>,
+) -> TransactionId {
+    let row = payment_transaction::Model {
+        shipment_id,
+        source_id,
+        ..new_transaction(
+            tx,
+            payment,
+            kind,
+            amount,
+            payment_transaction::State::Succeeded,
+        )
+    };
+    let id = row.id;
+    insert(tx, row);
+    id
+}
+
+fn new_transaction(
+    tx: &Tx,
+    payment: &payment::Model,
+    kind: payment_transaction::Kind,
+    amount_minor: i64,
+    state: payment_transaction::State,
+) -> payment_transaction::Model {
+    payment_transaction::Model {
+        id: tx.id(),
+        payment_id: payment.id,
+        order_id: payment.order_id,
+        kind,
+        amount_minor,
+        state,
+        instrument: None,
+        attempts: 0,
+        first_sent_at: None,
+        next_check_at: None,
+        gateway_reference: None,
+        decline_code: None,
+        created_at: tx.now,
+        updated_at: tx.now,
+        shipment_id: None,
+        source_id: None,
+        expires_at: None,
+    }
+}
+
+fn insert(tx: &Tx, row: payment_transaction::Model) {
+    let row: payment_transaction::ActiveModel = row.into();
+    tx.defer_rows(vec![row], |insert| insert);
 }
 
 /// A payment of which so much counts as authorised, not written yet.
@@ -176,9 +378,13 @@ pub async fn settle(
         Answer::Succeeded {
             reference,
             expires_at,
+            rest_released,
         } => {
+            let until = (effect.kind == Kind::Authorization)
+                .then(|| expires_at.unwrap_or(tx.now + Duration::days(AUTHORIZATION_DAYS)));
             let changed = update
                 .col_expr(Column::State, Expr::value(State::Succeeded))
+                .col_expr(Column::ExpiresAt, Expr::value(until))
                 .col_expr(Column::GatewayReference, Expr::value(reference.clone()))
                 .col_expr(Column::NextCheckAt, Expr::value(None::<DateTime<Utc>>))
                 .exec(tx.db())
@@ -189,21 +395,39 @@ pub async fn settle(
             }
             match effect.kind {
                 Kind::Authorization => {
-                    let until = expires_at.unwrap_or(tx.now + Duration::days(AUTHORIZATION_DAYS));
-                    // Of several authorisations, the first to run out decides.
-                    let first = payment
-                        .authorization_expires_at
-                        .filter(|_| payment.authorized_minor > 0)
-                        .map_or(until, |known| std::cmp::min(known, until));
                     payment.authorized_minor += effect.amount.minor;
                     payment.voided = false;
-                    payment.authorization_expires_at = Some(first);
+                    // Of several authorisations, the first to run out decides.
+                    payment.authorization_expires_at = payment
+                        .authorization_expires_at
+                        .filter(|_| open_minor(payment) > effect.amount.minor)
+                        .into_iter()
+                        .chain(until)
+                        .min();
                 }
                 Kind::Void => {
                     lower(payment, effect.amount.minor);
+                    expire_with(payment, &authorizations::open_ones(tx, payment.id).await?);
                 }
-                // Captures and refunds are not sent yet.
-                Kind::Capture | Kind::Refund => {}
+                Kind::Capture => {
+                    payment.capture_pending_minor -= effect.amount.minor;
+                    payment.captured_minor += effect.amount.minor;
+                    let mut open = authorizations::open_ones(tx, payment.id).await?;
+                    if *rest_released {
+                        let source = effect.source.as_ref().map(|source| source.id);
+                        let is_source = |one: &mut Authorization| Some(one.row.id) == source;
+                        for rest in open.extract_if(.., is_source) {
+                            let from = Some(rest.row.id);
+                            by_word(tx, payment, Kind::Void, rest.open_minor, from, None);
+                            lower(payment, rest.open_minor);
+                        }
+                    }
+                    expire_with(payment, &open);
+                }
+                Kind::Refund => {
+                    payment.refund_pending_minor -= effect.amount.minor;
+                    payment.refunded_minor += effect.amount.minor;
+                }
             }
             write(tx, payment);
             Settled::Succeeded
@@ -217,10 +441,10 @@ pub async fn settle(
                 .await?
                 .rows_affected;
             if changed == 0 {
-                Settled::Nothing
-            } else {
-                Settled::Declined
+                return Ok(Settled::Nothing);
             }
+            let_go(tx, effect, payment);
+            Settled::Declined
         }
         Answer::NotExecuted => {
             let changed = update
@@ -230,10 +454,10 @@ pub async fn settle(
                 .await?
                 .rows_affected;
             if changed == 0 {
-                Settled::Nothing
-            } else {
-                Settled::NotExecuted
+                return Ok(Settled::Nothing);
             }
+            let_go(tx, effect, payment);
+            Settled::NotExecuted
         }
         Answer::Unknown => {
             let wait = CHECKS_SECS[usize::try_from(effect.attempts - 1)
@@ -274,9 +498,27 @@ pub async fn settle(
 fn lower(payment: &mut payment::Model, amount: i64) {
     payment.authorized_minor -= amount;
     if payment.authorized_minor <= payment.captured_minor {
-        payment.voided = true;
+        payment.voided = payment.captured_minor == 0;
         payment.authorization_expires_at = None;
     }
+}
+
+/// What is left of a payment runs out with the first of its authorisations.
+fn expire_with(payment: &mut payment::Model, open: &[Authorization]) {
+    payment.authorization_expires_at = payment
+        .authorization_expires_at
+        .and_then(|_| open.iter().filter_map(|one| one.row.expires_at).min());
+}
+
+/// Lets go of what was reserved for an effect that came to nothing.
+fn let_go(tx: &Tx, effect: &Effect, payment: &mut payment::Model) {
+    use payment_transaction::Kind;
+    match effect.kind {
+        Kind::Authorization | Kind::Void => return,
+        Kind::Capture => payment.capture_pending_minor -= effect.amount.minor,
+        Kind::Refund => payment.refund_pending_minor -= effect.amount.minor,
+    }
+    write(tx, payment);
 }
 
 /// Writes a payment's amounts at the end of the transaction.
@@ -289,6 +531,16 @@ fn write(tx: &Tx, payment: &mut payment::Model) {
                 Column::AuthorizedMinor,
                 Expr::value(payment.authorized_minor),
             )
+            .col_expr(
+                Column::CapturePendingMinor,
+                Expr::value(payment.capture_pending_minor),
+            )
+            .col_expr(Column::CapturedMinor, Expr::value(payment.captured_minor))
+            .col_expr(
+                Column::RefundPendingMinor,
+                Expr::value(payment.refund_pending_minor),
+            )
+            .col_expr(Column::RefundedMinor, Expr::value(payment.refunded_minor))
             .col_expr(Column::Voided, Expr::value(payment.voided))
             .col_expr(
                 Column::AuthorizationExpiresAt,
@@ -305,38 +557,35 @@ pub fn open_minor(payment: &payment::Model) -> i64 {
     payment.authorized_minor - payment.captured_minor - payment.capture_pending_minor
 }
 
-/// Gives back so much of an authorisation, of which a person says that the gateway has given it
-/// back: an effect that succeeded without a call.
-pub fn void_by_word(tx: &Tx, payment: &mut payment::Model, amount: i64) -> TransactionId {
-    let id = tx.id::<TransactionId>();
-    tx.defer_rows(
-        vec![payment_transaction::ActiveModel {
-            id: Set(id),
-            payment_id: Set(payment.id),
-            order_id: Set(payment.order_id),
-            kind: Set(payment_transaction::Kind::Void),
-            amount_minor: Set(amount),
-            state: Set(payment_transaction::State::Succeeded),
-            instrument: Set(None),
-            attempts: Set(0),
-            first_sent_at: Set(None),
-            next_check_at: Set(None),
-            gateway_reference: Set(None),
-            decline_code: Set(None),
-            created_at: Set(tx.now),
-            updated_at: Set(tx.now),
-        }],
-        |insert| insert,
-    );
-    lower(payment, amount);
+/// Gives back so much of what is authorised, of which a person says that the gateway has given it
+/// back: effects that succeeded without a call, each with its amount.
+pub async fn void_by_word(
+    tx: &Tx,
+    payment: &mut payment::Model,
+    amount: i64,
+) -> Result<Vec<(TransactionId, i64)>, DbErr> {
+    let mut left = amount;
+    let mut voided = Vec::new();
+    for from in authorizations::open_ones(tx, payment.id).await? {
+        let goes = std::cmp::min(left, from.open_minor);
+        if goes > 0 {
+            let kind = payment_transaction::Kind::Void;
+            voided.push((
+                by_word(tx, payment, kind, goes, Some(from.row.id), None),
+                goes,
+            ));
+            lower(payment, goes);
+            left -= goes;
+        }
+    }
     write(tx, payment);
-    id
+    Ok(voided)
 }
 
 /// Gives back an authorisation that no gateway holds: on account, or settled elsewhere.
 pub fn void_settled(tx: &Tx, payment: &mut payment::Model) {
-    payment.authorized_minor = payment.captured_minor;
-    payment.voided = true;
+    payment.authorized_minor = payment.captured_minor + payment.capture_pending_minor;
+    payment.voided = payment.authorized_minor == 0;
     payment.authorization_expires_at = None;
     write(tx, payment);
 }
@@ -357,30 +606,45 @@ pub async fn due(
         .all(db)
         .await?;
     let orders = order::Entity::find()
+        .find_both_related(payment::Entity)
         .filter(order::Column::Id.is_in(rows.iter().map(|row| row.order_id)))
+        .all(db)
+        .await?;
+    let sources = Entity::find()
+        .filter(Column::Id.is_in(rows.iter().filter_map(|row| row.source_id)))
         .all(db)
         .await?;
     Ok(rows
         .iter()
         .filter_map(|row| {
-            let order = orders.iter().find(|order| order.id == row.order_id)?;
+            let (order, payment) = orders.iter().find(|(order, _)| order.id == row.order_id)?;
+            let source = sources
+                .iter()
+                .find(|source| Some(source.id) == row.source_id);
             let wanted = row.kind != Kind::Authorization || order.closed_at.is_none();
-            Some((Effect::from_row(row, order.currency), wanted))
+            Some((Effect::from_row(row, payment, source), wanted))
         })
         .collect())
 }
 
 impl Effect {
-    /// An effect from its row.
-    pub fn from_row(row: &payment_transaction::Model, currency: Currency) -> Effect {
+    /// An effect from its row, its payment and what it draws on.
+    pub fn from_row(
+        row: &payment_transaction::Model,
+        payment: &payment::Model,
+        source: Option<&payment_transaction::Model>,
+    ) -> Effect {
         Effect {
             id: row.id,
             order_id: row.order_id,
+            gateway: payment.gateway.clone(),
             kind: row.kind,
-            amount: Money::new(row.amount_minor, currency),
+            amount: Money::new(row.amount_minor, payment.currency),
             instrument: row.instrument.clone(),
             attempts: row.attempts + 1,
             first_sent_at: row.first_sent_at,
+            shipment_id: row.shipment_id,
+            source: source.map(Source::from),
         }
     }
 }
@@ -428,8 +692,8 @@ pub async fn last_instrument(tx: &Tx, order: OrderId) -> Result<Option<String>, 
     Ok(newest.and_then(|effect| effect.instrument))
 }
 
-/// An authorisation that has run out no longer counts down.
-pub fn forget_expiry(tx: &Tx, payment: &mut payment::Model) {
-    payment.authorization_expires_at = None;
+/// What is set aside counts down to another moment; none = it has run out, and no longer does.
+pub fn expect_expiry(tx: &Tx, payment: &mut payment::Model, until: Option<DateTime<Utc>>) {
+    payment.authorization_expires_at = until;
     write(tx, payment);
 }

@@ -137,6 +137,23 @@ impl Channel {
         self.0.dispatch_within_secs
     }
 
+    /// How long after it left a shipment should be scanned by its carrier, in seconds; then it is an
+    /// exception (NO_PICKUP_SCAN). 0 = nobody looks.
+    async fn pickup_within_secs(&self) -> i64 {
+        self.0.pickup_within_secs
+    }
+
+    /// How long a capture that came to nothing waits for its next try, in seconds.
+    async fn capture_retry_secs(&self) -> i64 {
+        self.0.capture_retry_secs
+    }
+
+    /// Whether what is set aside for a released order is set aside afresh by itself before it runs
+    /// out; otherwise it is an exception (AUTHORIZATION_EXPIRING).
+    async fn reauthorizes(&self) -> bool {
+        self.0.reauthorizes
+    }
+
     /// What decides between warehouses when an order is routed, most important first.
     async fn routing(&self) -> Vec<RoutingRule> {
         Rule::listed(&self.0.routing)
@@ -322,6 +339,13 @@ pub struct ChannelUpdateInput {
     /// How long after its release an order should be dispatched, in seconds: 1 to 7,776,000.
     /// Orders that were released before keep their promise.
     pub dispatch_within_secs: Option<i64>,
+    /// How long after it left a shipment should be scanned by its carrier, in seconds: 0 to
+    /// 7,776,000; 0 = nobody looks.
+    pub pickup_within_secs: Option<i64>,
+    /// How long a capture that came to nothing waits for its next try, in seconds: 60 to 604,800.
+    pub capture_retry_secs: Option<i64>,
+    /// Whether what is set aside is set aside afresh by itself before it runs out.
+    pub reauthorizes: Option<bool>,
     /// What decides between warehouses, most important first: one or more different rules.
     #[graphql(validator(max_items = 10))]
     pub routing: Option<Vec<RoutingRule>>,
@@ -362,6 +386,9 @@ impl ChannelUpdateInput {
                 rules.into_iter().map(name).collect()
             }),
             dispatch_within_secs: self.dispatch_within_secs,
+            pickup_within_secs: self.pickup_within_secs,
+            capture_retry_secs: self.capture_retry_secs,
+            reauthorizes: self.reauthorizes,
             active: self.active,
             warehouses: self
                 .warehouse_ids

@@ -1,6 +1,8 @@
 //! What is done on the floor: lists are taken, units scanned twice, parcels packed, labelled and
 //! handed over. The answers are small: they are made for a scanner's screen.
 
+use std::sync::{Mutex, PoisonError};
+
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::NaiveDate;
 use entity::{BinId, PackageId, PickListId, ShipmentId};
@@ -926,6 +928,7 @@ impl FloorMutation {
                 let key: String = key.chars().take(200).collect();
                 format!("{key}/{}", id.as_str())
             });
+            let owed = &Mutex::new(Vec::new());
             let done = run_once(
                 ctx,
                 "shipmentDispatch",
@@ -933,11 +936,18 @@ impl FloorMutation {
                 own.as_deref(),
                 cmd,
                 move |tx, id| async move {
-                    dispatch::dispatch(&tx, reference, id).await?;
+                    let dispatched = dispatch::dispatch(&tx, reference, id).await?;
+                    // The case may run again; what it owed the first time was rolled back with it.
+                    *owed.lock().unwrap_or_else(PoisonError::into_inner) = dispatched.effects;
                     Ok(json!({ "shipment": id }))
                 },
             )
             .await?;
+            let effects = std::mem::take(&mut *owed.lock().unwrap_or_else(PoisonError::into_inner));
+            if let Err(failure) = app(ctx).ask_gateways(effects).await {
+                // It has left; what is owed to the gateway is left to the reconciler.
+                tracing::error!(%failure, "a gateway call will be made later");
+            }
             results.push(shipment_payload(ctx, done).await?);
         }
         Ok(ShipmentDispatchPayload {

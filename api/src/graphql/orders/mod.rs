@@ -1079,6 +1079,10 @@ pub enum OrderAction {
     Edit,
     /// `orderRetryVoid`.
     RetryVoid,
+    /// `paymentCapture`.
+    RetryCapture,
+    /// `paymentReauthorize`.
+    Reauthorize,
     /// `orderAddNote`.
     AddNote,
     /// `orderAddTags` and `orderRemoveTags`.

@@ -333,6 +333,34 @@ pub struct OrderRetryVoidInput {
     pub idempotency_key: Option<String>,
 }
 
+/// Asks again for what is due for shipments.
+#[derive(Serialize, InputObject)]
+pub struct PaymentCaptureInput {
+    /// The order.
+    pub id: ID,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Has what is due set aside afresh.
+#[derive(Serialize, InputObject)]
+pub struct PaymentReauthorizeInput {
+    /// The order.
+    pub id: ID,
+    /// The card's token at the gateway; not given: the card that was asked last.
+    pub token: Option<String>,
+    /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
 /// Settles an exception.
 #[derive(Serialize, InputObject)]
 pub struct ExceptionSettleInput {
@@ -651,6 +679,65 @@ impl OrderMutation {
                     expected_version: input.expected_version,
                 };
                 orders::voids::retry(&tx, &cmd).await
+            },
+        )
+        .await
+    }
+
+    /// Asks the gateway again, now, for what is due for the shipments that have left and that it
+    /// refused (CAPTURE_FAILED); it is asked by itself, too, for a week. Errors: IN_PROGRESS,
+    /// NOT_FOUND, ORDER_STATE_INVALID, STALE_VERSION. Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn payment_capture(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] input: PaymentCaptureInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "paymentCapture",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::captures::Retry {
+                    order_id,
+                    expected_version: input.expected_version,
+                };
+                orders::captures::retry(&tx, &cmd).await
+            },
+        )
+        .await
+    }
+
+    /// Has what is still to be captured of a released order set aside afresh, where the
+    /// authorisation runs out or has (AUTHORIZATION_EXPIRING, CAPTURE_FAILED). What was set aside
+    /// before goes back when the answer has come, and captures that came to nothing are tried
+    /// again. Errors: IN_PROGRESS, NOT_FOUND, ORDER_STATE_INVALID, PAYMENT_INVALID, STALE_VERSION.
+    /// Needs the scope ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn payment_reauthorize(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order, and which card.")] input: PaymentReauthorizeInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "paymentReauthorize",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::captures::Reauthorize {
+                    order_id,
+                    expected_version: input.expected_version,
+                    instrument: input.token.clone(),
+                };
+                orders::captures::reauthorize(&tx, &cmd).await
             },
         )
         .await

@@ -48,6 +48,10 @@ pub enum ExceptionAction {
     RetryPayment,
     /// `orderRetryVoid`.
     RetryVoid,
+    /// `paymentCapture`.
+    RetryCapture,
+    /// `paymentReauthorize`.
+    Reauthorize,
     /// `orderCancel`.
     Cancel,
 }

@@ -23,6 +23,8 @@ pub enum Answer {
         reference: String,
         /// When an authorisation runs out, if the gateway says.
         expires_at: Option<DateTime<Utc>>,
+        /// Whether a capture has let go of what is left of its authorisation.
+        rest_released: bool,
     },
     /// It refused, and did nothing.
     Declined {

@@ -9,9 +9,18 @@
 //! | `tok_timeout_after` | approved, but the answer is lost |
 //! | `tok_late` | approved a minute after the first call; until then nothing is known |
 //! | `tok_silent` | never a definite answer |
+//! | `tok_expires_soon` | approved, and runs out after an hour |
+//! | `tok_capture_decline` | approved; captures are declined, `capture_declined` |
+//! | `tok_capture_decline_first` | approved; captures are declined within a day of it |
+//! | `tok_capture_timeout_before` | approved; the first call of a capture is lost before it has an effect |
+//! | `tok_capture_timeout_after` | approved; captures are made, but the answers are lost |
+//! | `tok_capture_silent` | approved; of captures there is never a definite answer |
+//! | `tok_capture_once` | approved; the first capture lets go of the rest |
+//! | `tok_refund_decline` | approved; refunds are declined, `refund_declined` |
 //!
-//! It keeps nothing: what it knows of an effect follows from the token and the time of the first
-//! call, so it knows the same after a restart.
+//! Captures, voids and refunds go by the card of their authorisation; nothing is captured from one
+//! that has run out (`authorization_expired`). The gateway keeps nothing: what it knows of an effect
+//! follows from the token and the time of the first call, so it knows the same after a restart.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
@@ -26,11 +35,22 @@ pub struct Sandbox;
 /// How long `tok_late` takes.
 const LATE_SECS: i64 = 60;
 
+/// How long the authorisations of `tok_expires_soon` last.
+const SOON_SECS: i64 = 3_600;
+
+/// For how long `tok_capture_decline_first` captures nothing.
+const FIRST_HOURS: i64 = 24;
+
 fn approved(effect: &Effect, now: DateTime<Utc>) -> Answer {
+    let lasts = match effect.instrument.as_deref() {
+        Some("tok_expires_soon") => Duration::seconds(SOON_SECS),
+        _ => Duration::days(AUTHORIZATION_DAYS),
+    };
+    let once = effect.instrument.as_deref() == Some("tok_capture_once");
     Answer::Succeeded {
         reference: format!("sandbox_{}", effect.id),
-        expires_at: (effect.kind == Kind::Authorization)
-            .then(|| now + Duration::days(AUTHORIZATION_DAYS)),
+        expires_at: (effect.kind == Kind::Authorization).then(|| now + lasts),
+        rest_released: once && effect.kind == Kind::Capture,
     }
 }
 
@@ -40,11 +60,38 @@ fn declined(code: &str) -> Answer {
     }
 }
 
+/// What comes of a capture that is not lost on its way.
+fn captured(effect: &Effect, now: DateTime<Utc>) -> Answer {
+    let source = effect.source.as_ref();
+    if source.is_some_and(|source| source.expires_at.is_some_and(|until| until <= now)) {
+        return declined("authorization_expired");
+    }
+    let age = source.map(|source| now - source.created_at);
+    match effect.instrument.as_deref() {
+        Some("tok_capture_decline") => declined("capture_declined"),
+        Some("tok_capture_decline_first")
+            if age.is_some_and(|age| age < Duration::hours(FIRST_HOURS)) =>
+        {
+            declined("capture_declined")
+        }
+        _ => approved(effect, now),
+    }
+}
+
 #[async_trait]
 impl PaymentGateway for Sandbox {
     async fn execute(&self, effect: &Effect, now: DateTime<Utc>) -> Answer {
-        if effect.kind != Kind::Authorization {
-            return approved(effect, now);
+        match (effect.kind, effect.instrument.as_deref()) {
+            (Kind::Authorization, _) => {}
+            (Kind::Capture, Some("tok_capture_timeout_before")) if effect.attempts <= 1 => {
+                return Answer::Unknown;
+            }
+            (Kind::Capture, Some("tok_capture_timeout_after" | "tok_capture_silent")) => {
+                return Answer::Unknown;
+            }
+            (Kind::Capture, _) => return captured(effect, now),
+            (Kind::Refund, Some("tok_refund_decline")) => return declined("refund_declined"),
+            (Kind::Void | Kind::Refund, _) => return approved(effect, now),
         }
         match effect.instrument.as_deref() {
             Some("tok_decline") => declined("card_declined"),
@@ -57,7 +104,13 @@ impl PaymentGateway for Sandbox {
 
     async fn look_up(&self, effect: &Effect, now: DateTime<Utc>) -> Known {
         if effect.kind != Kind::Authorization {
-            return Known::Absent;
+            return match (effect.kind, effect.instrument.as_deref()) {
+                (Kind::Capture, Some("tok_capture_timeout_after")) => {
+                    Known::Answered(approved(effect, now))
+                }
+                (Kind::Capture, Some("tok_capture_silent")) => Known::Unclear,
+                _ => Known::Absent,
+            };
         }
         match effect.instrument.as_deref() {
             Some("tok_decline") => Known::Answered(declined("card_declined")),
