@@ -358,15 +358,15 @@ const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "I5",
         rule: "the ledger has the money that was taken for an order and given back",
-        query: "SELECT o.number || ': ' || p.captured_minor || ' and ' || p.refunded_minor
-                || ' but posted ' || COALESCE(l.taken, 0) || ' and ' || COALESCE(l.given, 0)
-            FROM payment p JOIN \"order\" o ON o.id = p.order_id LEFT JOIN (
-                SELECT order_id,
-                    SUM(CASE document WHEN 'CAPTURE' THEN amount_minor ELSE 0 END) AS taken,
-                    SUM(CASE document WHEN 'REFUND' THEN amount_minor ELSE 0 END) AS given
-                FROM ledger_entry GROUP BY order_id) l ON l.order_id = p.order_id
-            WHERE p.gateway <> 'account' AND (p.captured_minor <> COALESCE(l.taken, 0)
-                OR p.refunded_minor <> COALESCE(l.given, 0))",
+        query: "SELECT o.number || ': ' || t.kind || ' of ' || t.amount_minor || ' but posted '
+                || COALESCE(l.posted, 0)
+            FROM payment_transaction t JOIN payment p ON p.id = t.payment_id
+            JOIN \"order\" o ON o.id = t.order_id LEFT JOIN (
+                SELECT document_id, document, SUM(amount_minor) AS posted FROM ledger_entry
+                GROUP BY document_id, document) l
+            ON l.document_id = t.id AND l.document = t.kind
+            WHERE t.kind IN ('CAPTURE', 'REFUND') AND t.state = 'SUCCEEDED'
+                AND p.gateway <> 'account' AND t.amount_minor <> COALESCE(l.posted, 0)",
     },
     Invariant {
         name: "I6",

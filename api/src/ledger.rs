@@ -99,7 +99,11 @@ fn post_money(
         document,
         document_id: id.0,
     };
-    post(tx, of, &[(Account::CashInTransit, Account::Receivable, minor)]);
+    post(
+        tx,
+        of,
+        &[(Account::CashInTransit, Account::Receivable, minor)],
+    );
 }
 
 /// What an account has come to.

@@ -186,7 +186,9 @@ impl MigrationTrait for Migration {
             for change in ["UPDATE", "DELETE"] {
                 let name = format!("{table}_is_kept_from_{}", change.to_lowercase());
                 let does = match sqlite {
-                    true => "BEGIN SELECT RAISE(ABORT, 'what was issued or posted stays as it is'); END",
+                    true => {
+                        "BEGIN SELECT RAISE(ABORT, 'what was issued or posted stays as it is'); END"
+                    }
                     false => "FOR EACH ROW EXECUTE FUNCTION refuse_change()",
                 };
                 let trigger = format!("CREATE TRIGGER {name} BEFORE {change} ON {table} {does}");

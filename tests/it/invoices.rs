@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use api::documents::{self, Bill, BillLine, samples};
+use api::failure::Failure;
 use api::graphql::ids::to_global;
 use api::invoicing;
 use api::invoicing::credit::{self, Correct, Part};
-use api::failure::Failure;
 use api::tx::Actor;
 use entity::invoice::Kind;
 use entity::invoice_line::TaxCategory;
@@ -89,7 +89,12 @@ async fn ordered(app: &TestApp, of: &Stocked, units: i64, changes: Value) -> Ord
 }
 
 /// An order of one shipment that was captured, and its shipment.
-pub async fn sold(app: &TestApp, of: &Stocked, units: i64, changes: Value) -> (OrderId, ShipmentId) {
+pub async fn sold(
+    app: &TestApp,
+    of: &Stocked,
+    units: i64,
+    changes: Value,
+) -> (OrderId, ShipmentId) {
     let id = ordered(app, of, units, changes).await;
     let shipment = packed(app, of, id, 1).await[0];
     leave(app, shipment).await;
@@ -155,7 +160,10 @@ async fn p2_shipments_are_invoiced_as_they_are_captured_printed_and_mailed(app: 
     // The same commit that has the money has the invoice.
     let first = invoices(app, id).await;
     assert_eq!(first.len(), 1);
-    assert_eq!((first[0].name.as_str(), first[0].kind), ("R-000001", Kind::Invoice));
+    assert_eq!(
+        (first[0].name.as_str(), first[0].kind),
+        ("R-000001", Kind::Invoice)
+    );
     app.settle().await;
     for shipment in &shipments[1..] {
         leave(app, *shipment).await;
@@ -166,10 +174,16 @@ async fn p2_shipments_are_invoiced_as_they_are_captured_printed_and_mailed(app: 
     let all = invoices(app, id).await;
     let captured = charge::Entity::find().all(&app.app.db.read).await.unwrap();
     for row in &all {
-        let own = captured.iter().find(|one| one.shipment_id == row.shipment_id);
+        let own = captured
+            .iter()
+            .find(|one| one.shipment_id == row.shipment_id);
         assert_eq!(row.total_minor, own.unwrap().captured_minor);
     }
-    let order = order::Entity::find_by_id(id).one(&app.app.db.read).await.unwrap().unwrap();
+    let order = order::Entity::find_by_id(id)
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
     let sum = |of: fn(&invoice::Model) -> i64| all.iter().map(of).sum::<i64>();
     assert_eq!(sum(|row| row.total_minor), order.total_minor);
     assert_eq!(sum(|row| row.tax_minor), order.tax_minor);
@@ -177,7 +191,10 @@ async fn p2_shipments_are_invoiced_as_they_are_captured_printed_and_mailed(app: 
 
     let shown = seen(app, id).await;
     let shown_invoices = shown["invoices"].as_array().unwrap();
-    let numbers: Vec<_> = shown_invoices.iter().map(|one| one["number"].clone()).collect();
+    let numbers: Vec<_> = shown_invoices
+        .iter()
+        .map(|one| one["number"].clone())
+        .collect();
     assert_eq!(numbers, ["R-000001", "R-000002", "R-000003"]);
     let one = &shown_invoices[0];
     assert_eq!(one["lines"][0]["quantity"], 1);
@@ -197,22 +214,38 @@ async fn p2_shipments_are_invoiced_as_they_are_captured_printed_and_mailed(app: 
     assert_eq!(issued.count(), 3);
 
     let mails = app.mailbox.handed();
-    let mails: Vec<_> = mails.iter().filter(|mail| !mail.attachments.is_empty()).collect();
+    let mails: Vec<_> = mails
+        .iter()
+        .filter(|mail| !mail.attachments.is_empty())
+        .collect();
     assert_eq!(mails.len(), 3);
     let mail = mails[0];
-    assert!(mail.wording.subject.starts_with("Rechnung R-00000"), "{}", mail.wording.subject);
+    assert!(
+        mail.wording.subject.starts_with("Rechnung R-00000"),
+        "{}",
+        mail.wording.subject
+    );
     assert_eq!(mail.recipient, "anna@mail.example");
-    let kinds: Vec<_> = mail.attachments.iter().map(|file| file.content_type.as_str()).collect();
+    let kinds: Vec<_> = mail
+        .attachments
+        .iter()
+        .map(|file| file.content_type.as_str())
+        .collect();
     assert_eq!(kinds, ["application/pdf", "application/xml"]);
     assert!(mail.attachments[0].bytes.starts_with(b"%PDF"));
     // It is sent again as it was, attachments and all.
     let resend = "mutation R($id: ID!) { messageResend(input: { id: $id, recipient: \"new@mail.example\" }) {
         message { id } userErrors { code } } }";
-    let sent = app.gql(resend, json!({ "id": to_global(mail.id).as_str() })).await;
+    let sent = app
+        .gql(resend, json!({ "id": to_global(mail.id).as_str() }))
+        .await;
     assert_eq!(sent["messageResend"]["userErrors"], json!([]));
     app.settle().await;
     let again = app.mailbox.handed().pop().unwrap();
-    assert_eq!((again.recipient.as_str(), &again.attachments), ("new@mail.example", &mail.attachments));
+    assert_eq!(
+        (again.recipient.as_str(), &again.attachments),
+        ("new@mail.example", &mail.attachments)
+    );
 }
 
 async fn p2_what_was_captured_before_somebody_sold_is_invoiced_afterwards(app: &TestApp) {
@@ -225,7 +258,11 @@ async fn p2_what_was_captured_before_somebody_sold_is_invoiced_afterwards(app: &
     assert_eq!(invoices(app, id).await, [], "somebody sells elsewhere");
     sell_in(app, &["web", "b2b"]).await;
     app.settle().await;
-    let order = order::Entity::find_by_id(id).one(&app.app.db.read).await.unwrap().unwrap();
+    let order = order::Entity::find_by_id(id)
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
     let all = invoices(app, id).await;
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].total_minor, order.total_minor);
@@ -246,11 +283,17 @@ async fn p2_a_credit_note_takes_back_no_more_than_is_left(app: &TestApp) {
     assert_eq!(note["total"]["amount"], "10.00");
     assert_eq!(note["corrects"]["credited"]["amount"], "10.00");
     let again = correct(app, invoice.id, lines, "one").await;
-    assert_eq!((&again["replayed"], &again["creditNote"]["id"]), (&json!(true), &note["id"]));
+    assert_eq!(
+        (&again["replayed"], &again["creditNote"]["id"]),
+        (&json!(true), &note["id"])
+    );
 
     let amount = json!({ "amount": { "amount": "1.00", "currency": "EUR" } });
     let second = correct(app, invoice.id, amount, "two").await;
-    assert_eq!(second["creditNote"]["total"]["amount"], "1.00", "{second:#}");
+    assert_eq!(
+        second["creditNote"]["total"]["amount"], "1.00",
+        "{second:#}"
+    );
     assert_eq!(second["creditNote"]["lines"][0]["quantity"], 0);
 
     let three = json!({ "lines": [{ "position": 1, "quantity": 3 }] });
@@ -260,15 +303,26 @@ async fn p2_a_credit_note_takes_back_no_more_than_is_left(app: &TestApp) {
     let refused = correct(app, invoice.id, much, "much").await;
     assert_eq!(codes(&refused), ["CREDIT_EXCEEDS_INVOICE"]);
     let yen = json!({ "amount": { "amount": "1", "currency": "JPY" } });
-    assert_eq!(codes(&correct(app, invoice.id, yen, "yen").await), ["CURRENCY_MISMATCH"]);
+    assert_eq!(
+        codes(&correct(app, invoice.id, yen, "yen").await),
+        ["CURRENCY_MISMATCH"]
+    );
 
     let rest = correct(app, invoice.id, json!({ "whole": true }), "rest").await;
     let left = total - 1_000 - 100;
-    assert_eq!(cents(&rest["creditNote"]["total"]["amount"]), left, "{rest:#}");
+    assert_eq!(
+        cents(&rest["creditNote"]["total"]["amount"]),
+        left,
+        "{rest:#}"
+    );
     let nothing = correct(app, invoice.id, json!({ "whole": true }), "nothing").await;
     assert_eq!(codes(&nothing), ["CREDIT_EXCEEDS_INVOICE"]);
     let notes: Vec<_> = invoices(app, order).await.into_iter().skip(1).collect();
-    assert!(notes.iter().all(|note| note.corrects_id == Some(invoice.id)));
+    assert!(
+        notes
+            .iter()
+            .all(|note| note.corrects_id == Some(invoice.id))
+    );
     let sum = |of: fn(&invoice::Model) -> i64| notes.iter().map(of).sum::<i64>();
     assert_eq!(sum(|note| note.tax_minor), invoice.tax_minor);
     assert_eq!(sum(|note| note.net_minor), invoice.net_minor);
@@ -276,7 +330,9 @@ async fn p2_a_credit_note_takes_back_no_more_than_is_left(app: &TestApp) {
     assert_eq!(codes(&of_note), ["INVALID_INPUT"]);
     app.settle().await;
     let mails = app.mailbox.handed();
-    let told = mails.iter().filter(|mail| mail.wording.subject.contains("Rechnungskorrektur G-"));
+    let told = mails
+        .iter()
+        .filter(|mail| mail.wording.subject.contains("Rechnungskorrektur G-"));
     assert_eq!(told.count(), 3);
 }
 
@@ -287,7 +343,9 @@ async fn p2_of_those_who_take_back_the_same_at_once_one_does(app: &TestApp) {
     let (order, _) = sold(app, &cup, 2, json!({})).await;
     let invoice = invoices(app, order).await.remove(0);
     let keys: Vec<String> = (0..8).map(|n| format!("k{n}")).collect();
-    let tries = keys.iter().map(|key| correct(app, invoice.id, json!({ "whole": true }), key));
+    let tries = keys
+        .iter()
+        .map(|key| correct(app, invoice.id, json!({ "whole": true }), key));
     let answers = join_all(tries).await;
     let done = answers.iter().filter(|one| one["userErrors"] == json!([]));
     assert_eq!(done.count(), 1);
@@ -323,7 +381,10 @@ async fn p2_what_was_issued_stays_as_it_is(app: &TestApp) {
     assert_eq!(saved["legalEntity"]["version"], 2);
     assert_eq!(saved["legalEntity"]["series"][1]["nextNumber"], 2);
     let (other, _) = sold(app, &cup, 1, json!({})).await;
-    let (first, second) = (&invoices(app, order).await[0], &invoices(app, other).await[0]);
+    let (first, second) = (
+        &invoices(app, order).await[0],
+        &invoices(app, other).await[0],
+    );
     assert_eq!(first.seller["line1"], "Lindengasse 41");
     assert_eq!(second.seller["line1"], "Elsewhere 1");
     assert_eq!(second.name, "N-000002");
@@ -340,7 +401,11 @@ async fn p2_what_was_issued_stays_as_it_is(app: &TestApp) {
 
 /// How many credit notes each of eight writers issues.
 fn rounds() -> usize {
-    if std::env::var_os("OMS_LONG").is_some() { 250 } else { 25 }
+    if std::env::var_os("OMS_LONG").is_some() {
+        250
+    } else {
+        25
+    }
 }
 
 async fn p2_numbers_have_no_gaps_whoever_fails(app: &TestApp) {
@@ -425,14 +490,21 @@ async fn p2_who_sells_is_checked(app: &TestApp) {
     assert_eq!(taken["legalEntity"]["channels"], json!([{ "code": "web" }]));
     let query = "{ legalEntities { code channels { code } } }";
     let all = app.gql(query, json!({})).await;
-    assert_eq!(all["legalEntities"][0], json!({ "code": "NW", "channels": [] }));
+    assert_eq!(
+        all["legalEntities"][0],
+        json!({ "code": "NW", "channels": [] })
+    );
 }
 
 /// The documents for programs that were stored.
 async fn stored(app: &TestApp) -> Vec<Vec<u8>> {
     use entity::document::{Column, Entity, Format};
     let rows = Entity::find().filter(Column::Format.eq(Format::Xml));
-    let rows = rows.order_by_asc(Column::FileName).all(&app.app.db.read).await.unwrap();
+    let rows = rows
+        .order_by_asc(Column::FileName)
+        .all(&app.app.db.read)
+        .await
+        .unwrap();
     let mut found = Vec::new();
     for row in rows {
         let content = document_content::Entity::find_by_id(row.id).one(&app.app.db.read);
@@ -467,7 +539,10 @@ async fn p2_documents_of_all_kinds_of_orders_keep_the_rules_of_the_standard(app:
     abroad["metadata"] = json!({ "vatId": "DE 123456789" });
     let (order, _) = sold(app, &cup, 2, abroad).await;
     let within = invoices(app, order).await.remove(0);
-    assert_eq!((within.tax_minor, &within.buyer["vatId"]), (0, &json!("DE123456789")));
+    assert_eq!(
+        (within.tax_minor, &within.buyer["vatId"]),
+        (0, &json!("DE123456789"))
+    );
     let (order, _) = sold(app, &cup, 2, account).await;
     assert_eq!(invoices(app, order).await[0].tax_minor, 0);
     for (id, part) in [
@@ -502,12 +577,17 @@ const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/decoders/venv/bin/pyt
 /// passes where they are not installed.
 fn keep_the_rules(bills: &[Vec<u8>]) {
     let lacks = || {
-        let saxon = Command::new(PYTHON).args(["-c", "import saxonche, lxml"]).output();
+        let saxon = Command::new(PYTHON)
+            .args(["-c", "import saxonche, lxml"])
+            .output();
         !Path::new(PYTHON).exists() || !saxon.is_ok_and(|output| output.status.success())
     };
     if lacks() {
         let missing = "the rules of electronic invoices are not installed: run `.ci/test`";
-        assert!(std::env::var_os("OMS_REQUIRE_DECODERS").is_none(), "{missing}");
+        assert!(
+            std::env::var_os("OMS_REQUIRE_DECODERS").is_none(),
+            "{missing}"
+        );
         eprintln!("skipped: {missing}");
         return;
     }
@@ -522,7 +602,11 @@ fn keep_the_rules(bills: &[Vec<u8>]) {
         })
         .collect();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/decoders/rules.py");
-    let output = Command::new(PYTHON).arg(script).args(&paths).output().unwrap();
+    let output = Command::new(PYTHON)
+        .arg(script)
+        .args(&paths)
+        .output()
+        .unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");
     let found = String::from_utf8_lossy(&output.stdout);
@@ -533,7 +617,10 @@ fn keep_the_rules(bills: &[Vec<u8>]) {
 fn random_bill(dice: &mut Dice) -> Bill {
     let currency = dice.one(&[Currency::EUR, Currency::EUR, Currency::USD, Currency::JPY]);
     let mut line = |position: i32, kind: invoice_line::Kind| {
-        let rate: Rate = dice.one(&["0.19", "0.07", "0.2", "0.055", "0.1", "0.21"]).parse().unwrap();
+        let rate: Rate = dice
+            .one(&["0.19", "0.07", "0.2", "0.055", "0.1", "0.21"])
+            .parse()
+            .unwrap();
         let quantity = 1 + dice.roll(dice.one(&[3, 3, 3, 60])) as i64;
         let each = 1 + dice.roll(dice.one(&[20, 3_000, 90_000])) as i64;
         let net = each * quantity;
@@ -553,7 +640,9 @@ fn random_bill(dice: &mut Dice) -> Bill {
             kind,
             line_id: Some(LineId(uuid::Uuid::nil())),
             sku: format!("SKU-{position}"),
-            title: dice.one(&["Tee & Tasse", "Świecznik <żółty>", "Чай"]).to_owned(),
+            title: dice
+                .one(&["Tee & Tasse", "Świecznik <żółty>", "Чай"])
+                .to_owned(),
             quantity,
             discount_minor: dice.roll(3) as i64 * 7,
             net_minor: net,
@@ -563,7 +652,9 @@ fn random_bill(dice: &mut Dice) -> Bill {
         }
     };
     let count = 1 + line(0, invoice_line::Kind::Item).quantity.min(9) as i32;
-    let mut lines: Vec<_> = (1..=count).map(|at| line(at, invoice_line::Kind::Item)).collect();
+    let mut lines: Vec<_> = (1..=count)
+        .map(|at| line(at, invoice_line::Kind::Item))
+        .collect();
     lines.push(line(count + 1, invoice_line::Kind::Delivery));
     let rounding_minor = invoicing::say_tax(currency, &mut lines).unwrap();
     let said = |line: invoice_line::Model| BillLine {
@@ -589,7 +680,11 @@ fn random_bill(dice: &mut Dice) -> Bill {
 
 #[test]
 fn p2_random_invoices_keep_the_rules_of_the_standard() {
-    let rounds = if std::env::var_os("OMS_LONG").is_some() { 2_000 } else { 100 };
+    let rounds = if std::env::var_os("OMS_LONG").is_some() {
+        2_000
+    } else {
+        100
+    };
     let mut dice = Dice::new(16_931);
     let mut bills: Vec<_> = (0..rounds).map(|_| random_bill(&mut dice)).collect();
     bills.push(samples::bill(40));
@@ -627,20 +722,33 @@ async fn p3_the_ledger_follows_invoices_and_money_and_is_in_balance(app: &TestAp
     assert_eq!(cents(&came["TAX"]), -row.tax_minor);
     let sold_for = cents(&came["REVENUE"]) + cents(&came["DELIVERY_REVENUE"]);
     assert_eq!(sold_for, -row.net_minor);
-    let accounts = |balances: &Value| -> i64 {
-        balances.as_object().unwrap().values().map(cents).sum()
-    };
+    let accounts =
+        |balances: &Value| -> i64 { balances.as_object().unwrap().values().map(cents).sum() };
     assert_eq!(accounts(&came), 0);
 
-    correct(app, row.id, json!({ "lines": [{ "position": 1, "quantity": 1 }] }), "one").await;
+    correct(
+        app,
+        row.id,
+        json!({ "lines": [{ "position": 1, "quantity": 1 }] }),
+        "one",
+    )
+    .await;
     let owed = balances(app).await;
-    assert_eq!(cents(&owed["RECEIVABLE"]), -1_000, "ten are owed to the customer");
+    assert_eq!(
+        cents(&owed["RECEIVABLE"]),
+        -1_000,
+        "ten are owed to the customer"
+    );
     let account = json!({ "channel": "b2b", "customer": { "code": "B-2001" },
         "payment": { "method": "ACCOUNT" } });
     let (on_account, _) = sold(app, &cup, 2, account).await;
     let later = invoices(app, on_account).await.remove(0);
     let owes = balances(app).await;
-    assert_eq!(cents(&owes["RECEIVABLE"]), later.total_minor - 1_000, "it is paid later");
+    assert_eq!(
+        cents(&owes["RECEIVABLE"]),
+        later.total_minor - 1_000,
+        "it is paid later"
+    );
     assert_eq!(owes["CASH_IN_TRANSIT"], came["CASH_IN_TRANSIT"]);
     assert_eq!(accounts(&owes), 0);
 
@@ -648,7 +756,10 @@ async fn p3_the_ledger_follows_invoices_and_money_and_is_in_balance(app: &TestAp
         nodes { document documentId debit credit amount { amount } order { id } } } }";
     let wanted = json!({ "orderId": to_global(order).as_str(), "document": "CAPTURE" });
     let entries = app.gql(query, json!({ "where": wanted })).await;
-    let entries = entries["ledgerEntries"]["nodes"].as_array().unwrap().clone();
+    let entries = entries["ledgerEntries"]["nodes"]
+        .as_array()
+        .unwrap()
+        .clone();
     assert_eq!(entries.len(), 1);
     assert_eq!(
         (&entries[0]["debit"], &entries[0]["credit"]),
@@ -658,7 +769,12 @@ async fn p3_the_ledger_follows_invoices_and_money_and_is_in_balance(app: &TestAp
     // A moment before anything happened, nothing had.
     let query = "query T($at: DateTime) { trialBalance(currency: \"EUR\", at: $at) {
         debit { amount } credit { amount } } }";
-    let before = app.gql(query, json!({ "at": "2020-01-01T00:00:00Z" })).await;
+    let before = app
+        .gql(query, json!({ "at": "2020-01-01T00:00:00Z" }))
+        .await;
     let before = before["trialBalance"].as_array().unwrap().clone();
-    assert!(before.iter().all(|row| row["debit"]["amount"] == "0.00"), "{before:#?}");
+    assert!(
+        before.iter().all(|row| row["debit"]["amount"] == "0.00"),
+        "{before:#?}"
+    );
 }

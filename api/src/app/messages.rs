@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use entity::{DocumentId, MessageId};
 use entity::message::Reason;
+use entity::{DocumentId, MessageId};
 use futures_util::{StreamExt, stream};
 use sea_orm::ActiveEnum;
 

@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use entity::order::Stage;
 use entity::shipment::TrackingStatus;
 use entity::{
-    ChannelId, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId, PackageId, ShipmentId,
-    VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, message, outbox,
-    stock_source,
+    ChannelId, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId, PackageId,
+    ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, message,
+    outbox, stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};

@@ -700,10 +700,7 @@ impl InvoiceMutation {
 }
 
 /// How much of an invoice is asked for.
-fn part(
-    part: &InvoicePartInput,
-    currency: entity::Currency,
-) -> std::result::Result<Part, Problem> {
+fn part(part: &InvoicePartInput, currency: entity::Currency) -> std::result::Result<Part, Problem> {
     match part {
         InvoicePartInput::Whole(true) => Ok(Part::Whole),
         InvoicePartInput::Whole(false) => {

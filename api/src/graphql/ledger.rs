@@ -143,7 +143,10 @@ impl LedgerEntryWhere {
             .add_option(account)
             .add_option(document.map(|document| Column::Document.eq(document)))
             .add_option(self.document_id.map(|id| Column::DocumentId.eq(id)))
-            .add_option(self.currency.map(|currency| Column::Currency.eq(currency.0))))
+            .add_option(
+                self.currency
+                    .map(|currency| Column::Currency.eq(currency.0)),
+            ))
     }
 }
 

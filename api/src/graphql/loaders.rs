@@ -7,7 +7,9 @@ use std::sync::Arc;
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::inbound_supply::Status as Arrival;
-use entity::{VariantId, WarehouseId, document, fulfillment_order, inbound_supply, shipment, stock_source};
+use entity::{
+    VariantId, WarehouseId, document, fulfillment_order, inbound_supply, shipment, stock_source,
+};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use super::errors::fault;

@@ -49,7 +49,9 @@ pub async fn correct(tx: &Tx, cmd: &Correct) -> Result<invoice::Model, Failure> 
     let corrected = row.ok_or_else(missing)?;
     if corrected.kind == Kind::CreditNote {
         let message = "a credit note is not corrected";
-        return Err(Problem::new(Code::InvalidInput, message).at("input.id").into());
+        return Err(Problem::new(Code::InvalidInput, message)
+            .at("input.id")
+            .into());
     }
     let mut standing = invoice_standing::Entity::find_by_id(cmd.id);
     if tx.locks_rows() {

@@ -20,9 +20,9 @@ use entity::invoice::{Kind, Payment};
 use entity::ledger_entry::{Account, Document};
 use entity::order::PaymentMethod;
 use entity::{
-    Currency, InvoiceId, LegalEntityId, OrderId, Rate, ShipmentId, address, channel, customer, invoice,
-    invoice_line, invoice_series, invoice_standing, legal_entity, order, order_line, shipment,
-    tax_rate,
+    Currency, InvoiceId, LegalEntityId, OrderId, Rate, ShipmentId, address, channel, customer,
+    invoice, invoice_line, invoice_series, invoice_standing, legal_entity, order, order_line,
+    shipment, tax_rate,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -83,7 +83,9 @@ pub async fn issue(
     if let Some(known) = known {
         return Ok(Some(known.id));
     }
-    let sent = shipment::Entity::find_by_id(shipment_id).one(tx.db()).await?;
+    let sent = shipment::Entity::find_by_id(shipment_id)
+        .one(tx.db())
+        .await?;
     let dispatched_at = sent.and_then(|sent| sent.dispatched_at);
     let facts = Facts::read(tx, order, &seller).await?;
     let rates = delivery_rates(tx.db(), order, &facts.delivered_to).await?;
@@ -129,11 +131,7 @@ pub async fn issue(
 
 /// Takes the next number of a series, which stays locked until the transaction ends. Whoever does
 /// not commit has not taken it.
-async fn take_number(
-    tx: &Tx,
-    seller: LegalEntityId,
-    kind: Kind,
-) -> Result<(i64, String), Failure> {
+async fn take_number(tx: &Tx, seller: LegalEntityId, kind: Kind) -> Result<(i64, String), Failure> {
     use invoice_series::{Column, Entity};
     let taken = Entity::update_many()
         .col_expr(Column::NextNumber, Expr::col(Column::NextNumber).add(1))
@@ -187,7 +185,9 @@ async fn write(
     };
     let rows = lines.into_iter().map(IntoActiveModel::into_active_model);
     tx.defer_rows(vec![row.clone().into_active_model()], |insert| insert);
-    tx.defer_rows(rows.collect::<Vec<invoice_line::ActiveModel>>(), |insert| insert);
+    tx.defer_rows(rows.collect::<Vec<invoice_line::ActiveModel>>(), |insert| {
+        insert
+    });
     tx.defer_rows(vec![standing.into_active_model()], |insert| insert);
     let of = Posting {
         order,
@@ -270,7 +270,9 @@ impl Facts {
             None => None,
         };
         let mut parties = Vec::new();
-        let billed_to = order.billing_address_id.unwrap_or(order.shipping_address_id);
+        let billed_to = order
+            .billing_address_id
+            .unwrap_or(order.shipping_address_id);
         for id in [billed_to, order.shipping_address_id] {
             let row = address::Entity::find_by_id(id).one(tx.db()).await?;
             parties.push(located(row.ok_or_else(|| missing("address"))?));
@@ -352,7 +354,9 @@ fn drawn(
 ) -> Result<(Vec<invoice_line::Model>, i64), PricingError> {
     let gross: i64 = lines.iter().map(|line| line.gross_minor).sum();
     let net = order.total_minor - gross - order.shipping_tax_minor;
-    let rates = rates.into_iter().chain(lines.iter().map(|line| line.tax_rate));
+    let rates = rates
+        .into_iter()
+        .chain(lines.iter().map(|line| line.tax_rate));
     let delivery_rate = match order.shipping_tax_minor {
         0 => Rate::default(),
         tax => closest_rate(rates, net, tax),
@@ -390,7 +394,9 @@ fn drawn(
     };
     for line in lines {
         let mut own = portion.lines.iter().filter(|(id, _)| *id == line.id);
-        let Some((_, part)) = own.next() else { continue };
+        let Some((_, part)) = own.next() else {
+            continue;
+        };
         if part.quantity > 0 || part.gross() > 0 {
             let discount = without_tax(order, part.discount, line.tax_rate)?;
             draw(Some(line), line.tax_rate, Amounts { discount, ..*part });
@@ -436,10 +442,7 @@ fn without_tax(order: &order::Model, minor: i64, rate: Rate) -> Result<i64, Pric
 
 /// Says the tax of each group of lines as [`share::said_tax`] has it; the answer is what the total
 /// is rounded by.
-pub fn say_tax(
-    currency: Currency,
-    lines: &mut [invoice_line::Model],
-) -> Result<i64, PricingError> {
+pub fn say_tax(currency: Currency, lines: &mut [invoice_line::Model]) -> Result<i64, PricingError> {
     let group = |line: &invoice_line::Model| (line.tax_category, line.tax_rate);
     let mut groups: Vec<_> = lines.iter().map(group).collect();
     groups.sort_by_key(|(category, rate)| (*category as u8, *rate));

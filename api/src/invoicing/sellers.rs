@@ -75,7 +75,11 @@ pub async fn save(tx: &Tx, cmd: Save) -> Result<legal_entity::Model, Failure> {
     checks.hold(told, Code::InvalidInput, "input.vatId", message);
     let series = [
         (Kind::Invoice, "input.invoicePrefix", cmd.invoice_prefix),
-        (Kind::CreditNote, "input.creditNotePrefix", cmd.credit_note_prefix),
+        (
+            Kind::CreditNote,
+            "input.creditNotePrefix",
+            cmd.credit_note_prefix,
+        ),
     ];
     for (_, field, prefix) in &series {
         let plain = |char: char| char.is_ascii_graphic();
@@ -84,7 +88,10 @@ pub async fn save(tx: &Tx, cmd: Save) -> Result<legal_entity::Model, Failure> {
         checks.hold(fits, Code::InvalidInput, field, message);
     }
     for (place, id) in cmd.channels.iter().enumerate() {
-        let known = channel::Entity::find_by_id(*id).one(tx.db()).await?.is_some();
+        let known = channel::Entity::find_by_id(*id)
+            .one(tx.db())
+            .await?
+            .is_some();
         let field = format!("input.channelIds.{place}");
         checks.hold(known, Code::NotFound, &field, "no such Channel");
     }
@@ -120,7 +127,12 @@ fn read(
 ) -> Option<String> {
     let given = checks.text(field, given.as_deref())?;
     let read = form(&given);
-    checks.hold(read.is_some(), Code::InvalidInput, field, "no number of its kind");
+    checks.hold(
+        read.is_some(),
+        Code::InvalidInput,
+        field,
+        "no number of its kind",
+    );
     read
 }
 
@@ -140,7 +152,9 @@ fn iban(text: &str) -> Option<String> {
 fn taken(error: DbErr, field: &str) -> Failure {
     let failure = Failure::from(error);
     match failure.unique_violation() {
-        Some(_) => Problem::new(Code::CodeTaken, "it is taken").at(field).into(),
+        Some(_) => Problem::new(Code::CodeTaken, "it is taken")
+            .at(field)
+            .into(),
         None => failure,
     }
 }
@@ -197,7 +211,9 @@ pub async fn of_channel(
     db: &impl ConnectionTrait,
     channel: ChannelId,
 ) -> Result<Option<legal_entity::Model>, DbErr> {
-    let sells = legal_entity_channel::Entity::find_by_id(channel).one(db).await?;
+    let sells = legal_entity_channel::Entity::find_by_id(channel)
+        .one(db)
+        .await?;
     match sells {
         Some(sells) => {
             legal_entity::Entity::find_by_id(sells.legal_entity_id)

@@ -122,7 +122,13 @@ impl Notice {
             "lines": titled(&billed.lines),
             "attachments": documents,
         });
-        of(order, kind, format!("invoice.issued:{id}"), in_language, facts)
+        of(
+            order,
+            kind,
+            format!("invoice.issued:{id}"),
+            in_language,
+            facts,
+        )
     }
 }
 

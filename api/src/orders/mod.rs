@@ -672,7 +672,13 @@ pub async fn settle_payment(
                 },
             );
             if let Some(payment) = &aggregate.payment {
-                ledger::post_refund(tx, &aggregate.order, payment, effect.id, effect.amount.minor);
+                ledger::post_refund(
+                    tx,
+                    &aggregate.order,
+                    payment,
+                    effect.id,
+                    effect.amount.minor,
+                );
             }
         }
         (Settled::Declined, kind) => {

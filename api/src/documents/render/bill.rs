@@ -269,7 +269,15 @@ const ENGLISH: Words = Words {
     vat_id: "VAT ID",
     corrects: "Corrects invoice",
     due: "To be paid by",
-    columns: ["", "Item", "Quantity", "Unit price", "Discount", "VAT", "Net"],
+    columns: [
+        "",
+        "Item",
+        "Quantity",
+        "Unit price",
+        "Discount",
+        "VAT",
+        "Net",
+    ],
     net: "Net",
     tax: ("VAT", "on"),
     rounding: "Rounding",
@@ -299,7 +307,15 @@ const GERMAN: Words = Words {
     vat_id: "USt-IdNr.",
     corrects: "Korrigiert Rechnung",
     due: "Zahlbar bis",
-    columns: ["", "Artikel", "Menge", "Einzelpreis", "Rabatt", "USt.", "Netto"],
+    columns: [
+        "",
+        "Artikel",
+        "Menge",
+        "Einzelpreis",
+        "Rabatt",
+        "USt.",
+        "Netto",
+    ],
     net: "Netto",
     tax: ("USt.", "auf"),
     rounding: "Rundung",
@@ -502,7 +518,9 @@ fn closing(bill: &Bill, words: &Words) -> Vec<Closing> {
     }
     notes.push((words.seller, about.join(" · ")));
     let notes = notes.into_iter();
-    notes.map(|(over, text)| Closing::Note(over, text)).collect()
+    notes
+        .map(|(over, text)| Closing::Note(over, text))
+        .collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::sheet::{self, PAGE, Cell, Closing, Column, Sheet};
+use super::sheet::{self, Cell, Closing, Column, PAGE, Sheet};
 use super::{Paper, Rendered, Unprintable, kilograms};
 
 /// What a manifest says.

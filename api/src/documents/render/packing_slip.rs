@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::sheet::{self, PAGE, Cell, Closing, Column, Sheet};
+use super::sheet::{self, Cell, Closing, Column, PAGE, Sheet};
 use super::{Address, Paper, Parcel, Rendered, Unprintable, kilograms};
 
 /// What a packing slip says.

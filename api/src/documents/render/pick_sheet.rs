@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::sheet::{self, PAGE, Cell, Column, Sheet};
+use super::sheet::{self, Cell, Column, PAGE, Sheet};
 use super::{Paper, Rendered, Unprintable};
 
 /// What a pick sheet says.

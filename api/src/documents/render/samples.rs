@@ -7,8 +7,8 @@ use entity::{Currency, Money, Rate};
 use rust_decimal::Decimal;
 
 use super::{
-    Address, Bill, BillLine, Label, Manifest, ManifestParcel, PackingSlip, Paper, Parcel, Party, PickRow, PickSheet,
-    SlipLine,
+    Address, Bill, BillLine, Label, Manifest, ManifestParcel, PackingSlip, Paper, Parcel, Party,
+    PickRow, PickSheet, SlipLine,
 };
 
 fn day() -> NaiveDate {

@@ -457,7 +457,11 @@ impl Press<'_> {
             };
             vec![
                 text(MARGIN, Align::Left, name.clone()),
-                text(right, Align::Right, format!("{} {page} {} {of}", words.0, words.1)),
+                text(
+                    right,
+                    Align::Right,
+                    format!("{} {page} {} {of}", words.0, words.1),
+                ),
             ]
         });
         self.pages

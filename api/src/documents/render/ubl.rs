@@ -57,7 +57,11 @@ fn exemption(category: TaxCategory) -> Option<(Option<&'static str>, &'static st
 fn sayable(text: &str) -> String {
     let said = |char: &char| matches!(char, '\t' | '\n' | '\r') || !char.is_control();
     let said = |char: &char| said(char) && !matches!(char, '\u{fffe}' | '\u{ffff}');
-    text.chars().filter(said).collect::<String>().trim().to_owned()
+    text.chars()
+        .filter(said)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 /// The document at work.
@@ -205,7 +209,11 @@ impl Pen {
             })?;
             pen.around("cac:Price", |pen| {
                 let price = line.unit_price(currency).to_string();
-                pen.marked("cbc:PriceAmount", Some(("currencyID", currency.code())), &price)
+                pen.marked(
+                    "cbc:PriceAmount",
+                    Some(("currencyID", currency.code())),
+                    &price,
+                )
             })
         })
     }
@@ -237,7 +245,10 @@ impl Pen {
             };
             pen.text("cbc:PaymentMeansCode", code)?;
             let due = bill.due_on.filter(|_| bill.kind == Kind::CreditNote);
-            pen.some("cbc:PaymentDueDate", due.map(|day| day.to_string()).as_deref())?;
+            pen.some(
+                "cbc:PaymentDueDate",
+                due.map(|day| day.to_string()).as_deref(),
+            )?;
             match (bill.payment, iban) {
                 (Payment::Account, Some(iban)) => {
                     pen.text("cbc:PaymentID", &bill.name)?;
@@ -332,7 +343,10 @@ fn written(bill: &Bill) -> io::Result<Vec<u8>> {
     pen.some("cbc:Note", bill.reason.as_deref())?;
     pen.text("cbc:DocumentCurrencyCode", bill.currency.code())?;
     pen.around("cac:OrderReference", |pen| {
-        pen.text("cbc:ID", bill.reference.as_ref().unwrap_or(&bill.order_number))?;
+        pen.text(
+            "cbc:ID",
+            bill.reference.as_ref().unwrap_or(&bill.order_number),
+        )?;
         pen.text("cbc:SalesOrderID", &bill.order_number)
     })?;
     if let Some((name, day)) = &bill.corrects {
@@ -372,7 +386,9 @@ mod tests {
     fn nothing_that_somebody_wrote_ends_its_element() {
         let mut bill = samples::bill(1);
         bill.buyer.name = "</cbc:Name><evil a=\"b\"> & \u{1b}]]> 'ß'".to_owned();
-        let xml = bill_ubl(&bill).map(|rendered| rendered.bytes).unwrap_or_default();
+        let xml = bill_ubl(&bill)
+            .map(|rendered| rendered.bytes)
+            .unwrap_or_default();
         let xml = String::from_utf8(xml).expect("UTF-8");
         assert!(!xml.contains("<evil"), "{xml}");
         assert!(xml.contains("&lt;evil"), "{xml}");

@@ -83,7 +83,11 @@ pub(super) fn seen_channel_if_any(
 }
 
 /// The same for a list.
-pub(super) fn seen_channels(ctx: &Context<'_>, ids: &[ID], field: &str) -> Result<Vec<ChannelId>, Problem> {
+pub(super) fn seen_channels(
+    ctx: &Context<'_>,
+    ids: &[ID],
+    field: &str,
+) -> Result<Vec<ChannelId>, Problem> {
     let channels: Vec<ChannelId> = from_globals(ids, field)?;
     let unseen = |channel: &ChannelId| !sees(ctx, Some(*channel));
     match channels.iter().position(unseen) {

@@ -13,8 +13,8 @@ use super::fulfillment::{FulfillmentOrder, Shipment};
 use super::ids::to_global;
 use super::invoices::Invoice;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, InvoicesOf, LinesOf, MessagesOf, NotesOf, PaymentsOf, ReservationsOf,
-    ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
+    BackordersOf, ExceptionsOf, HoldsOf, InvoicesOf, LinesOf, MessagesOf, NotesOf, PaymentsOf,
+    ReservationsOf, ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
 };
 use super::messages::Message;
 use super::principal;

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use entity::{DocumentId, MessageId};
 use entity::message::Reason;
+use entity::{DocumentId, MessageId};
 use lettre::Message;
-use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::header::ContentType;
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{self, Mailbox, MultiPart};
 
 use super::templates::render::{Wording, one_line};
@@ -116,10 +116,8 @@ fn compose(mail: &Mail, from: &lettre::Address) -> Result<Message, String> {
     let name = one_line(&mail.sender_name, LONGEST_HEADER);
     let name = Some(name).filter(|name| !name.is_empty());
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-    let words = MultiPart::alternative_plain_html(
-        mail.wording.text.clone(),
-        mail.wording.html.clone(),
-    );
+    let words =
+        MultiPart::alternative_plain_html(mail.wording.text.clone(), mail.wording.html.clone());
     let mut body = words;
     if !mail.attachments.is_empty() {
         body = MultiPart::mixed().multipart(body);
