@@ -57,11 +57,15 @@ impl Amounts {
             let due = due - i128::from(gone);
             i64::try_from(due).unwrap_or(rest).clamp(0, rest)
         };
+        // The amount with tax is cut, as it is what people pay for a unit; where a unit has a whole
+        // price without tax, that comes out whole as well.
+        let gross = due(self.gross(), before.gross(), rest.gross());
+        let tax = due(self.tax, before.tax, rest.tax);
         Amounts {
             quantity: units,
             discount: due(self.discount, before.discount, rest.discount),
-            net: due(self.net, before.net, rest.net),
-            tax: due(self.tax, before.tax, rest.tax),
+            net: (gross - tax).clamp(0, rest.net),
+            tax,
         }
     }
 
@@ -164,7 +168,8 @@ mod tests {
             nets.push(part.net);
             before = before.and(part);
         }
-        assert_eq!(nets, [333, 333, 334]);
+        assert_eq!(nets, [333, 334, 333]);
+        assert_eq!(amounts(3, 2_500, 500).of_units(1, Amounts::default()).gross(), 1_000);
         assert_eq!(before, all);
         let exact = amounts(10, 9_990, 1_898).of_units(3, Amounts::default());
         assert_eq!(exact.net, 2_997);
