@@ -621,8 +621,8 @@ fn random_bill(dice: &mut Dice) -> Bill {
             .one(&["0.19", "0.07", "0.2", "0.055", "0.1", "0.21"])
             .parse()
             .unwrap();
-        let quantity = 1 + dice.roll(dice.one(&[3, 3, 3, 60])) as i64;
-        let each = 1 + dice.roll(dice.one(&[20, 3_000, 90_000])) as i64;
+        let (most, dearest) = (dice.one(&[3, 3, 3, 60]), dice.one(&[20, 3_000, 90_000]));
+        let (quantity, each) = (1 + dice.roll(most) as i64, 1 + dice.roll(dearest) as i64);
         let net = each * quantity;
         let half_up = |net: i64| {
             let scaled = rate.0 * rust_decimal::Decimal::from(net);
