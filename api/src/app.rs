@@ -46,8 +46,8 @@ use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
 use crate::notifications::Mailer;
 use crate::orders::{self, Changed};
-use crate::payments::gateway;
-use crate::payments::{Effect, PaymentGateway};
+use crate::payments::gateway::{self, Gateways, Unheard};
+use crate::payments::{Answer, Effect, PaymentGateway};
 use crate::shipping::Carriers;
 use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
@@ -71,7 +71,7 @@ pub struct App {
     pub config: Config,
     /// Feeds the subscribers.
     pub hub: Hub,
-    gateway: Arc<dyn PaymentGateway>,
+    gateways: Gateways,
     carriers: Carriers,
     mailer: Arc<dyn Mailer>,
     reference: ReferenceCache,
@@ -101,7 +101,7 @@ pub struct Answered {
 }
 
 impl App {
-    /// Puts the parts together. Nothing runs yet.
+    /// Puts the parts together; the gateway is who answers for the sandbox. Nothing runs yet.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
@@ -112,10 +112,10 @@ impl App {
         Arc::new(App {
             hub: Hub::new(db.clone(), Bus::of(&config.redis)),
             carriers: Carriers::of(&config.shipping),
+            gateways: Gateways::of(&config.payments, gateway),
             db,
             clock,
             config,
-            gateway,
             mailer,
             reference: ReferenceCache::default(),
             rules: ArcSwap::default(),
@@ -403,7 +403,11 @@ impl App {
     /// Makes calls to gateways and records the answers, and those that follow from them.
     pub async fn ask_gateways(&self, mut owed: Vec<Effect>) -> Result<(), Failure> {
         while let Some(effect) = owed.pop() {
-            let answer = gateway::execute(self.gateway.as_ref(), &effect, self.clock.now()).await;
+            let answer = match self.gateways.named(&effect.gateway) {
+                Some(gateway) => gateway::execute(gateway, &effect, self.clock.now()).await,
+                // The settings have lost it; it is asked when they have it again.
+                None => Answer::Unknown,
+            };
             let reference = self.reference().await?;
             let (reference, effect, answer) = (&reference, &effect, &answer);
             let settled = self
@@ -420,30 +424,74 @@ impl App {
     /// at a time. One that fails leaves the others alone.
     pub async fn reconcile_payments(&self) -> Result<Round, Failure> {
         let due = crate::payments::due(&self.db.read, self.clock.now()).await?;
+        self.reconcile_all(due).await
+    }
+
+    /// Takes in what a gateway sent, if it is the gateway's: what it is about is asked about, now.
+    pub async fn hear_gateway(
+        &self,
+        name: &str,
+        signature: &str,
+        body: &[u8],
+    ) -> Result<Result<Round, Unheard>, Failure> {
+        let heard = match self.gateways.named(name) {
+            Some(gateway) => gateway.hear(signature, body, self.clock.now()),
+            None => Err(Unheard::Unknown),
+        };
+        let notice = match heard {
+            Ok(notice) => notice,
+            Err(unheard) => return Ok(Err(unheard)),
+        };
+        let about = crate::payments::about(&self.db.read, &notice).await?;
+        self.reconcile_all(about).await.map(Ok)
+    }
+
+    /// Asks about effects, a few at a time. A gateway that says nothing of any of them is away: the
+    /// rest waits for the next round, so that it keeps nothing else from being done.
+    async fn reconcile_all(&self, due: Vec<(Effect, bool)>) -> Result<Round, Failure> {
         let reference = self.reference().await?;
-        let outcomes = stream::iter(due)
-            .map(|due| self.reconcile(due, &reference))
-            .buffer_unordered(GATEWAY_CALLS)
-            .collect::<Vec<_>>()
-            .await;
-        Ok(outcomes.into_iter().collect())
+        let mut round = Round::default();
+        for some in due.chunks(GATEWAY_CALLS) {
+            let outcomes = stream::iter(some.to_vec())
+                .map(|due| self.reconcile(due, &reference))
+                .buffer_unordered(GATEWAY_CALLS)
+                .collect::<Vec<_>>()
+                .await;
+            let mut is_away = some.len() == GATEWAY_CALLS;
+            for outcome in outcomes {
+                match outcome {
+                    Ok(answer) => {
+                        is_away &= answer == Answer::Unknown;
+                        round.done += 1;
+                    }
+                    Err(failure) => round.failures.push(failure),
+                }
+            }
+            if is_away {
+                break;
+            }
+        }
+        Ok(round)
     }
 
     async fn reconcile(
         &self,
         (effect, still_wanted): (Effect, bool),
         reference: &Reference,
-    ) -> Result<usize, Failure> {
-        let gateway = self.gateway.as_ref();
-        let answer = gateway::resolve(gateway, &effect, still_wanted, self.clock.now()).await;
-        let (effect, answer) = (&effect, &answer);
+    ) -> Result<Answer, Failure> {
+        let now = self.clock.now();
+        let answer = match self.gateways.named(&effect.gateway) {
+            Some(gateway) => gateway::resolve(gateway, &effect, still_wanted, now).await,
+            None => Answer::Unknown,
+        };
+        let (effect, said) = (&effect, &answer);
         let settled = self
             .write(&Actor::worker("payments"), move |tx| async move {
-                orders::settle_payment(&tx, reference, effect, answer).await
+                orders::settle_payment(&tx, reference, effect, said).await
             })
             .await?;
         self.carry_out(settled).await?;
-        Ok(1)
+        Ok(answer)
     }
 }
 

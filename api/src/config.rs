@@ -34,6 +34,8 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// Who is asked for labels.
     pub shipping: ShippingConfig,
+    /// Who is asked for money.
+    pub payments: PaymentsConfig,
     /// How messages reach people.
     pub mail: MailConfig,
 }
@@ -144,6 +146,20 @@ pub struct ShippingConfig {
     pub easypost_url: String,
     /// The key for it; empty = it is not asked.
     pub easypost_key: String,
+}
+
+/// Who is asked for money.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentsConfig {
+    /// The gateway that new orders by card are paid through: `sandbox` or `stripe`.
+    pub gateway: String,
+    /// Where Stripe is.
+    pub stripe_url: String,
+    /// The secret key for it; empty = it is not asked.
+    pub stripe_key: String,
+    /// What its messages are signed with; empty = they are not heard.
+    pub stripe_webhook_secret: String,
 }
 
 /// How messages reach people.
@@ -309,6 +325,24 @@ impl Config {
         require(
             easypost.starts_with("http://"),
             format!("OMS__SHIPPING__EASYPOST_URL: {easypost:?} is not http://HOST:PORT"),
+        );
+        let PaymentsConfig {
+            gateway,
+            stripe_url,
+            stripe_key,
+            stripe_webhook_secret: _,
+        } = &self.payments;
+        require(
+            ["sandbox", "stripe"].contains(&gateway.as_str()),
+            format!("OMS__PAYMENTS__GATEWAY: {gateway:?} is neither sandbox nor stripe"),
+        );
+        require(
+            gateway != "stripe" || !stripe_key.is_empty(),
+            "OMS__PAYMENTS__STRIPE_KEY: needed for the gateway stripe".to_owned(),
+        );
+        require(
+            stripe_url.starts_with("http://"),
+            format!("OMS__PAYMENTS__STRIPE_URL: {stripe_url:?} is not http://HOST:PORT"),
         );
         let MailConfig {
             smtp_url,

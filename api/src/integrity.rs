@@ -205,7 +205,8 @@ const INVARIANTS: &[Invariant] = &[
             FROM payment p JOIN (
                 SELECT payment_id, SUM(CASE kind WHEN 'AUTHORIZATION' THEN amount_minor
                     WHEN 'VOID' THEN -amount_minor ELSE 0 END) AS amount
-                FROM payment_transaction WHERE state = 'SUCCEEDED' GROUP BY payment_id) t
+                FROM payment_transaction WHERE state = 'SUCCEEDED'
+                    AND kind IN ('AUTHORIZATION', 'VOID') GROUP BY payment_id) t
             ON t.payment_id = p.id WHERE t.amount <> p.authorized_minor",
     },
     Invariant {

@@ -16,6 +16,8 @@ pub struct Model {
     pub order_id: OrderId,
     /// The payment that it is captured from.
     pub payment_id: PaymentId,
+    /// Its place among the charges of the order, from 0.
+    pub position: i32,
     /// Its share of the order's total, in minor units of the order's currency.
     pub amount_minor: i64,
     /// What of that was captured, in minor units.

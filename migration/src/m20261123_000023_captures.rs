@@ -21,6 +21,7 @@ CREATE TABLE charge (
     shipment_id UUID PRIMARY KEY REFERENCES shipment(id),
     order_id UUID NOT NULL REFERENCES "order"(id),
     payment_id UUID NOT NULL REFERENCES payment(id),
+    position INTEGER NOT NULL,
     amount_minor BIGINT NOT NULL CHECK (amount_minor >= 0),
     captured_minor BIGINT NOT NULL CHECK (captured_minor >= 0),
     attempts INTEGER NOT NULL,
@@ -30,7 +31,7 @@ CREATE TABLE charge (
     CONSTRAINT charge_captured_is_due CHECK (captured_minor <= amount_minor)
 );
 
-CREATE INDEX charge_order ON charge(order_id);
+CREATE UNIQUE INDEX charge_place ON charge(order_id, position);
 
 CREATE INDEX charge_due ON charge(next_try_at) WHERE next_try_at IS NOT NULL;
 

@@ -7,7 +7,7 @@ use api::fulfillment::routing::{self, Split};
 use api::fulfillment::scans::Read;
 use api::fulfillment::{dispatch, lists, tracking};
 use api::graphql::ids::to_global;
-use api::payments::charges;
+use api::payments::{Effect, charges};
 use api::shipping::messages::Report;
 use api::shipping::port::Sighting;
 use api::tx::Actor;
@@ -52,7 +52,7 @@ fn read(code: &str, quantity: i64) -> Read {
 }
 
 /// An order for cups at 10.00, paid by a card, that is routed.
-async fn placed(app: &TestApp, cup: &Stocked, units: i64, payment: Value) -> OrderId {
+pub async fn placed(app: &TestApp, cup: &Stocked, units: i64, payment: Value) -> OrderId {
     let lines = json!([{ "sku": cup.sku, "quantity": units }]);
     let mut changes = json!({ "lines": lines, "payment": payment });
     if changes["payment"]["method"] == "ACCOUNT" {
@@ -69,7 +69,7 @@ async fn placed(app: &TestApp, cup: &Stocked, units: i64, payment: Value) -> Ord
     row.unwrap().id
 }
 
-fn card(token: &str) -> Value {
+pub fn card(token: &str) -> Value {
     json!({ "method": "CARD", "token": token })
 }
 
@@ -198,8 +198,22 @@ pub async fn leave(app: &TestApp, id: ShipmentId) {
     app.app.ask_gateways(left.effects).await.unwrap();
 }
 
-/// What a carrier says of the parcels of a shipment, or of the first of them.
-async fn hear(app: &TestApp, id: ShipmentId, status: TrackingStatus, first: bool) -> usize {
+/// What a carrier says of the parcels of a shipment, or of the first of them. Says how often a
+/// gateway was asked for it.
+pub async fn hear(app: &TestApp, id: ShipmentId, status: TrackingStatus, first: bool) -> usize {
+    let effects = heard(app, id, status, first).await;
+    let asked = effects.len();
+    app.app.ask_gateways(effects).await.unwrap();
+    asked
+}
+
+/// The same; the gateway is not asked yet.
+pub async fn heard(
+    app: &TestApp,
+    id: ShipmentId,
+    status: TrackingStatus,
+    first: bool,
+) -> Vec<Effect> {
     let packages = package::Entity::find()
         .filter(package::Column::ShipmentId.eq(id))
         .order_by_asc(package::Column::Position);
@@ -227,21 +241,19 @@ async fn hear(app: &TestApp, id: ShipmentId, status: TrackingStatus, first: bool
         })
         .await
         .unwrap();
-    let asked = heard.effects.len();
-    app.app.ask_gateways(heard.effects).await.unwrap();
-    asked
+    heard.effects
 }
 
 pub async fn scanned(app: &TestApp, id: ShipmentId) -> usize {
     hear(app, id, TrackingStatus::CarrierPickedUp, false).await
 }
 
-async fn charge_of(app: &TestApp, id: ShipmentId) -> charge::Model {
+pub async fn charge_of(app: &TestApp, id: ShipmentId) -> charge::Model {
     let row = charge::Entity::find_by_id(id).one(&app.app.db.read).await;
     row.unwrap().expect("a charge")
 }
 
-async fn payment_of(app: &TestApp, id: OrderId) -> payment::Model {
+pub async fn payment_of(app: &TestApp, id: OrderId) -> payment::Model {
     let row = payment::Entity::find().filter(payment::Column::OrderId.eq(id));
     row.one(&app.app.db.read).await.unwrap().unwrap()
 }
@@ -250,7 +262,7 @@ async fn captures(app: &TestApp, id: OrderId) -> Vec<(State, i64)> {
     effects(app, id, Kind::Capture).await
 }
 
-async fn effects(app: &TestApp, id: OrderId, kind: Kind) -> Vec<(State, i64)> {
+pub async fn effects(app: &TestApp, id: OrderId, kind: Kind) -> Vec<(State, i64)> {
     let rows = payment_transaction::Entity::find()
         .filter(payment_transaction::Column::OrderId.eq(id))
         .filter(payment_transaction::Column::Kind.eq(kind))
@@ -262,12 +274,12 @@ async fn effects(app: &TestApp, id: OrderId, kind: Kind) -> Vec<(State, i64)> {
         .collect()
 }
 
-async fn seen(app: &TestApp, id: OrderId) -> Value {
+pub async fn seen(app: &TestApp, id: OrderId) -> Value {
     app.order(&json!(to_global(id).as_str())).await
 }
 
 /// The open exceptions of an order, by code.
-async fn open(app: &TestApp, id: OrderId) -> Vec<String> {
+pub async fn open(app: &TestApp, id: OrderId) -> Vec<String> {
     let order = seen(app, id).await;
     let all = order["exceptions"].as_array().unwrap().iter();
     all.filter(|one| one["status"] == "OPEN")
@@ -275,16 +287,19 @@ async fn open(app: &TestApp, id: OrderId) -> Vec<String> {
         .collect()
 }
 
-async fn events(app: &TestApp, id: OrderId) -> Vec<String> {
+pub async fn events(app: &TestApp, id: OrderId) -> Vec<String> {
     let order = seen(app, id).await;
     let all = order["timeline"].as_array().unwrap().iter();
     all.map(|one| one["event"].as_str().unwrap().to_owned())
         .collect()
 }
 
-async fn act(app: &TestApp, mutation: &str, id: OrderId, more: Value) -> Value {
+pub async fn act(app: &TestApp, mutation: &str, id: OrderId, more: Value) -> Value {
     let mut kind = mutation.to_owned();
     kind[..1].make_ascii_uppercase();
+    if mutation == "orderCancel" {
+        kind = "OrderEnd".to_owned();
+    }
     let document = format!(
         "mutation Act($input: {kind}Input!) {{ {mutation}(input: $input) {{
             order {{ id }} userErrors {{ code message }} }} }}"
@@ -296,7 +311,7 @@ async fn act(app: &TestApp, mutation: &str, id: OrderId, more: Value) -> Value {
     app.gql(&document, json!({ "input": input })).await[mutation].take()
 }
 
-async fn later(app: &TestApp, hours: i64) {
+pub async fn later(app: &TestApp, hours: i64) {
     app.clock.advance(Duration::hours(hours));
     app.settle().await;
 }
@@ -349,6 +364,7 @@ async fn p1_each_shipment_is_captured_once_its_carrier_has_it_and_the_shares_add
         (total, 0)
     );
     assert_eq!(payment.authorization_expires_at, None);
+    app.settle().await;
     let captured = captures(app, id).await;
     assert!(captured.iter().all(|(state, _)| *state == State::Succeeded));
     let told = events(app, id).await;

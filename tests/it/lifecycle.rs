@@ -527,7 +527,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 .unwrap()
                 .clone()
         };
-        assert_eq!(actions.len(), 11, "{actions:#?}");
+        assert_eq!(actions.len(), 13, "{actions:#?}");
         for action in actions {
             let order = in_state(app, state, &mug, &none).await;
             let id = &order["id"];
@@ -568,6 +568,14 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                     act(app, "orderRetryPayment", "OrderRetryPaymentInput", input).await
                 }
                 "RETRY_VOID" => retry_void(app, id).await,
+                "RETRY_CAPTURE" => {
+                    let input = json!({ "id": id });
+                    act(app, "paymentCapture", "PaymentCaptureInput", input).await
+                }
+                "REAUTHORIZE" => {
+                    let (name, input) = ("paymentReauthorize", json!({ "id": id }));
+                    act(app, name, "PaymentReauthorizeInput", input).await
+                }
                 "EDIT" => {
                     let present = &order["version"];
                     let input = json!({ "id": id, "expectedVersion": present, "reason": "x" });

@@ -1,7 +1,6 @@
 //! Messages that are owed to people: once each, tried until it is known what became of them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration as Wait;
@@ -871,9 +870,7 @@ struct Aiosmtpd {
 
 impl Aiosmtpd {
     async fn start() -> Result<Aiosmtpd, String> {
-        let home = std::env::temp_dir().join("oms-aiosmtpd-1.4.6");
-        let python = tokio::task::spawn_blocking(move || Aiosmtpd::install(home)).await;
-        let python = python.map_err(|error| error.to_string())??;
+        let python = support::python::with("aiosmtpd", "1.4.6").await?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .map_err(|error| error.to_string())?
@@ -905,23 +902,6 @@ impl Aiosmtpd {
         let listening = tokio::time::timeout(Wait::from_secs(60), listening).await;
         listening.map_err(|_| "aiosmtpd does not listen".to_owned())?;
         Ok(server)
-    }
-
-    fn install(home: PathBuf) -> Result<PathBuf, String> {
-        let python = home.join("bin/python");
-        let run = |command: &mut Command| match command.output() {
-            Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        if run(Command::new(&python).args(["-c", "import aiosmtpd"])).is_err() {
-            run(Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&home))?;
-            let pip = ["-m", "pip", "install", "--quiet", "aiosmtpd==1.4.6"];
-            run(Command::new(&python).args(pip))?;
-        }
-        Ok(python)
     }
 
     fn taken(&self) -> Vec<String> {

@@ -25,6 +25,7 @@ pub mod mail;
 pub mod merchant;
 mod places;
 pub mod postgres;
+pub mod python;
 pub mod redis;
 mod ws;
 

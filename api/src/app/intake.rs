@@ -146,6 +146,7 @@ impl App {
                     return Ok(Err(answer));
                 }
                 let cmd = Open {
+                    card_gateway: &self.config.payments.gateway,
                     id,
                     number: number.clone(),
                     source,

@@ -48,6 +48,8 @@ pub struct Open<'a> {
     pub channel: &'a ChannelPolicy,
     /// The small tables.
     pub reference: &'a Reference,
+    /// Who is asked for the money, if it is paid by card.
+    pub card_gateway: &'a str,
 }
 
 /// Takes the order. Refused with PROMOTION_LIMIT_REACHED if another order took the last use of a
@@ -131,7 +133,7 @@ pub async fn open(tx: &Tx, cmd: &Open<'_>) -> Result<Changed, Failure> {
         (PaymentMethod::Card, _) if due.minor > 0 => effects.push(payments::open_authorization(
             tx,
             cmd.id,
-            "sandbox",
+            cmd.card_gateway,
             due,
             cmd.submission.payment.token.clone().unwrap_or_default(),
         )),
@@ -323,7 +325,7 @@ fn settled_payment(tx: &Tx, cmd: &Open<'_>, credit_taken: bool) -> Option<paymen
     let (gateway, authorized) = match cmd.submission.payment.method {
         PaymentMethod::Account => ("account", if credit_taken { due.minor } else { 0 }),
         PaymentMethod::External => ("external", due.minor),
-        PaymentMethod::Card if due.minor == 0 => ("sandbox", 0),
+        PaymentMethod::Card if due.minor == 0 => (cmd.card_gateway, 0),
         PaymentMethod::Card => return None,
     };
     Some(payments::new_payment(

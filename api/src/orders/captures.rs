@@ -14,20 +14,21 @@ use entity::{
 };
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
     QuerySelect, RelationTrait,
 };
 use serde_json::json;
 
 use super::aggregate::Aggregate;
 use super::lifecycle::Action;
-use super::{Changed, lock_one, open_exception, settle_found, shares};
+use super::shares::{self, Share};
+use super::{Changed, lock_one, open_exception, settle_found};
 use crate::events::Event;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure, Problem};
 use crate::invoicing::{self, Amounts, Charged, Portion};
 use crate::ledger;
-use crate::payments::{self, Effect, authorizations, charges};
+use crate::payments::{self, Effect, authorizations, charges, gateway};
 use crate::tx::Tx;
 
 /// For how long a charge is tried again by itself.
@@ -35,6 +36,9 @@ const RETRIED_DAYS: i64 = 7;
 
 /// How many invoices are issued late in a round.
 const BILLED_AT_ONCE: u64 = 100;
+
+/// How long a charge waits while the gateway is asked for something that it needs.
+const WAIT_SECS: i64 = 60;
 
 /// How long before it runs out somebody looks at what is set aside.
 const WATCHED_DAYS: i64 = 2;
@@ -103,10 +107,7 @@ async fn bill(
     shipment_id: ShipmentId,
     due: i64,
 ) -> Result<(), Failure> {
-    let known = charges::of_order(tx.db(), aggregate.order.id).await?;
-    let before = known.iter().map(|charge| charge.shipment_id);
-    let before = before.take_while(|id| *id != shipment_id).collect();
-    let share = shares::of(aggregate, &before, shipment_id);
+    let share = share(tx, aggregate, shipment_id).await?;
     let lines = share.lines.iter().map(|line| {
         let amounts = Amounts {
             quantity: line.units,
@@ -124,7 +125,8 @@ async fn bill(
             delivery: Amounts {
                 quantity: 1,
                 discount: 0,
-                net: share.delivery_net,
+                // What was captured is what is invoiced: the lines give way.
+                net: std::cmp::max(share.delivery_net, 0),
                 tax: share.delivery_tax,
             },
         },
@@ -181,23 +183,49 @@ pub async fn open(
     shipment_id: ShipmentId,
 ) -> Result<Vec<Effect>, Failure> {
     let known = charges::of_order(tx.db(), aggregate.order.id).await?;
-    let charged: BTreeSet<ShipmentId> = known.iter().map(|charge| charge.shipment_id).collect();
-    if charged.contains(&shipment_id) {
+    if known.iter().any(|charge| charge.shipment_id == shipment_id) {
         return Ok(Vec::new());
     }
     settle_found(tx, aggregate, "its carrier has it", |open| {
         is_about(open, Code::NoPickupScan, shipment_id)
     });
-    let due = shares::of(aggregate, &charged, shipment_id).total();
+    let due = std::cmp::max(share_after(aggregate, &known, shipment_id).total(), 0);
     let Some(payment) = &aggregate.payment else {
         return Ok(Vec::new());
     };
-    let charge = charges::open(tx, payment, shipment_id, std::cmp::max(due, 0)).await?;
+    let position = i32::try_from(known.len()).unwrap_or(i32::MAX);
+    let charge = charges::open(tx, payment, shipment_id, position, due).await?;
     if charge.amount_minor == 0 {
         paid(tx, aggregate, charge, None, 0).await?;
         return Ok(Vec::new());
     }
     attempt(tx, aggregate, charge).await
+}
+
+/// The share that a shipment was charged with, by its parts.
+pub async fn share(
+    tx: &Tx,
+    aggregate: &Aggregate,
+    shipment_id: ShipmentId,
+) -> Result<Share, Failure> {
+    let mut before = charges::of_order(tx.db(), aggregate.order.id).await?;
+    let own = before
+        .iter()
+        .position(|charge| charge.shipment_id == shipment_id);
+    before.truncate(own.unwrap_or(before.len()));
+    Ok(share_after(aggregate, &before, shipment_id))
+}
+
+/// The share of a shipment, when some charges were made before. The last one takes the rest, also
+/// of an order of which something was split off meanwhile.
+fn share_after(aggregate: &Aggregate, before: &[charge::Model], shipment_id: ShipmentId) -> Share {
+    let charged: BTreeSet<ShipmentId> = before.iter().map(|charge| charge.shipment_id).collect();
+    let mut share = shares::of(aggregate, &charged, shipment_id);
+    if share.is_last {
+        let taken: i64 = before.iter().map(|charge| charge.amount_minor).sum();
+        share.delivery_net += aggregate.order.total_minor - taken - share.total();
+    }
+    share
 }
 
 /// Asks for what a charge lacks.
@@ -222,8 +250,22 @@ async fn attempt(
         }
         return Ok(Vec::new());
     }
-    let Some(effect) = payments::capture(tx, payment, id, left).await? else {
-        failed(tx, aggregate, charge, None, NOTHING_SET_ASIDE).await?;
+    // What another capture lets go of is set aside afresh first, where the gateway does so.
+    let is_alone = payment.capture_pending_minor == 0;
+    let effect = match is_alone || !gateway::captures_once(&payment.gateway) {
+        true => payments::capture(tx, payment, id, left).await?,
+        false => None,
+    };
+    let Some(effect) = effect else {
+        let waits = !is_alone
+            || payments::in_flight(tx.db(), aggregate.order.id, Kind::Authorization).await?;
+        if waits {
+            charge.attempts -= 1;
+            charge.next_try_at = Some(tx.now + Duration::seconds(WAIT_SECS));
+            charges::write(tx, &charge).await?;
+        } else {
+            failed(tx, aggregate, charge, None, NOTHING_SET_ASIDE).await?;
+        }
         return Ok(Vec::new());
     };
     charges::write(tx, &charge).await?;
@@ -480,7 +522,7 @@ fn set_aside_afresh(tx: &Tx, aggregate: &mut Aggregate, instrument: String) -> O
 }
 
 /// The released orders of which something is set aside that runs out soon, and about which the
-/// gateway is not asked and nobody was told lately.
+/// gateway is not asked and nobody knows, or was told lately.
 pub async fn expiring(
     db: &impl ConnectionTrait,
     now: DateTime<Utc>,
@@ -507,7 +549,11 @@ pub async fn expiring(
                 .equals((order_exception::Entity, order_exception::Column::OrderId)),
         )
         .and_where(order_exception::Column::Code.eq(Code::AuthorizationExpiring.as_str()))
-        .and_where(order_exception::Column::OpenedAt.gt(now - Duration::days(WATCHED_DAYS)))
+        .cond_where(
+            Condition::any()
+                .add(order_exception::Column::ResolvedAt.is_null())
+                .add(order_exception::Column::OpenedAt.gt(now - Duration::days(WATCHED_DAYS))),
+        )
         .to_owned();
     payment::Entity::find()
         .select_only()

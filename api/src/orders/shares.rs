@@ -20,6 +20,8 @@ pub struct Share {
     pub delivery_net: i64,
     /// Of the tax on the delivery charge, in minor units.
     pub delivery_tax: i64,
+    /// Whether nothing of the order is left for another shipment.
+    pub is_last: bool,
 }
 
 /// A shipment's share of a line.
@@ -75,7 +77,10 @@ pub fn of(aggregate: &Aggregate, charged: &BTreeSet<ShipmentId>, shipment: Shipm
 }
 
 fn cut(whole: &Whole<'_>, before: &BTreeMap<LineId, i64>, here: &BTreeMap<LineId, i64>) -> Share {
-    let mut share = Share::default();
+    let mut share = Share {
+        is_last: true,
+        ..Share::default()
+    };
     // What the goods up to here are worth, and all of them; their number if they are worth nothing.
     let (mut from, mut to, mut all) = ((0, 0), (0, 0), (0, 0));
     let mut goods = 0;
@@ -86,6 +91,7 @@ fn cut(whole: &Whole<'_>, before: &BTreeMap<LineId, i64>, here: &BTreeMap<LineId
         let last = first + units;
         let part = |figure| up_to(figure, last, wanted) - up_to(figure, first, wanted);
         goods += line.gross_minor;
+        share.is_last &= last >= wanted;
         if wanted > 0 {
             let worth =
                 |units| up_to(line.net_minor, units, wanted) + up_to(line.tax_minor, units, wanted);

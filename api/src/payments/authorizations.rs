@@ -15,6 +15,8 @@ pub struct Authorization {
     pub row: payment_transaction::Model,
     /// What is left of it, in minor units; above 0.
     pub open_minor: i64,
+    /// What of it has gone back, or is about to, in minor units.
+    pub voided_minor: i64,
 }
 
 impl Authorization {
@@ -36,7 +38,8 @@ pub async fn open_ones(tx: &Tx, payment: PaymentId) -> Result<Vec<Authorization>
         .filter(is_authorization)
         .map(|row| Authorization {
             row: row.clone(),
-            open_minor: row.amount_minor - sum(&rows, row.id),
+            open_minor: row.amount_minor - sum(&rows, row.id, |_| true),
+            voided_minor: sum(&rows, row.id, |kind| kind == Kind::Void),
         })
         .filter(|one| one.open_minor > 0)
         .collect();
@@ -56,12 +59,16 @@ pub fn best(open: &[Authorization], amount: i64, now: DateTime<Utc>) -> Option<&
 
 /// What was taken of an effect, or is about to be, in minor units.
 pub async fn drawn(tx: &Tx, payment: PaymentId, source: TransactionId) -> Result<i64, DbErr> {
-    Ok(sum(&drawing(tx, payment).await?, source))
+    Ok(sum(&drawing(tx, payment).await?, source, |_| true))
 }
 
-fn sum(rows: &[payment_transaction::Model], source: TransactionId) -> i64 {
+fn sum(
+    rows: &[payment_transaction::Model],
+    source: TransactionId,
+    counts: impl Fn(Kind) -> bool,
+) -> i64 {
     rows.iter()
-        .filter(|row| row.source_id == Some(source))
+        .filter(|row| row.source_id == Some(source) && counts(row.kind))
         .map(|row| row.amount_minor)
         .sum()
 }

@@ -19,8 +19,7 @@ const ROUND: u64 = 100;
 pub async fn of_order(db: &impl ConnectionTrait, order: OrderId) -> Result<Vec<Model>, DbErr> {
     Entity::find()
         .filter(Column::OrderId.eq(order))
-        .order_by_asc(Column::OpenedAt)
-        .order_by_asc(Column::ShipmentId)
+        .order_by_asc(Column::Position)
         .all(db)
         .await
 }
@@ -30,12 +29,14 @@ pub async fn open(
     tx: &Tx,
     payment: &payment::Model,
     shipment_id: ShipmentId,
+    position: i32,
     amount_minor: i64,
 ) -> Result<Model, DbErr> {
     let charge = Model {
         shipment_id,
         order_id: payment.order_id,
         payment_id: payment.id,
+        position,
         amount_minor,
         captured_minor: 0,
         attempts: 0,

@@ -12,7 +12,7 @@ use entity::{
     payment_transaction,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryTrait};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use crate::tx::Tx;
 
@@ -26,8 +26,9 @@ pub use gateway::{Answer, PaymentGateway};
 /// How long an authorisation lasts when the gateway does not say.
 pub const AUTHORIZATION_DAYS: i64 = 7;
 
-/// When to ask again about an effect without a definite answer, in seconds after the last try.
-const CHECKS_SECS: [i64; 6] = [5, 15, 60, 300, 900, 3600];
+/// When to ask again about an effect without a definite answer, in seconds after the last try: soon,
+/// and then each minute, so that what a gateway did is known a minute after it is back.
+const CHECKS_SECS: [i64; 3] = [5, 15, 60];
 
 /// What an order asks of its gateway.
 #[derive(Clone, Debug)]
@@ -68,16 +69,19 @@ pub struct Source {
     pub created_at: DateTime<Utc>,
     /// When it runs out, if it is an authorisation.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What of it goes back before it is taken, with this effect, in minor units.
+    pub voided_minor: i64,
 }
 
-impl From<&payment_transaction::Model> for Source {
-    fn from(row: &payment_transaction::Model) -> Source {
+impl Source {
+    fn of(row: &payment_transaction::Model, voided_minor: i64) -> Source {
         Source {
             id: row.id,
             reference: row.gateway_reference.clone().unwrap_or_default(),
             amount_minor: row.amount_minor,
             created_at: row.created_at,
             expires_at: row.expires_at,
+            voided_minor,
         }
     }
 }
@@ -120,7 +124,10 @@ pub async fn void(tx: &Tx, payment: &payment::Model, amount: i64) -> Result<Opti
     };
     let amount = std::cmp::min(amount, from.open_minor);
     let kind = payment_transaction::Kind::Void;
-    Ok(Some(draw(tx, payment, kind, amount, &from.row, None)))
+    let source = Source::of(&from.row, from.voided_minor + amount);
+    Ok(Some(draw(
+        tx, payment, kind, amount, &from.row, source, None,
+    )))
 }
 
 /// Reserves what is due for a shipment, or as much of it as one authorisation has, and intends its
@@ -141,13 +148,9 @@ pub async fn capture(
     payment.capture_pending_minor += amount;
     write(tx, payment);
     let kind = payment_transaction::Kind::Capture;
+    let (source, shipment) = (Source::of(&from.row, from.voided_minor), Some(shipment_id));
     Ok(Some(draw(
-        tx,
-        payment,
-        kind,
-        amount,
-        &from.row,
-        Some(shipment_id),
+        tx, payment, kind, amount, &from.row, source, shipment,
     )))
 }
 
@@ -191,13 +194,9 @@ pub async fn refund(
     payment.refund_pending_minor += amount;
     write(tx, payment);
     let kind = payment_transaction::Kind::Refund;
+    let (source, shipment) = (Source::of(captured, 0), captured.shipment_id);
     Ok(Some(draw(
-        tx,
-        payment,
-        kind,
-        amount,
-        captured,
-        captured.shipment_id,
+        tx, payment, kind, amount, captured, source, shipment,
     )))
 }
 
@@ -208,6 +207,7 @@ fn draw(
     kind: payment_transaction::Kind,
     amount: i64,
     from: &payment_transaction::Model,
+    source: Source,
     shipment_id: Option<ShipmentId>,
 ) -> Effect {
     let instrument = from.instrument.clone();
@@ -217,7 +217,7 @@ fn draw(
         kind,
         amount,
         instrument,
-        Some(from.into()),
+        Some(source),
         shipment_id,
     )
 }
@@ -596,8 +596,8 @@ pub async fn due(
     db: &impl sea_orm::ConnectionTrait,
     now: DateTime<Utc>,
 ) -> Result<Vec<(Effect, bool)>, DbErr> {
-    use payment_transaction::{Column, Entity, Kind, State};
-    use sea_orm::{QueryOrder, QuerySelect};
+    use payment_transaction::{Column, Entity, State};
+    use sea_orm::QueryOrder;
     let rows = Entity::find()
         .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
         .filter(Column::NextCheckAt.lte(now))
@@ -605,15 +605,60 @@ pub async fn due(
         .limit(100)
         .all(db)
         .await?;
+    effects_of(db, &rows).await
+}
+
+/// The effects without a definite answer that a gateway's message is about: the one that it names,
+/// and those that draw on what it names.
+pub async fn about(
+    db: &impl sea_orm::ConnectionTrait,
+    notice: &gateway::Notice,
+) -> Result<Vec<(Effect, bool)>, DbErr> {
+    use payment_transaction::{Column, Entity, State};
+    let named = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::GatewayReference.eq(notice.reference.clone().unwrap_or_default()))
+        .into_query();
+    let rows = Entity::find()
+        .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
+        .filter(
+            sea_orm::Condition::any()
+                .add(Column::Id.is_in(notice.transaction))
+                .add(Column::SourceId.in_subquery(named)),
+        )
+        .limit(100)
+        .all(db)
+        .await?;
+    effects_of(db, &rows).await
+}
+
+/// Effects from their rows, each with whether it is still wanted.
+async fn effects_of(
+    db: &impl sea_orm::ConnectionTrait,
+    rows: &[payment_transaction::Model],
+) -> Result<Vec<(Effect, bool)>, DbErr> {
+    use payment_transaction::{Column, Entity, Kind, State};
     let orders = order::Entity::find()
         .find_both_related(payment::Entity)
         .filter(order::Column::Id.is_in(rows.iter().map(|row| row.order_id)))
         .all(db)
         .await?;
+    let ids: Vec<TransactionId> = rows.iter().filter_map(|row| row.source_id).collect();
     let sources = Entity::find()
-        .filter(Column::Id.is_in(rows.iter().filter_map(|row| row.source_id)))
+        .filter(Column::Id.is_in(ids.iter().copied()))
         .all(db)
         .await?;
+    let voids = Entity::find()
+        .filter(Column::SourceId.is_in(ids))
+        .filter(Column::Kind.eq(Kind::Void))
+        .filter(Column::State.is_not_in([State::Declined, State::NotExecuted]))
+        .all(db)
+        .await?;
+    let voided = |id| -> i64 {
+        let own = voids.iter().filter(|void| void.source_id == Some(id));
+        own.map(|void| void.amount_minor).sum()
+    };
     Ok(rows
         .iter()
         .filter_map(|row| {
@@ -621,6 +666,7 @@ pub async fn due(
             let source = sources
                 .iter()
                 .find(|source| Some(source.id) == row.source_id);
+            let source = source.map(|source| Source::of(source, voided(source.id)));
             let wanted = row.kind != Kind::Authorization || order.closed_at.is_none();
             Some((Effect::from_row(row, payment, source), wanted))
         })
@@ -632,7 +678,7 @@ impl Effect {
     pub fn from_row(
         row: &payment_transaction::Model,
         payment: &payment::Model,
-        source: Option<&payment_transaction::Model>,
+        source: Option<Source>,
     ) -> Effect {
         Effect {
             id: row.id,
@@ -644,7 +690,7 @@ impl Effect {
             attempts: row.attempts + 1,
             first_sent_at: row.first_sent_at,
             shipment_id: row.shipment_id,
-            source: source.map(Source::from),
+            source,
         }
     }
 }

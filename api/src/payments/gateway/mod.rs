@@ -1,15 +1,20 @@
-//! The port to payment gateways.
+//! The port to payment gateways, and which of them there are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use entity::TransactionId;
 
 use super::Effect;
+use crate::config::PaymentsConfig;
 
 mod sandbox;
+mod stripe;
 
 pub use sandbox::Sandbox;
+pub use stripe::Stripe;
 
 /// How long a gateway may take before its answer counts as unknown.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,6 +61,70 @@ pub trait PaymentGateway: Send + Sync + 'static {
 
     /// Says what became of an effect.
     async fn look_up(&self, effect: &Effect, now: DateTime<Utc>) -> Known;
+
+    /// For how long after the first call a repetition is known for one. After that an effect that
+    /// the gateway does not know is not asked for again.
+    fn repeats_within(&self) -> chrono::Duration {
+        chrono::Duration::MAX
+    }
+
+    /// Reads what the gateway sent by itself, if it is the gateway's.
+    fn hear(&self, _: &str, _: &[u8], _: DateTime<Utc>) -> Result<Notice, Unheard> {
+        Err(Unheard::Unknown)
+    }
+}
+
+/// What a gateway's message is about. What it says is not believed: the gateway is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Our effect, if the message bears it.
+    pub transaction: Option<TransactionId>,
+    /// The gateway's name for something.
+    pub reference: Option<String>,
+}
+
+/// Why a message is not listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unheard {
+    /// No such gateway, or it sends no messages.
+    #[error("no such gateway")]
+    Unknown,
+    /// It is not signed as the gateway's, or not now.
+    #[error("the signature is wrong or too old")]
+    Unsigned,
+    /// It says nothing that is understood.
+    #[error("the message is malformed")]
+    Malformed,
+}
+
+/// The gateways that can be asked.
+pub struct Gateways {
+    sandbox: Arc<dyn PaymentGateway>,
+    stripe: Option<Stripe>,
+}
+
+impl Gateways {
+    /// Those that the settings have, with what answers for the sandbox.
+    pub fn of(config: &PaymentsConfig, sandbox: Arc<dyn PaymentGateway>) -> Gateways {
+        Gateways {
+            sandbox,
+            stripe: Stripe::of(config),
+        }
+    }
+
+    /// A gateway by its name; none if the settings do not have it.
+    pub fn named(&self, name: &str) -> Option<&dyn PaymentGateway> {
+        match name {
+            "sandbox" => Some(self.sandbox.as_ref()),
+            "stripe" => self.stripe.as_ref().map(|it| it as &dyn PaymentGateway),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a gateway captures from an authorisation once, and lets go of the rest then.
+pub fn captures_once(name: &str) -> bool {
+    name == "stripe"
 }
 
 /// Calls a gateway, and takes silence for what it is.
@@ -75,8 +144,17 @@ pub async fn resolve(
 ) -> Answer {
     match tokio::time::timeout(PATIENCE, gateway.look_up(effect, now)).await {
         Ok(Known::Answered(answer)) => answer,
-        Ok(Known::Absent) if still_wanted => execute(gateway, effect, now).await,
+        Ok(Known::Absent) if still_wanted && is_young(gateway, effect, now) => {
+            execute(gateway, effect, now).await
+        }
         Ok(Known::Absent) => Answer::NotExecuted,
         Ok(Known::Unclear) | Err(_) => Answer::Unknown,
     }
+}
+
+/// Whether a repetition of an effect would be known for one.
+fn is_young(gateway: &dyn PaymentGateway, effect: &Effect, now: DateTime<Utc>) -> bool {
+    effect
+        .first_sent_at
+        .is_none_or(|first| now - first < gateway.repeats_within())
 }

@@ -230,7 +230,9 @@ impl Stripe {
             let Json::Array(items) = page["data"].take() else {
                 return Err(());
             };
-            after = items.last().and_then(|last| last["id"].as_str().map(str::to_owned));
+            after = items
+                .last()
+                .and_then(|last| last["id"].as_str().map(str::to_owned));
             let mut items = items.into_iter();
             if let Some(found) = items.find(|item| item["metadata"][OURS] == id) {
                 return Ok(Some(found));
@@ -392,6 +394,10 @@ fn captured(effect: &Effect, from: &Source, intent: &Json) -> Option<Answer> {
         Some("canceled") => Some(Answer::Declined {
             code: "authorization_expired".to_owned(),
         }),
+        // What was set aside is not there any more.
+        Some("requires_payment_method") => Some(Answer::Declined {
+            code: reason(&intent["last_payment_error"]),
+        }),
         _ => None,
     }
 }
@@ -400,7 +406,10 @@ fn refunded(refund: &Json) -> Answer {
     match (refund["status"].as_str(), refund["id"].as_str()) {
         (Some("succeeded" | "pending"), Some(id)) => done(id),
         (Some("failed" | "canceled"), _) => Answer::Declined {
-            code: refund["failure_reason"].as_str().unwrap_or("failed").to_owned(),
+            code: refund["failure_reason"]
+                .as_str()
+                .unwrap_or("failed")
+                .to_owned(),
         },
         _ => Answer::Unknown,
     }
@@ -409,8 +418,14 @@ fn refunded(refund: &Json) -> Answer {
 /// Checks a signature as Stripe makes it: `t=<seconds>,v1=<HMAC of "<seconds>.<body>">`, of which
 /// there may be several.
 fn check(secret: &str, signature: &str, body: &[u8], now: DateTime<Utc>) -> Result<(), Unheard> {
-    let parts = || signature.split(',').filter_map(|part| part.trim().split_once('='));
-    let stamp = parts().find(|(name, _)| *name == "t").map(|(_, stamp)| stamp);
+    let parts = || {
+        signature
+            .split(',')
+            .filter_map(|part| part.trim().split_once('='))
+    };
+    let stamp = parts()
+        .find(|(name, _)| *name == "t")
+        .map(|(_, stamp)| stamp);
     let stamp = stamp.ok_or(Unheard::Unsigned)?;
     let at: i64 = stamp.parse().map_err(|_| Unheard::Unsigned)?;
     let mut mac =
