@@ -53,6 +53,10 @@ pub enum Scope {
     FulfillmentWork,
     /// Read payments.
     PaymentsRead,
+    /// Read invoices, credit notes and the ledger.
+    FinanceRead,
+    /// Say who sells, and issue credit notes.
+    FinanceManage,
     /// Make and revoke API keys.
     KeysManage,
     /// Read the figures of the integrity report.
@@ -80,6 +84,8 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             FulfillmentManage,
             FulfillmentWork,
             PaymentsRead,
+            FinanceRead,
+            FinanceManage,
             KeysManage,
             IntegrityRead,
         ],
@@ -100,6 +106,7 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             FulfillmentManage,
             FulfillmentWork,
             PaymentsRead,
+            FinanceRead,
             IntegrityRead,
         ],
         Role::Warehouse => &[
@@ -122,6 +129,7 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             CatalogueRead,
             RulesRead,
             PaymentsRead,
+            FinanceRead,
             FulfillmentRead,
         ],
         Role::Finance => &[
@@ -130,6 +138,8 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             PersonalDataRead,
             CatalogueRead,
             PaymentsRead,
+            FinanceRead,
+            FinanceManage,
             IntegrityRead,
         ],
         Role::Partner => &[OrdersRead, OrdersSubmit, PersonalDataRead, CatalogueRead],

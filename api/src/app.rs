@@ -22,6 +22,7 @@ mod edit;
 mod feeds;
 mod import;
 mod intake;
+mod invoices;
 mod paper;
 mod labels;
 mod messages;

@@ -15,8 +15,10 @@ use serde_json::json;
 use crate::app::App;
 use crate::catalogue::channels::{DEFAULT_PICKUP_SECS, DEFAULT_RETRY_SECS, DEFAULT_ROUTING};
 use crate::catalogue::{changed, code_key};
+use crate::documents::Party;
 use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bins, sources};
+use crate::invoicing::sellers;
 use crate::tx::{Actor, Tx};
 
 mod carriers;
@@ -157,12 +159,41 @@ async fn fill(app: &App, with_rules: bool) -> Result<bool, Failure> {
         if with_rules {
             rules::rules(&tx).await?;
             till(&tx, &warehouses).await?;
+            seller(&tx).await?;
         }
         Ok(())
     })
     .await?;
     app.invalidate_reference();
     Ok(true)
+}
+
+/// Who sells in every channel.
+async fn seller(tx: &Tx) -> Result<(), Failure> {
+    let some = |text: &str| Some(text.to_owned());
+    let channels = channel::Entity::find().all(tx.db()).await?;
+    let cmd = sellers::Save {
+        code: "ROASTERY".to_owned(),
+        party: Party {
+            name: "Alpenrösterei GmbH".to_owned(),
+            line1: "Lindengasse 41".to_owned(),
+            city: "Wien".to_owned(),
+            postal_code: some("1070"),
+            country: "AT".to_owned(),
+            vat_id: some("ATU12345675"),
+            registration: some("FN 123456a"),
+            email: some("office@roastery.example"),
+            iban: some("AT611904300234573201"),
+            bic: some("BKAUATWWXXX"),
+            ..Party::default()
+        },
+        invoice_prefix: "R-".to_owned(),
+        credit_note_prefix: "G-".to_owned(),
+        channels: channels.into_iter().map(|channel| channel.id).collect(),
+        expected_version: None,
+    };
+    sellers::save(tx, cmd).await?;
+    Ok(())
 }
 
 async fn merchant(tx: &Tx) -> Result<Vec<Site>, Failure> {

@@ -45,6 +45,8 @@ codes! {
     CreditNotGranted,
     /// The order's currency is not the channel's.
     CurrencyMismatch,
+    /// More is to be taken back than is left of the invoice; `details` has both.
+    CreditExceedsInvoice,
     /// No ISO 4217 currency has this code.
     CurrencyUnknown,
     /// No such customer.
@@ -77,6 +79,8 @@ codes! {
     Internal,
     /// The input is malformed; the message says how.
     InvalidInput,
+    /// What was issued is corrected by a credit note alone.
+    InvoiceFinal,
     /// The package has a label, or one is being bought; `details` has its number.
     LabelExists,
     /// A package of the shipment has no label.
@@ -217,6 +221,7 @@ impl Code {
             self,
             CreditLimitExceeded
                 | CreditNotGranted
+                | CreditExceedsInvoice
                 | DocumentVoided
                 | ExceptionNotOpen
                 | ExceptionNotSettled
@@ -225,6 +230,7 @@ impl Code {
                 | FulfillmentStateInvalid
                 | HoldNotActive
                 | InsufficientStock
+                | InvoiceFinal
                 | LabelExists
                 | LabelMissing
                 | LabelNotVoidable

@@ -295,6 +295,81 @@ const INVARIANTS: &[Invariant] = &[
             WHERE p.usage_count <> COALESCE(u.uses, 0) OR p.usage_count > p.usage_limit",
     },
     Invariant {
+        name: "I5",
+        rule: "what was captured for a shipment is invoiced, once and to the minor unit",
+        query: "SELECT s.number || ': captured ' || COALESCE(c.captured_minor, 0) || ' but invoiced '
+                || COALESCE(i.total_minor, 0)
+            FROM shipment s JOIN \"order\" o ON o.id = s.order_id
+            LEFT JOIN charge c ON c.shipment_id = s.id
+            LEFT JOIN invoice i ON i.shipment_id = s.id AND i.kind = 'INVOICE'
+            WHERE i.total_minor <> COALESCE(c.captured_minor, 0)
+                OR i.id IS NULL AND c.captured_at IS NOT NULL AND c.captured_minor > 0
+                    AND EXISTS (SELECT 1 FROM legal_entity_channel e
+                        WHERE e.channel_id = o.channel_id)",
+    },
+    Invariant {
+        name: "I5",
+        rule: "an invoice is the sum of its lines",
+        query: "SELECT i.name || ': ' || i.net_minor || ' and ' || i.tax_minor || ' but '
+                || COALESCE(l.net, 0) || ' and ' || COALESCE(l.tax, 0)
+            FROM invoice i LEFT JOIN (
+                SELECT invoice_id, SUM(net_minor) AS net, SUM(tax_minor) AS tax
+                FROM invoice_line GROUP BY invoice_id) l ON l.invoice_id = i.id
+            WHERE i.net_minor <> COALESCE(l.net, 0) OR i.tax_minor <> COALESCE(l.tax, 0)",
+    },
+    Invariant {
+        name: "I5",
+        rule: "invoices and credit notes are numbered 1, 2, 3 … in their series",
+        query: "SELECT s.prefix || ': next ' || s.next_number || ' but ' || COALESCE(i.issued, 0)
+                || ' up to ' || COALESCE(i.newest, 0)
+            FROM invoice_series s LEFT JOIN (
+                SELECT legal_entity_id, kind, COUNT(*) AS issued, MAX(number) AS newest
+                FROM invoice GROUP BY legal_entity_id, kind) i
+            ON i.legal_entity_id = s.legal_entity_id AND i.kind = s.kind
+            WHERE s.next_number <> COALESCE(i.newest, 0) + 1
+                OR COALESCE(i.newest, 0) <> COALESCE(i.issued, 0)",
+    },
+    Invariant {
+        name: "I5",
+        rule: "what is taken back of an invoice is what its credit notes come to",
+        query: "SELECT i.name || ': ' || s.credited_minor || ' but ' || COALESCE(c.total, 0)
+            FROM invoice_standing s JOIN invoice i ON i.id = s.invoice_id LEFT JOIN (
+                SELECT corrects_id, SUM(total_minor) AS total FROM invoice
+                WHERE kind = 'CREDIT_NOTE' GROUP BY corrects_id) c ON c.corrects_id = i.id
+            WHERE s.credited_minor <> COALESCE(c.total, 0) OR s.total_minor <> i.total_minor",
+    },
+    Invariant {
+        name: "I5",
+        rule: "the ledger has every invoice and credit note, each to the minor unit",
+        query: "SELECT i.name || ': ' || i.total_minor || ' but posted ' || COALESCE(l.owed, 0)
+                || ', tax ' || i.tax_minor || ' but ' || COALESCE(l.tax, 0)
+            FROM invoice i LEFT JOIN (
+                SELECT document_id,
+                    SUM(CASE WHEN debit = 'RECEIVABLE' THEN amount_minor ELSE 0 END)
+                        - SUM(CASE WHEN credit = 'RECEIVABLE' THEN amount_minor ELSE 0 END) AS owed,
+                    SUM(CASE WHEN credit = 'TAX' THEN amount_minor ELSE 0 END)
+                        - SUM(CASE WHEN debit = 'TAX' THEN amount_minor ELSE 0 END) AS tax
+                FROM ledger_entry WHERE document IN ('INVOICE', 'CREDIT_NOTE')
+                GROUP BY document_id) l ON l.document_id = i.id
+            WHERE COALESCE(l.owed, 0) <> CASE i.kind WHEN 'INVOICE' THEN i.total_minor
+                    ELSE -i.total_minor END
+                OR COALESCE(l.tax, 0) <> CASE i.kind WHEN 'INVOICE' THEN i.tax_minor
+                    ELSE -i.tax_minor END",
+    },
+    Invariant {
+        name: "I5",
+        rule: "the ledger has the money that was taken for an order and given back",
+        query: "SELECT o.number || ': ' || t.kind || ' of ' || t.amount_minor || ' but posted '
+                || COALESCE(l.posted, 0)
+            FROM payment_transaction t JOIN payment p ON p.id = t.payment_id
+            JOIN \"order\" o ON o.id = t.order_id LEFT JOIN (
+                SELECT document_id, document, SUM(amount_minor) AS posted FROM ledger_entry
+                GROUP BY document_id, document) l
+            ON l.document_id = t.id AND l.document = t.kind
+            WHERE t.kind IN ('CAPTURE', 'REFUND') AND t.state = 'SUCCEEDED'
+                AND p.gateway <> 'account' AND t.amount_minor <> COALESCE(l.posted, 0)",
+    },
+    Invariant {
         name: "I6",
         rule: "the log has no holes",
         query: "SELECT 'last ' || s.last_seq || ' but ' || l.events || ' events from ' || s.floor_seq

@@ -19,6 +19,8 @@ pub mod documents;
 pub mod shipping;
 pub mod notifications;
 pub mod exceptions;
+pub mod ledger;
+pub mod invoicing;
 pub mod orders;
 pub mod capture;
 pub mod fulfillment;

@@ -6,7 +6,8 @@
 //!
 //! # Lock order
 //! Rows are locked in this order everywhere, so that no two transactions wait for each other:
-//! stock (by variant, then warehouse), orders (by id), promotions (by id), customers (by id).
+//! stock (by variant, then warehouse), orders (by id), promotions (by id), customers (by id), what an
+//! invoice stands at, series of numbers.
 
 use std::sync::Mutex;
 

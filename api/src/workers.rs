@@ -56,6 +56,8 @@ pub async fn round(app: &App) -> Round {
         route_orders(app).await,
         tend_pick_lists(app).await,
         app.print_what_lacks().await,
+        bill_late(app).await,
+        app.print_invoices().await,
         wake_exceptions(app).await,
         work_off_bulk(app).await,
         project(app).await,
@@ -249,6 +251,21 @@ async fn tend_pick_lists(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(closed.map(usize::from));
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Issues the invoices of what was captured before anybody sold in its channel.
+async fn bill_late(app: &App) -> Result<Round, Failure> {
+    let due = orders::captures::unbilled(&app.db.read).await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for shipment in due {
+        let billed = app
+            .write(&Actor::worker("invoices"), move |tx| async move {
+                orders::captures::bill_late(&tx, shipment).await
+            })
+            .await;
+        outcomes.push(billed.map(|()| 1));
     }
     Ok(outcomes.into_iter().collect())
 }

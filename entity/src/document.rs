@@ -48,6 +48,8 @@ pub enum Format {
     Pdf,
     /// For label printers.
     Zpl,
+    /// For the programs of others.
+    Xml,
 }
 
 impl Format {
@@ -56,6 +58,7 @@ impl Format {
         match self {
             Format::Pdf => "application/pdf",
             Format::Zpl => "application/zpl",
+            Format::Xml => "application/xml",
         }
     }
 
@@ -64,6 +67,7 @@ impl Format {
         match self {
             Format::Pdf => "pdf",
             Format::Zpl => "zpl",
+            Format::Xml => "xml",
         }
     }
 }

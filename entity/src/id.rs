@@ -134,4 +134,10 @@ ids! {
     TrackingEventId,
     /// Identifies a wave.
     WaveId,
+    /// Identifies an invoice or a credit note.
+    InvoiceId,
+    /// Identifies a posting of the ledger.
+    LedgerEntryId,
+    /// Identifies who sells.
+    LegalEntityId,
 }

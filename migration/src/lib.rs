@@ -31,6 +31,7 @@ mod m20261123_000020_messages;
 mod m20261123_000021_carriers;
 mod m20261123_000022_tracking;
 mod m20261123_000023_captures;
+mod m20261123_000024_invoices;
 mod m20261123_000025_origins;
 mod m20261123_000026_figures;
 
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000021_carriers::Migration),
             Box::new(m20261123_000022_tracking::Migration),
             Box::new(m20261123_000023_captures::Migration),
+            Box::new(m20261123_000024_invoices::Migration),
             Box::new(m20261123_000025_origins::Migration),
             Box::new(m20261123_000026_figures::Migration),
         ]

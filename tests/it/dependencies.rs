@@ -25,8 +25,10 @@ const SHELVES: &[(&str, &[&str])] = &[
             "documents",
             "notifications",
             "exceptions",
+            "ledger",
         ],
     ),
+    ("books", &["invoicing"]),
     ("aggregate", &["orders"]),
     (
         "flows",

@@ -23,6 +23,7 @@ mod fanout;
 mod finding;
 mod fulfillment;
 mod imports;
+mod invoices;
 mod lifecycle;
 mod many_nodes;
 mod messages;

@@ -19,6 +19,8 @@ use support::merchant::basket_with;
 use support::{TestApp, both_backends};
 use uuid::Uuid;
 
+use crate::invoices;
+
 both_backends!(
     whatever_has_an_identifier_is_read_by_it,
     x1_what_needs_a_scope_is_null_without_it,
@@ -64,6 +66,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
             "Wave",
         ],
     ),
+    (Scope::FinanceRead, &["Invoice", "LegalEntity"]),
     (Scope::KeysManage, &["ApiKey"]),
     (Scope::OrdersManage, &["BulkOperation", "Note"]),
     (
@@ -94,13 +97,14 @@ const SCOPES: &[(Scope, &[&str])] = &[
 ];
 
 /// What is the same for every channel.
-const OF_NO_CHANNEL: [&str; 10] = [
+const OF_NO_CHANNEL: [&str; 11] = [
     "Bin",
     "Carrier",
     "CarrierService",
     "CarrierZone",
     "Carton",
     "Customer",
+    "LegalEntity",
     "ShippingZone",
     "StockSource",
     "TaxRate",
@@ -231,10 +235,21 @@ async fn world(app: &TestApp, channel: &str) -> World {
         ("Message".to_owned(), to_global(message.unwrap()).0.into()),
     ]);
     let parcel = parcel(app, channel).await;
-    for value in [&made, &fed, &read, &parcel] {
+    let bill = bill(app, channel).await;
+    for value in [&made, &fed, &read, &parcel, &bill] {
         gather(value, &mut found);
     }
     found
+}
+
+/// The invoice of an order of a channel, and who sells there.
+async fn bill(app: &TestApp, channel: &str) -> Value {
+    invoices::sell_in(app, &["web", "b2b", "marketplace"]).await;
+    let of = app.stocked(&format!("BILL-{channel}"), 2, false).await;
+    let (order, _) = invoices::sold(app, &of, 1, json!({ "channel": channel })).await;
+    let read = "query Read($order: ID!) { legalEntities { __typename id }
+        order(by: { id: $order }) { invoices { __typename id } } }";
+    app.gql(read, json!({ "order": to_global(order) })).await
 }
 
 /// An order of a channel on its way through the warehouse: in a wave, on a list, in a package.

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use entity::MessageId;
 use entity::message::Reason;
+use entity::{DocumentId, MessageId};
 use futures_util::{StreamExt, stream};
 use sea_orm::ActiveEnum;
 
 use super::{App, Round};
+use crate::documents;
 use crate::failure::Failure;
-use crate::notifications::{self, TakenUp};
+use crate::notifications::{self, Attachment, Mail, TakenUp};
 use crate::telemetry::figures;
 use crate::tx::Actor;
 
@@ -48,6 +49,10 @@ impl App {
             }
             TakenUp::Mail(mail) => mail,
         };
+        let mail = Mail {
+            attachments: self.attached(&mail.brings).await?,
+            ..*mail
+        };
         let answer = &self.mailer.send(&mail).await;
         match answer.reason {
             None => figures::message_sent(),
@@ -66,6 +71,22 @@ impl App {
             .await?;
         figures_of(given_up);
         Ok(1)
+    }
+}
+
+impl App {
+    /// What a message brings along, read.
+    async fn attached(&self, brings: &[DocumentId]) -> Result<Vec<Attachment>, Failure> {
+        let mut attached = Vec::with_capacity(brings.len());
+        for id in brings {
+            let found = documents::content(&self.db.read, *id).await?;
+            attached.extend(found.map(|(row, bytes)| Attachment {
+                file_name: row.file_name,
+                content_type: row.content_type,
+                bytes,
+            }));
+        }
+        Ok(attached)
     }
 }
 

@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use entity::order::Stage;
 use entity::shipment::TrackingStatus;
 use entity::{
-    ChannelId, EventId, FulfillmentOrderId, LineId, MessageId, OrderId, PackageId, ShipmentId,
-    VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, message, outbox,
-    stock_source,
+    ChannelId, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId, PackageId,
+    ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, message,
+    outbox, stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -660,6 +660,26 @@ pub enum Event {
         kind: document::Kind,
         /// What it was printed for.
         subject: String,
+    },
+    /// An invoice was issued.
+    #[serde(rename = "invoice.issued")]
+    InvoiceIssued {
+        /// What people call it.
+        number: String,
+        /// The shipment that it charges for.
+        shipment_id: ShipmentId,
+        /// What it comes to, in minor units.
+        total: i64,
+    },
+    /// An invoice was corrected by a credit note.
+    #[serde(rename = "credit_note.issued")]
+    CreditNoteIssued {
+        /// What people call it.
+        number: String,
+        /// The invoice that it corrects.
+        corrects: InvoiceId,
+        /// What it takes back, in minor units.
+        total: i64,
     },
     /// Something of the catalogue, or a customer, was made or changed.
     #[serde(rename = "catalogue.changed")]

@@ -312,18 +312,13 @@ async fn shipped(
     })
 }
 
-/// The language that an order's customer reads: what the channel says in the order's metadata, as
-/// `language`; otherwise what is written to in the country that the order goes to.
+/// The language that an order's customer reads.
 async fn language_of(tx: &Tx, order: &entity::order::Model) -> Result<String, Failure> {
-    if let Some(said) = order.metadata["language"].as_str() {
-        return Ok(said.to_owned());
-    }
     let to = address::Entity::find_by_id(order.shipping_address_id)
         .one(tx.db())
         .await?;
-    Ok(language::of_country(
-        to.as_ref().map_or("", |to| to.country.as_str()),
-    ))
+    let country = to.as_ref().map_or("", |to| to.country.as_str());
+    Ok(language::of_order(order, country))
 }
 
 /// What [`correct_tracking`] needs.

@@ -378,6 +378,13 @@ pub async fn unprinted(db: &impl ConnectionTrait) -> Result<Vec<ShipmentId>, DbE
 /// Says that a document is no longer in force. What was printed for a parcel that has left stays.
 pub async fn void_one(tx: &Tx, id: DocumentId) -> Result<document::Model, Failure> {
     let row = document::Entity::find_by_id(id).one(tx.db()).await?;
+    let is_kept = |row: &document::Model| matches!(row.kind, Kind::Invoice | Kind::CreditNote);
+    if row.as_ref().is_some_and(is_kept) {
+        let message = "an invoice is corrected by a credit note, and stays as it is";
+        return Err(Problem::new(Code::InvoiceFinal, message)
+            .at("input.id")
+            .into());
+    }
     if let Some(order) = row.as_ref().and_then(|row| row.order_id) {
         let gone = shipment::Entity::find()
             .filter(shipment::Column::OrderId.eq(order))

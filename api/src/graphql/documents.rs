@@ -44,6 +44,8 @@ pub enum DocumentFormat {
     Pdf,
     /// ZPL II, for label printers.
     Zpl,
+    /// UBL 2.1 by EN 16931, for the programs of others.
+    Xml,
 }
 
 /// A document.
@@ -74,7 +76,7 @@ impl Document {
         self.0.format.into()
     }
 
-    /// The media type of its bytes: `application/pdf`, `application/zpl`.
+    /// The media type of its bytes: `application/pdf`, `application/zpl`, `application/xml`.
     async fn content_type(&self) -> &str {
         &self.0.content_type
     }
@@ -262,7 +264,8 @@ pub struct DocumentMutation;
 impl DocumentMutation {
     /// Says that a document is no longer in force, so that another can be printed in its place; it
     /// can still be read. Nothing is said to a carrier. Voiding it twice changes nothing. Refusals:
-    /// NOT_FOUND, FULFILLMENT_STATE_INVALID (what was printed for a parcel that has left).
+    /// NOT_FOUND, FULFILLMENT_STATE_INVALID (what was printed for a parcel that has left),
+    /// INVOICE_FINAL (an invoice, which a credit note corrects).
     /// Needs the scope FULFILLMENT_MANAGE.
     #[graphql(guard = "Allowed(Scope::FulfillmentManage)")]
     async fn document_void(

@@ -211,6 +211,10 @@ event_types! {
     DocumentVoided = "document.voided" for FulfillmentRead,
     /// `document.reprinted`: a document was asked for to be printed again.
     DocumentReprinted = "document.reprinted" for FulfillmentRead,
+    /// `invoice.issued`: an invoice was issued.
+    InvoiceIssued = "invoice.issued" for OrdersRead,
+    /// `credit_note.issued`: an invoice was corrected by a credit note.
+    CreditNoteIssued = "credit_note.issued" for OrdersRead,
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,

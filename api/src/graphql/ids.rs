@@ -47,6 +47,8 @@ nodes! {
     HoldId => "Hold",
     ImportId => "OrderImport",
     InboundId => "InboundSupply",
+    InvoiceId => "Invoice",
+    LegalEntityId => "LegalEntity",
     LineId => "OrderLine",
     MessageId => "Message",
     MessageTemplateId => "MessageTemplate",

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::inbound_supply::Status as Arrival;
-use entity::{VariantId, WarehouseId, fulfillment_order, inbound_supply, shipment, stock_source};
+use entity::{
+    VariantId, WarehouseId, document, fulfillment_order, inbound_supply, shipment, stock_source,
+};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use super::errors::fault;
@@ -152,6 +154,8 @@ by_id! {
     hold by HoldId,
     import by ImportId,
     inbound_supply by InboundId,
+    invoice by InvoiceId,
+    legal_entity by LegalEntityId,
     message by MessageId,
     message_template by MessageTemplateId,
     note by NoteId,
@@ -230,6 +234,18 @@ macro_rules! owner_of {
     (address, $row:ident) => {
         $row.customer_id
     };
+    (invoice_line, $row:ident) => {
+        Some($row.invoice_id)
+    };
+    (invoice_standing, $row:ident) => {
+        Some($row.invoice_id)
+    };
+    (invoice_series, $row:ident) => {
+        Some($row.legal_entity_id)
+    };
+    (legal_entity_channel, $row:ident) => {
+        Some($row.legal_entity_id)
+    };
     (fulfillment_line, $row:ident) => {
         Some($row.fulfillment_order_id)
     };
@@ -298,6 +314,16 @@ belonging! {
     NotesOf(OrderId) => note by OrderId ordered CreatedAt then Id,
     /// The messages about an order.
     MessagesOf(OrderId) => message by OrderId ordered CreatedAt then Id,
+    /// The invoices and credit notes of an order.
+    InvoicesOf(OrderId) => invoice by OrderId ordered IssuedAt then Id,
+    /// The lines of an invoice.
+    InvoiceLinesOf(InvoiceId) => invoice_line by InvoiceId ordered Position,
+    /// Where an invoice stands.
+    StandingOf(InvoiceId) => invoice_standing by InvoiceId ordered InvoiceId,
+    /// The series of a seller.
+    SeriesOf(LegalEntityId) => invoice_series by LegalEntityId ordered Kind,
+    /// The channels of a seller.
+    ChannelsOf(LegalEntityId) => legal_entity_channel by LegalEntityId ordered ChannelId,
     /// The tries to send a message.
     AttemptsOf(MessageId) => message_attempt by MessageId ordered Number,
     /// The tags on an order.
@@ -355,6 +381,34 @@ belonging! {
     RatesOf(ShippingZoneId) => shipping_rate by ZoneId ordered MinWeightGrams then Id,
     /// The address book of a customer.
     AddressesOf(CustomerId) => address by CustomerId ordered CreatedAt then Id,
+}
+
+/// What was printed for something, void documents included.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PrintedFor(pub String);
+
+impl Loader<PrintedFor> for Loaders {
+    type Value = Vec<document::Model>;
+    type Error = LoadError;
+
+    async fn load(
+        &self,
+        keys: &[PrintedFor],
+    ) -> Result<HashMap<PrintedFor, Self::Value>, LoadError> {
+        use document::{Column, Entity};
+        let rows = Entity::find()
+            .filter(Column::Subject.is_in(keys.iter().map(|key| key.0.as_str())))
+            .order_by_asc(Column::CreatedAt)
+            .order_by_asc(Column::Id)
+            .all(&self.app.db.read)
+            .await?;
+        let mut found: HashMap<PrintedFor, Self::Value> = HashMap::new();
+        for row in rows {
+            let key = PrintedFor(row.subject.clone());
+            found.entry(key).or_default().push(row);
+        }
+        Ok(found)
+    }
 }
 
 /// The work that is in a wave.

@@ -33,6 +33,10 @@ pub enum MessageKind {
     ShipmentDispatched,
     /// The tracking number of a dispatched shipment was wrong; this is the right one.
     TrackingCorrected,
+    /// A shipment was paid for; its invoice is attached.
+    InvoiceIssued,
+    /// An invoice was corrected; the credit note is attached.
+    CreditNoteIssued,
 }
 
 /// Where a message stands.

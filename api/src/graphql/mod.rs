@@ -22,8 +22,10 @@ pub mod filters;
 pub mod fulfillment;
 pub mod ids;
 pub mod imports;
+pub mod invoices;
 pub mod keys;
 pub mod labels;
+pub mod ledger;
 pub mod loaders;
 pub mod messages;
 pub mod node;
@@ -61,6 +63,8 @@ pub struct Query(
     events::EventQuery,
     imports::ImportQuery,
     documents::DocumentQuery,
+    invoices::InvoiceQuery,
+    ledger::LedgerQuery,
     messages::MessageQuery,
     node::NodeQuery,
 );
@@ -84,6 +88,7 @@ pub struct Mutation(
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
     documents::DocumentMutation,
+    invoices::InvoiceMutation,
     messages::MessageMutation,
 );
 

@@ -22,6 +22,7 @@ use super::errors::bad_input;
 use super::fulfillment::{Carton, FulfillmentOrder, Package, PickList, PickTask, Shipment, Wave};
 use super::ids::{self, parse};
 use super::imports::OrderImport;
+use super::invoices::{Invoice, LegalEntity};
 use super::keys::ApiKey;
 use super::loaders::load;
 use super::messages::{Message, MessageTemplate};
@@ -101,6 +102,8 @@ nodes! {
     Hold by HoldId with OrdersRead => order_of(ctx, row.order_id).await?.map(|_| row.into());
     InboundSupply by InboundId with StockRead =>
         sees_variant(ctx, row.variant_id).await?.then(|| row.into());
+    Invoice by InvoiceId with FinanceRead => sees(ctx, Some(row.channel_id)).then(|| row.into());
+    LegalEntity by LegalEntityId with FinanceRead => Some(row.into());
     Message by MessageId with OrdersRead =>
         sees(ctx, Some(row.channel_id)).then(|| row.into());
     MessageTemplate by MessageTemplateId with CatalogueRead =>

@@ -1,6 +1,7 @@
 //! In which language somebody is written to, and how a day is called in it.
 
 use chrono::{Datelike, NaiveDate};
+use entity::order;
 
 /// What is understood where nothing better is known.
 pub const FALLBACK: &str = "en";
@@ -32,6 +33,13 @@ pub fn of_country(country: &str) -> String {
         _ => FALLBACK,
     };
     format!("{language}-{country}")
+}
+
+/// The language that an order's customer reads: what the channel says in the order's metadata, as
+/// `language`; otherwise what is written to in the country that the order goes to.
+pub fn of_order(order: &order::Model, country: &str) -> String {
+    let said = order.metadata["language"].as_str();
+    said.map_or_else(|| of_country(country), str::to_owned)
 }
 
 /// The languages to look for wording in, the best first: `de-AT`, `de`, `en`.

@@ -31,8 +31,8 @@ mod notice;
 pub mod schedule;
 pub mod templates;
 
-pub use mailer::{Answer, Mail, Mailer};
-pub use notice::{Notice, Parcel, Shipped};
+pub use mailer::{Answer, Attachment, Mail, Mailer};
+pub use notice::{Billed, Notice, Parcel, Shipped};
 
 use templates::render::{self, Wording, one_line};
 
@@ -191,6 +191,8 @@ pub async fn take_up(tx: &Tx, id: MessageId) -> Result<TakenUp, DbErr> {
             recipient,
             wording,
             created_at: row.created_at,
+            brings: serde_json::from_value(row.facts["attachments"].clone()).unwrap_or_default(),
+            attachments: Vec::new(),
         }))),
         (wording, _) => {
             let flaw = wording.err().unwrap_or_default();

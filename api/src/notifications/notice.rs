@@ -3,7 +3,7 @@
 
 use chrono::NaiveDate;
 use entity::message::Kind;
-use entity::{ChannelId, OrderId, ShipmentId, order};
+use entity::{ChannelId, DocumentId, InvoiceId, Money, OrderId, ShipmentId, invoice, order};
 use serde_json::{Value as Json, json};
 
 use super::language;
@@ -39,6 +39,23 @@ pub struct Shipped {
     pub parcels: Vec<Parcel>,
     /// The day by which it was promised, where the customer lives.
     pub promised: Option<NaiveDate>,
+    /// What is in it: titles and quantities.
+    pub lines: Vec<(String, i64)>,
+}
+
+/// An invoice or a credit note that is told of.
+#[derive(Clone, Debug)]
+pub struct Billed {
+    /// What it is.
+    pub kind: invoice::Kind,
+    /// What people call it.
+    pub number: String,
+    /// What it comes to.
+    pub total: Money,
+    /// The invoice that a credit note corrects.
+    pub corrects: Option<String>,
+    /// The last day to pay it, if it is to be paid.
+    pub due_on: Option<NaiveDate>,
     /// What is in it: titles and quantities.
     pub lines: Vec<(String, i64)>,
 }
@@ -82,6 +99,37 @@ impl Notice {
         let key = format!("tracking.corrected:{shipment}:{correction}");
         of(order, Kind::TrackingCorrected, key, language, facts)
     }
+
+    /// An invoice or a credit note was issued: told once for each, with its documents attached.
+    pub fn billed(
+        order: &order::Model,
+        id: InvoiceId,
+        in_language: &str,
+        billed: &Billed,
+        documents: &[DocumentId],
+    ) -> Notice {
+        let kind = match billed.kind {
+            invoice::Kind::Invoice => Kind::InvoiceIssued,
+            invoice::Kind::CreditNote => Kind::CreditNoteIssued,
+        };
+        let facts = json!({
+            "order": one_line(&order.number, LONGEST_FACT),
+            "customer": one_line(&order.customer_name, LONGEST_FACT),
+            "number": one_line(&billed.number, LONGEST_FACT),
+            "total": billed.total.to_string(),
+            "corrects": fact(billed.corrects.as_deref()),
+            "due": billed.due_on.map(|date| language::day(date, in_language)),
+            "lines": titled(&billed.lines),
+            "attachments": documents,
+        });
+        of(
+            order,
+            kind,
+            format!("invoice.issued:{id}"),
+            in_language,
+            facts,
+        )
+    }
 }
 
 fn of(order: &order::Model, kind: Kind, key: String, language: &str, facts: Json) -> Notice {
@@ -105,18 +153,23 @@ fn facts(order: &order::Model, in_language: &str, shipped: &Shipped) -> Json {
             "tracking_url": parcel.tracking_url.as_deref().filter(|url| is_web(url)),
         })
     });
-    let lines = shipped.lines.iter().take(MOST_NAMED);
-    let lines = lines.map(
-        |(title, quantity)| json!({ "title": one_line(title, LONGEST_FACT), "quantity": quantity }),
-    );
     json!({
         "order": one_line(&order.number, LONGEST_FACT),
         "customer": one_line(&order.customer_name, LONGEST_FACT),
         "carrier": fact(shipped.carrier.as_deref()),
         "parcels": parcels.collect::<Vec<_>>(),
         "promised": shipped.promised.map(|date| language::day(date, in_language)),
-        "lines": lines.collect::<Vec<_>>(),
+        "lines": titled(&shipped.lines),
     })
+}
+
+/// Lines as templates name them.
+fn titled(lines: &[(String, i64)]) -> Vec<Json> {
+    let lines = lines.iter().take(MOST_NAMED);
+    let lines = lines.map(
+        |(title, quantity)| json!({ "title": one_line(title, LONGEST_FACT), "quantity": quantity }),
+    );
+    lines.collect()
 }
 
 /// Whether a text is a web address, and nothing besides.

@@ -39,6 +39,10 @@ fn built_in(kind: Kind, language: &str) -> Option<Wording> {
         (Kind::ShipmentDispatched, "de") => built_in!("shipment_dispatched", "de"),
         (Kind::TrackingCorrected, "en") => built_in!("tracking_corrected", "en"),
         (Kind::TrackingCorrected, "de") => built_in!("tracking_corrected", "de"),
+        (Kind::InvoiceIssued, "en") => built_in!("invoice_issued", "en"),
+        (Kind::InvoiceIssued, "de") => built_in!("invoice_issued", "de"),
+        (Kind::CreditNoteIssued, "en") => built_in!("credit_note_issued", "en"),
+        (Kind::CreditNoteIssued, "de") => built_in!("credit_note_issued", "de"),
         _ => return None,
     };
     Some(Wording {
@@ -70,6 +74,12 @@ pub fn sample(kind: Kind, in_language: &str) -> Json {
     match kind {
         Kind::ShipmentDispatched => {}
         Kind::TrackingCorrected => facts["wrong_number"] = "1Z 999 AA1 00".into(),
+        Kind::InvoiceIssued | Kind::CreditNoteIssued => {
+            facts["number"] = "R-2026-000317".into();
+            facts["total"] = "128.90 EUR".into();
+            facts["due"] = language::day(promised, in_language).into();
+            facts["corrects"] = "R-2026-000299".into();
+        }
     }
     facts
 }
@@ -79,7 +89,7 @@ fn sparse(kind: Kind, language: &str) -> Json {
     let mut facts = sample(kind, language);
     for (name, fact) in facts.as_object_mut().into_iter().flatten() {
         match name.as_str() {
-            "shop" | "order" | "customer" => {}
+            "shop" | "order" | "customer" | "number" | "total" => {}
             "lines" | "parcels" => *fact = json!([]),
             _ => *fact = Json::Null,
         }

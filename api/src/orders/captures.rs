@@ -9,8 +9,8 @@ use chrono::{DateTime, Duration, Utc};
 use entity::order::{PaymentMethod, Status};
 use entity::payment_transaction::{Kind, State};
 use entity::{
-    Money, OrderId, ShipmentId, TransactionId, channel, charge, order, order_exception, payment,
-    payment_transaction,
+    Money, OrderId, ShipmentId, TransactionId, channel, charge, invoice, legal_entity_channel,
+    order, order_exception, payment, payment_transaction,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
@@ -26,11 +26,16 @@ use super::{Changed, lock_one, open_exception, settle_found};
 use crate::events::Event;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure, Problem};
+use crate::invoicing::{self, Amounts, Charged, Portion};
+use crate::ledger;
 use crate::payments::{self, Effect, authorizations, charges, gateway};
 use crate::tx::Tx;
 
 /// For how long a charge is tried again by itself.
 const RETRIED_DAYS: i64 = 7;
+
+/// How many invoices are issued late in a round.
+const BILLED_AT_ONCE: u64 = 100;
 
 /// How long a charge waits while the gateway is asked for something that it needs.
 const WAIT_SECS: i64 = 60;
@@ -85,7 +90,89 @@ async fn came(tx: &Tx, aggregate: &mut Aggregate, captured: &Captured) -> Result
     {
         settle_expiring(tx, aggregate, "nothing is left to capture");
     }
+    let order = &aggregate.order;
+    if let (Some(id), Some(payment)) = (captured.transaction_id, &aggregate.payment) {
+        ledger::post_capture(tx, order, payment, id, captured.amount.minor);
+    }
+    if captured.is_whole() {
+        bill(tx, aggregate, captured.shipment_id, captured.due.minor).await?;
+    }
     Ok(())
+}
+
+/// Issues the invoice of a shipment of which all that is due has come.
+async fn bill(
+    tx: &Tx,
+    aggregate: &Aggregate,
+    shipment_id: ShipmentId,
+    due: i64,
+) -> Result<(), Failure> {
+    let share = share(tx, aggregate, shipment_id).await?;
+    let lines = share.lines.iter().map(|line| {
+        let amounts = Amounts {
+            quantity: line.units,
+            discount: line.discount,
+            net: line.net,
+            tax: line.tax,
+        };
+        (line.line_id, amounts)
+    });
+    let charged = Charged {
+        shipment_id,
+        amount_minor: due,
+        portion: Portion {
+            lines: lines.collect(),
+            delivery: Amounts {
+                quantity: 1,
+                discount: 0,
+                // What was captured is what is invoiced: the lines give way.
+                net: std::cmp::max(share.delivery_net, 0),
+                tax: share.delivery_tax,
+            },
+        },
+    };
+    invoicing::issue(tx, &aggregate.order, &aggregate.lines, charged).await?;
+    Ok(())
+}
+
+/// The shipments of which all that is due has come and that have no invoice, though somebody sells
+/// in their channels, oldest first: it came before anybody did.
+pub async fn unbilled(db: &impl ConnectionTrait) -> Result<Vec<ShipmentId>, DbErr> {
+    use charge::{Column, Entity};
+    let billed = Query::select()
+        .column(invoice::Column::ShipmentId)
+        .from(invoice::Entity)
+        .to_owned();
+    let channels = Query::select()
+        .column(legal_entity_channel::Column::ChannelId)
+        .from(legal_entity_channel::Entity)
+        .to_owned();
+    let orders = Query::select()
+        .column(order::Column::Id)
+        .from(order::Entity)
+        .and_where(Expr::col(order::Column::ChannelId).in_subquery(channels))
+        .to_owned();
+    Entity::find()
+        .select_only()
+        .column(Column::ShipmentId)
+        .filter(Column::CapturedAt.is_not_null())
+        .filter(Column::AmountMinor.gt(0))
+        .filter(Column::OrderId.in_subquery(orders))
+        .filter(Column::ShipmentId.not_in_subquery(billed))
+        .order_by_asc(Column::CapturedAt)
+        .order_by_asc(Column::ShipmentId)
+        .limit(BILLED_AT_ONCE)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// Issues the invoice of such a shipment.
+pub async fn bill_late(tx: &Tx, shipment_id: ShipmentId) -> Result<(), Failure> {
+    let charge = charge::Entity::find_by_id(shipment_id).one(tx.db()).await?;
+    let Some(charge) = charge else { return Ok(()) };
+    let aggregate = lock_one(tx, charge.order_id).await?;
+    bill(tx, &aggregate, shipment_id, charge.captured_minor).await
 }
 
 /// Charges a shipment that has left and that its carrier has, unless it was charged before, and

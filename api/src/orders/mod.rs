@@ -24,6 +24,7 @@ use crate::catalogue::Reference;
 use crate::events::Event;
 use crate::exceptions::{self, Finding};
 use crate::failure::{Code, Failure, Problem};
+use crate::ledger;
 use crate::payments::{self, Answer, Effect, Settled};
 use crate::tx::Tx;
 
@@ -662,13 +663,24 @@ pub async fn settle_payment(
             effects = captures::succeeded(tx, &mut aggregate, effect).await?;
             effects.extend(square(tx, &mut aggregate, None).await?);
         }
-        (Settled::Succeeded, Kind::Refund) => aggregate.record(
-            tx,
-            Event::OrderPaymentRefunded {
-                transaction_id: effect.id.0,
-                amount: effect.amount.minor,
-            },
-        ),
+        (Settled::Succeeded, Kind::Refund) => {
+            aggregate.record(
+                tx,
+                Event::OrderPaymentRefunded {
+                    transaction_id: effect.id.0,
+                    amount: effect.amount.minor,
+                },
+            );
+            if let Some(payment) = &aggregate.payment {
+                ledger::post_refund(
+                    tx,
+                    &aggregate.order,
+                    payment,
+                    effect.id,
+                    effect.amount.minor,
+                );
+            }
+        }
         (Settled::Declined, kind) => {
             let Answer::Declined { code } = answer else {
                 return Err(Failure::Internal("declined by no decline".to_owned()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::sheet::{self, Cell, Closing, Column, Sheet};
+use super::sheet::{self, Cell, Closing, Column, PAGE, Sheet};
 use super::{Paper, Rendered, Unprintable, kilograms};
 
 /// What a manifest says.
@@ -80,6 +80,7 @@ pub(super) fn laid_out(manifest: &Manifest) -> Sheet {
         title: "Manifest",
         number: manifest.number.clone(),
         code: Some(("the manifest's number", manifest.number.clone())),
+        page: PAGE,
         address: None,
         facts: vec![
             ("Carrier", manifest.carrier.clone()),

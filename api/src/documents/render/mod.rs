@@ -3,10 +3,12 @@
 //!
 //! In reading order: [`face`] knows letters, [`codes`] what scanners read, [`page`] is a list of
 //! marks that can be written down as a PDF, [`sheet`] lays a table out over pages. [`label`] is
-//! written down as a PDF or by [`zpl`]; the others are sheets.
+//! written down as a PDF or by [`zpl`]; the others are sheets. A [`bill`](bill()) is written by
+//! `ubl` for programs as well.
 
 use entity::document::Format;
 
+mod bill;
 mod codes;
 mod face;
 mod label;
@@ -15,14 +17,17 @@ mod packing_slip;
 mod page;
 mod pick_sheet;
 mod sheet;
+mod ubl;
 mod zpl;
 
 pub mod samples;
 
+pub use bill::{Bill, BillLine, Party, TaxGroup, bill};
 pub use label::{Label, label, label_zpl};
 pub use manifest::{Manifest, ManifestParcel, manifest};
 pub use packing_slip::{PackingSlip, SlipLine, packing_slip};
 pub use pick_sheet::{PickRow, PickSheet, pick_sheet};
+pub use ubl::bill_ubl;
 
 #[cfg(test)]
 mod tests;

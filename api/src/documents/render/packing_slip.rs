@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::sheet::{self, Cell, Closing, Column, Sheet};
+use super::sheet::{self, Cell, Closing, Column, PAGE, Sheet};
 use super::{Address, Paper, Parcel, Rendered, Unprintable, kilograms};
 
 /// What a packing slip says.
@@ -74,6 +74,7 @@ pub(super) fn laid_out(slip: &PackingSlip) -> Sheet {
         title: "Packing slip",
         number: slip.order_number.clone(),
         code: Some(("the order's number", slip.order_number.clone())),
+        page: PAGE,
         address: Some(("Ship to", slip.ship_to.clone())),
         facts,
         columns: vec![

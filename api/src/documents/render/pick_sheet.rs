@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::sheet::{self, Cell, Column, Sheet};
+use super::sheet::{self, Cell, Column, PAGE, Sheet};
 use super::{Paper, Rendered, Unprintable};
 
 /// What a pick sheet says.
@@ -67,6 +67,7 @@ pub(super) fn laid_out(list: &PickSheet) -> Sheet {
         title: "Pick list",
         number: list.number.clone(),
         code: Some(("the list's number", list.number.clone())),
+        page: PAGE,
         address: None,
         facts,
         columns,

@@ -1,11 +1,14 @@
 //! Believable documents, for tests, for measurements and for the eye.
 
 use chrono::NaiveDate;
-use entity::{Currency, Money};
+use entity::invoice::{Kind, Payment};
+use entity::invoice_line::TaxCategory;
+use entity::{Currency, Money, Rate};
+use rust_decimal::Decimal;
 
 use super::{
-    Address, Label, Manifest, ManifestParcel, PackingSlip, Paper, Parcel, PickRow, PickSheet,
-    SlipLine,
+    Address, Bill, BillLine, Label, Manifest, ManifestParcel, PackingSlip, Paper, Parcel, Party,
+    PickRow, PickSheet, SlipLine,
 };
 
 fn day() -> NaiveDate {
@@ -189,5 +192,95 @@ pub fn manifest(parcels: usize) -> Manifest {
         warehouse: "Wien West".to_owned(),
         date: day(),
         parcels: (0..parcels).map(parcel).collect(),
+    }
+}
+
+/// Who sells, on an invoice.
+pub fn seller() -> Party {
+    Party {
+        name: "Northwind Traders GmbH".to_owned(),
+        line1: "Lindengasse 41".to_owned(),
+        city: "Wien".to_owned(),
+        postal_code: some("1070"),
+        country: "AT".to_owned(),
+        vat_id: some("ATU12345675"),
+        registration: some("FN 123456a"),
+        email: some("office@northwind.example"),
+        iban: some("AT611904300234573201"),
+        bic: some("BKAUATWWXXX"),
+        ..Party::default()
+    }
+}
+
+/// Who buys, on an invoice.
+pub fn buyer() -> Party {
+    Party {
+        name: "Małgorzata Wiśniewska".to_owned(),
+        organisation: some("Königlich Essen"),
+        line1: "ul. Świętokrzyska 14/3".to_owned(),
+        line2: some("III piętro"),
+        city: "Warszawa".to_owned(),
+        postal_code: some("00-050"),
+        country: "PL".to_owned(),
+        email: some("m@koeniglich.example"),
+        ..Party::default()
+    }
+}
+
+/// An invoice of so many lines, at two rates, some with a discount, and its delivery.
+pub fn bill(lines: i32) -> Bill {
+    let titles = [
+        "Lamp, small",
+        "Świecznik żółty",
+        "Οδύσσεια, δεμένο αντίτυπο",
+        "Чай чёрный байховый",
+    ];
+    let items = (1..=lines).map(|position| {
+        let quantity = i64::from(position % 4 + 1);
+        let percent = if position % 3 == 0 { 7 } else { 19 };
+        let discount_minor = if position % 2 == 0 { 150 } else { 0 };
+        let net_minor = quantity * (995 + 37 * i64::from(position)) - discount_minor;
+        BillLine {
+            position,
+            sku: format!("SKU-{position}"),
+            title: titles[position.unsigned_abs() as usize % titles.len()].to_owned(),
+            quantity,
+            discount_minor,
+            net_minor,
+            category: TaxCategory::Standard,
+            rate: Rate(Decimal::new(percent, 2)),
+            tax_minor: (net_minor * percent + 50) / 100,
+        }
+    });
+    let items: Vec<_> = items.collect();
+    Bill {
+        kind: Kind::Invoice,
+        name: "R-2026-000317".to_owned(),
+        language: "en".to_owned(),
+        currency: Currency::EUR,
+        issued_on: day(),
+        supplied_on: Some(day()),
+        seller: seller(),
+        buyer: buyer(),
+        delivered_to: buyer(),
+        order_number: "1042".to_owned(),
+        reference: some("PO-77/2026"),
+        corrects: None,
+        reason: None,
+        payment: Payment::Card,
+        due_on: None,
+        charges: vec![BillLine {
+            position: lines + 1,
+            sku: String::new(),
+            title: "Delivery".to_owned(),
+            quantity: 1,
+            discount_minor: 0,
+            net_minor: 495,
+            category: TaxCategory::Standard,
+            rate: Rate(Decimal::new(19, 2)),
+            tax_minor: 94,
+        }],
+        items,
+        rounding_minor: 0,
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Sheet {
     pub number: String,
     /// What a scanner reads to find it, and what that is.
     pub code: Option<(&'static str, String)>,
+    /// The words of `Page 1 of 2`.
+    pub page: (&'static str, &'static str),
     /// To whom, with what is written over it.
     pub address: Option<(&'static str, Address)>,
     /// Short facts, each with what is written over it.
@@ -85,6 +87,9 @@ pub(super) enum Closing {
     /// Lines to sign on, each with what is written under it.
     Signatures(&'static [&'static str]),
 }
+
+/// The words of `Page 1 of 2` in English.
+pub(super) const PAGE: (&str, &str) = ("Page", "of");
 
 const MARGIN: f32 = 48.0;
 /// How much of the page's foot is not for the table.
@@ -441,6 +446,7 @@ impl Press<'_> {
         let name = self.pages.printable(&name);
         let style = CAPTION.sized(8.0);
         let name = face::cut(&name, style, self.inner() * 0.7);
+        let words = self.sheet.page;
         self.pages.number(|page, of| {
             let text = |x, align, text: String| Mark::Text {
                 x,
@@ -451,7 +457,11 @@ impl Press<'_> {
             };
             vec![
                 text(MARGIN, Align::Left, name.clone()),
-                text(right, Align::Right, format!("Page {page} of {of}")),
+                text(
+                    right,
+                    Align::Right,
+                    format!("{} {page} {} {of}", words.0, words.1),
+                ),
             ]
         });
         self.pages

@@ -11,9 +11,10 @@ use entity::{
 use super::errors::fault;
 use super::fulfillment::{FulfillmentOrder, Shipment};
 use super::ids::to_global;
+use super::invoices::Invoice;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, LinesOf, MessagesOf, NotesOf, PaymentsOf, ReservationsOf,
-    ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
+    BackordersOf, ExceptionsOf, HoldsOf, InvoicesOf, LinesOf, MessagesOf, NotesOf, PaymentsOf,
+    ReservationsOf, ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
 };
 use super::messages::Message;
 use super::principal;
@@ -404,6 +405,15 @@ impl Order {
         }
         let rows = load(ctx, NotesOf(self.0.id)).await?.unwrap_or_default();
         Ok(Some(rows.into_iter().map(Note::from).collect()))
+    }
+
+    /// Its invoices and credit notes, oldest first; null without the scope FINANCE_READ.
+    async fn invoices(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Invoice>>> {
+        if !principal(ctx)?.may(Scope::FinanceRead) {
+            return Ok(None);
+        }
+        let rows = load(ctx, InvoicesOf(self.0.id)).await?.unwrap_or_default();
+        Ok(Some(rows.into_iter().map(Invoice::from).collect()))
     }
 
     /// The messages about it that people are owed or were sent, oldest first.

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use entity::MessageId;
 use entity::message::Reason;
+use entity::{DocumentId, MessageId};
 use lettre::Message;
+use lettre::message::header::ContentType;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::{self, Mailbox, MultiPart};
 
 use super::templates::render::{Wording, one_line};
 use crate::config::MailConfig;
@@ -37,6 +38,21 @@ pub struct Mail {
     pub wording: Wording,
     /// When it was owed: its date, whenever it is sent.
     pub created_at: DateTime<Utc>,
+    /// The documents that it brings along.
+    pub brings: Vec<DocumentId>,
+    /// The same, read.
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file that a message brings along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// What it is called.
+    pub file_name: String,
+    /// Its media type.
+    pub content_type: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
 }
 
 /// What became of a try.
@@ -100,6 +116,17 @@ fn compose(mail: &Mail, from: &lettre::Address) -> Result<Message, String> {
     let name = one_line(&mail.sender_name, LONGEST_HEADER);
     let name = Some(name).filter(|name| !name.is_empty());
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+    let words =
+        MultiPart::alternative_plain_html(mail.wording.text.clone(), mail.wording.html.clone());
+    let mut body = words;
+    if !mail.attachments.is_empty() {
+        body = MultiPart::mixed().multipart(body);
+    }
+    for file in &mail.attachments {
+        let kind = ContentType::parse(&file.content_type).map_err(|error| error.to_string())?;
+        let part = message::Attachment::new(file.file_name.clone());
+        body = body.singlepart(part.body(file.bytes.clone(), kind));
+    }
     Message::builder()
         .message_id(Some(format!("<{}@{}>", mail.id, from.domain())))
         .date(SystemTime::from(mail.created_at))
@@ -108,10 +135,7 @@ fn compose(mail: &Mail, from: &lettre::Address) -> Result<Message, String> {
         .subject(one_line(&mail.wording.subject, LONGEST_HEADER))
         // Or somebody's absence note answers it, and we theirs.
         .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
-        .multipart(MultiPart::alternative_plain_html(
-            mail.wording.text.clone(),
-            mail.wording.html.clone(),
-        ))
+        .multipart(body)
         .map_err(|error| error.to_string())
 }
 
@@ -131,7 +155,26 @@ mod tests {
                 html: "<p>Grüße</p>".to_owned(),
             },
             created_at: DateTime::UNIX_EPOCH,
+            brings: Vec::new(),
+            attachments: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_attached_comes_behind_the_words() {
+        let mut mail = mail("s", "n");
+        mail.attachments = vec![Attachment {
+            file_name: "Rechnung Ż\r\nBcc: x.pdf".to_owned(),
+            content_type: "application/pdf".to_owned(),
+            bytes: b"%PDF-1.7".to_vec(),
+        }];
+        let from = "orders@shop.example".parse().expect("an address");
+        let raw = compose(&mail, &from).expect("a message").formatted();
+        let raw = String::from_utf8(raw).expect("ASCII");
+        assert!(raw.contains("multipart/mixed"), "{raw}");
+        assert!(raw.contains("Content-Type: application/pdf"), "{raw}");
+        assert!(raw.contains("Content-Disposition: attachment"), "{raw}");
+        assert!(!raw.contains("\r\nBcc:"), "{raw}");
     }
 
     fn headers(mail: &Mail) -> Vec<String> {
