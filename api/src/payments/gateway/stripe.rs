@@ -336,10 +336,15 @@ fn done(reference: &str) -> Answer {
 
 /// An amount as Stripe counts: as we do, but for two currencies that it gives the minor unit which
 /// they have lost.
+fn minor(money: Money) -> i64 {
+    match money.currency.code() {
+        "ISK" | "UGX" => money.minor.saturating_mul(100),
+        _ => money.minor,
+    }
+}
+
 fn amount(money: Money) -> String {
-    let lost = matches!(money.currency.to_string().as_str(), "ISK" | "UGX");
-    let minor = i128::from(money.minor) * if lost { 100 } else { 1 };
-    minor.to_string()
+    minor(money).to_string()
 }
 
 fn reason(error: &Json) -> String {
@@ -351,7 +356,7 @@ fn reason(error: &Json) -> String {
 /// What a PaymentIntent says about an authorisation.
 fn authorized(effect: &Effect, intent: &Json) -> Answer {
     let is_ours = intent["metadata"][OURS] == effect.id.to_string()
-        && intent["amount"].to_string() == amount(effect.amount);
+        && intent["amount"].as_i64() == Some(minor(effect.amount));
     let (Some(reference), true) = (intent["id"].as_str(), is_ours) else {
         return Answer::Unknown;
     };
@@ -384,7 +389,7 @@ fn captured(effect: &Effect, from: &Source, intent: &Json) -> Option<Answer> {
         return None;
     }
     let received = &intent["amount_received"];
-    let fits = received.is_null() || received.to_string() == amount(effect.amount);
+    let fits = received.is_null() || received.as_i64() == Some(minor(effect.amount));
     match intent["status"].as_str() {
         Some("succeeded") if fits => Some(Answer::Succeeded {
             reference: from.reference.clone(),
