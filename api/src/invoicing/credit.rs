@@ -100,7 +100,7 @@ pub async fn correct(tx: &Tx, cmd: &Correct) -> Result<invoice::Model, Failure> 
     }
     let lines = left.into_iter().zip(parts).filter_map(|(left, part)| {
         let some = part.quantity > 0 || part.gross() > 0;
-        some.then(|| invoice_line::Model {
+        some.then_some(invoice_line::Model {
             quantity: part.quantity,
             discount_minor: part.discount,
             net_minor: part.net,

@@ -169,7 +169,12 @@ mod tests {
             before = before.and(part);
         }
         assert_eq!(nets, [333, 334, 333]);
-        assert_eq!(amounts(3, 2_500, 500).of_units(1, Amounts::default()).gross(), 1_000);
+        assert_eq!(
+            amounts(3, 2_500, 500)
+                .of_units(1, Amounts::default())
+                .gross(),
+            1_000
+        );
         assert_eq!(before, all);
         let exact = amounts(10, 9_990, 1_898).of_units(3, Amounts::default());
         assert_eq!(exact.net, 2_997);
