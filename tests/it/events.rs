@@ -323,10 +323,11 @@ async fn old_events_of_stock_leave_the_log_and_timelines_stay(app: &TestApp) {
             .iter()
             .any(|(seq, event)| *seq > old && event == "stock.changed")
     );
-    assert_eq!(
-        app.gql(TIMELINE, json!({ "id": order["id"] })).await,
-        timeline
-    );
+    // What the month has added to it, such as a warning, comes behind.
+    let mut now = app.gql(TIMELINE, json!({ "id": order["id"] })).await;
+    let entries = now["order"]["timeline"].as_array_mut().unwrap();
+    entries.retain(|entry| entry["seq"].as_i64().unwrap() <= old);
+    assert_eq!(now, timeline);
     let found = integrity::verify(&app.app.db.read).await.unwrap();
     assert!(found.is_empty(), "{found:?}");
 
