@@ -12,7 +12,7 @@ pub fn bin(secs: i64) -> i32 {
         _ => return i32::try_from(secs).unwrap_or_default(),
     };
     let kept = (secs >> doublings) - (1 << BITS);
-    let bin = (u64::from(doublings) + 1 << BITS) + kept;
+    let bin = ((u64::from(doublings) + 1) << BITS) + kept;
     i32::try_from(bin).unwrap_or(i32::MAX)
 }
 
