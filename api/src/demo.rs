@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::catalogue::channels::{DEFAULT_PICKUP_SECS, DEFAULT_RETRY_SECS, DEFAULT_ROUTING};
 use crate::catalogue::{changed, code_key};
 use crate::documents::Party;
+use crate::events::Changes;
 use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bins, sources};
 use crate::invoicing::sellers;
@@ -344,7 +345,7 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
     ] {
         let id: ChannelId = tx.id();
         ids.push(id);
-        changed(tx, "channel", id, 1, code);
+        changed(tx, "channel", id, 1, code, Changes::default());
         rows.push(channel::ActiveModel {
             id: Set(id),
             code: Set(code.to_owned()),
@@ -413,7 +414,7 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
     let mut stocked = Vec::new();
     for (number, item) in (1_u64..).zip(ITEMS) {
         let product_id: ProductId = tx.id();
-        changed(tx, "product", product_id, 1, item.code);
+        changed(tx, "product", product_id, 1, item.code, Changes::default());
         products.push(product::ActiveModel {
             id: Set(product_id),
             code: Set(item.code.to_owned()),
@@ -427,7 +428,7 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
         for (place, (suffix, name)) in (1_u64..).zip(item.variants) {
             let id: VariantId = tx.id();
             let sku = format!("{}-{suffix}", item.code);
-            changed(tx, "variant", id, 1, &sku);
+            changed(tx, "variant", id, 1, &sku, Changes::default());
             stocked.push(Stocked {
                 id,
                 units: item.stock,
@@ -645,6 +646,7 @@ fn promotions(tx: &Tx) {
             promotion.id.as_ref(),
             1,
             promotion.name.as_ref(),
+            Changes::default(),
         );
     }
     tx.defer_rows(all, |insert| insert);
@@ -687,6 +689,7 @@ fn customers(tx: &Tx) {
             customer.id.as_ref(),
             1,
             customer.code.as_ref(),
+            Changes::default(),
         );
     }
     tx.defer_rows(groups, |insert| insert);

@@ -20,7 +20,7 @@ use crate::fulfillment::{lists, picking, routing, tracking};
 use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
 use crate::payments::charges;
-use crate::reports::{operations, projection, stages};
+use crate::reports::{audit, operations, projection, stages};
 use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
 
@@ -416,6 +416,19 @@ pub async fn forget_answers(app: &App) -> Result<u64, Failure> {
     .await
 }
 
+/// Forgets where requests came from that were made too long ago.
+pub async fn forget_origins(app: &App) -> Result<u64, Failure> {
+    let days = app.config.events.origin_days;
+    if days == 0 {
+        return Ok(0);
+    }
+    let old = app.clock.now() - TimeDelta::days(days.into());
+    app.write(&Actor::worker("retention"), move |tx| async move {
+        Ok(audit::forget(&tx, old).await?)
+    })
+    .await
+}
+
 /// Lets go of what the log no longer keeps, some at a time, and says how many positions the floor
 /// rose.
 pub async fn forget_events(app: &App) -> Result<usize, Failure> {
@@ -462,6 +475,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
                     false
                 }
             };
+        }
+        if hourly && let Err(failure) = forget_origins(&app).await {
+            tracing::error!(%failure, "where old requests came from will be forgotten later");
         }
         rounds += 1;
         tokio::select! {

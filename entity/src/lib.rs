@@ -73,6 +73,7 @@ pub mod projection;
 pub mod promotion;
 pub mod promotion_use;
 pub mod report_figure;
+pub mod request_origin;
 pub mod reservation;
 pub mod saved_view;
 pub mod scan;

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod audit;
 mod bulk;
 mod bus;
 mod cancelled_begin;

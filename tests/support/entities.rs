@@ -103,6 +103,7 @@ entities!(
     promotion,
     promotion_use,
     report_figure,
+    request_origin,
     reservation,
     saved_view,
     scan,

@@ -98,11 +98,11 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         checks.refuse(rows::name_taken("input.code", &row.code));
     }
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
     serve_from(tx, row.id, &cmd.warehouses).await?;
-    rows::changed(tx, "channel", row.id, row.version, &row.code);
+    rows::changed(tx, "channel", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 
@@ -192,11 +192,11 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
         check_warehouses(tx, &mut checks, warehouses).await?;
     }
     checks.done()?;
-    rows::replace(tx, row.clone()).await?;
+    let changes = rows::replace(tx, row.clone()).await?;
     if let Some(warehouses) = &cmd.warehouses {
         serve_from(tx, row.id, warehouses).await?;
     }
-    rows::changed(tx, "channel", row.id, row.version, &row.code);
+    rows::changed(tx, "channel", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 

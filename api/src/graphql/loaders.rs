@@ -10,7 +10,9 @@ use entity::inbound_supply::Status as Arrival;
 use entity::{
     VariantId, WarehouseId, document, fulfillment_order, inbound_supply, shipment, stock_source,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+};
 
 use super::errors::fault;
 use crate::app::App;
@@ -24,6 +26,13 @@ pub struct Loaders {
 /// The batching loader over an app.
 pub fn loader(app: Arc<App>) -> DataLoader<Loaders> {
     DataLoader::new(Loaders { app }, tokio::spawn)
+}
+
+impl Loaders {
+    /// Where everything is read from.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.app.db.read
+    }
 }
 
 /// A loading that failed, shared by all who waited for it.

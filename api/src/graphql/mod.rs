@@ -7,7 +7,7 @@ use async_graphql::{Context, Guard, MergedObject, MergedSubscription, Schema, Sc
 
 use crate::access::{Principal, Scope};
 use crate::app::App;
-use crate::tx::Actor;
+use crate::tx::{Actor, Origin};
 
 pub mod carriers;
 pub mod catalogue;
@@ -25,6 +25,7 @@ pub mod imports;
 pub mod invoices;
 pub mod keys;
 pub mod labels;
+pub mod audit;
 pub mod ledger;
 pub mod loaders;
 pub mod messages;
@@ -64,6 +65,7 @@ pub struct Query(
     imports::ImportQuery,
     documents::DocumentQuery,
     invoices::InvoiceQuery,
+    audit::AuditQuery,
     ledger::LedgerQuery,
     messages::MessageQuery,
     node::NodeQuery,
@@ -154,6 +156,7 @@ pub fn actor(ctx: &Context<'_>) -> async_graphql::Result<Actor> {
     if let Ok(request) = ctx.data::<crate::http::RequestId>() {
         actor.correlation_id = request.0.clone();
     }
+    actor.origin = ctx.data::<Origin>().ok().cloned();
     Ok(actor)
 }
 
