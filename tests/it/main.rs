@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod archive;
 mod bulk;
 mod bus;
 mod cancelled_begin;

@@ -37,6 +37,7 @@ mod reader;
 pub mod reports;
 pub mod rules;
 pub mod scalars;
+pub mod shelf;
 pub mod stages;
 pub mod stock;
 pub mod stock_levels;
@@ -46,6 +47,7 @@ pub mod stock_sources;
 #[derive(MergedObject, Default)]
 pub struct Query(
     orders::OrderQuery,
+    orders::ArchiveQuery,
     orders::OrderEditQuery,
     orders::SavedViewQuery,
     orders::BulkQuery,
@@ -121,6 +123,7 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     .disable_suggestions()
     .limit_complexity(COMPLEXITY)
     .extension(once::Replays)
+    .extension(shelf::Shelves)
 }
 
 /// The schema over a running app.
