@@ -310,7 +310,7 @@ async fn p4a_an_archived_order_is_found_by_all_its_names(app: &TestApp) {
     assert_eq!(none["orders"]["nodes"], json!([]), "they are not put away");
     let query = "query A($where: ArchivedOrderWhere, $query: String) {
         archivedOrders(where: $where, query: $query) { totalCount { count }
-            nodes { id number email total { amount } order { id lines { sku } } } } }";
+            nodes { orderId number email total { amount } order { id lines { sku } } } } }";
     let email = row(app, id).await.unwrap().email.unwrap().to_uppercase();
     for variables in [
         json!({}),
@@ -329,6 +329,21 @@ async fn p4a_an_archived_order_is_found_by_all_its_names(app: &TestApp) {
     let other = json!({ "where": { "status": { "eq": "CANCELLED" } } });
     let found = app.gql(query, other).await;
     assert_eq!(found["archivedOrders"]["nodes"], json!([]));
+    // What says who somebody is may be taken out, and the rest is what it was.
+    let erased = app
+        .app
+        .write(&Actor::worker("test"), move |tx| async move {
+            archive::rewrite(&tx, id, |snapshot| {
+                snapshot.order.customer_name = "erased".to_owned();
+                snapshot.order.email = None;
+            })
+            .await
+        })
+        .await;
+    assert!(erased.unwrap());
+    let by_name = json!({ "where": { "customerName": { "eq": "erased" } } });
+    let found = app.gql(query, by_name).await;
+    assert_eq!(found["archivedOrders"]["nodes"][0]["email"], Value::Null);
     let viewer = app.key(entity::api_key::Role::Viewer).await;
     let by_email = json!({ "where": { "email": email } });
     let refused = app.answer_as(Some(&viewer), query, by_email).await;

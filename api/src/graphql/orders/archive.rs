@@ -30,7 +30,7 @@ pub struct ArchivedOrder(Model);
 #[Object]
 impl ArchivedOrder {
     /// The order's identifier.
-    async fn id(&self) -> ID {
+    async fn order_id(&self) -> ID {
         to_global(self.0.id)
     }
 
