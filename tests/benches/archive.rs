@@ -14,7 +14,10 @@ const ASKED: [(&str, &str); 3] = [
         "orders",
         "{ orders(first: 50) { nodes { id number stage total { amount } lines { sku quantity } } } }",
     ),
-    ("stageCounts", "{ stageCounts { stages { stage count oldestSince } } }"),
+    (
+        "stageCounts",
+        "{ stageCounts { stages { stage count oldestSince } } }",
+    ),
     (
         "by number",
         "{ archivedOrders(where: { number: { eq: \"ARCHIVED-77\" } }) { nodes { number } } }",

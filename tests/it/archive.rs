@@ -33,6 +33,7 @@ both_backends!(
     p4a_an_order_is_put_away_once_and_whole,
     p4a_a_late_scan_opens_an_order_again_and_a_repeated_one_does_not,
     p4a_archived_orders_are_found_by_index,
+    p4a_who_follows_orders_is_told_that_one_was_put_away,
 );
 
 /// An order that was delivered, with its shipment.
@@ -584,6 +585,31 @@ async fn p4a_a_late_scan_opens_an_order_again_and_a_repeated_one_does_not(app: &
     assert_eq!(end, ["order.reopened", "order.shipment_tracked"]);
     later(app, Duration::days(30)).await;
     assert!(row(app, id).await.is_some(), "it is put away again");
+}
+
+async fn p4a_who_follows_orders_is_told_that_one_was_put_away(app: &TestApp) {
+    let (id, _) = delivered(app).await;
+    let mut socket = app.socket().await;
+    let feed = "subscription { orderUpdates { kind cursor event orderId } }";
+    let live = socket.subscribe(feed, Value::Null).await;
+    let first = socket.next(&live).await;
+    assert_eq!(first["orderUpdates"]["orderId"], global(id));
+    let end = socket.next(&live).await;
+    let cursor = end["orderUpdates"]["cursor"].as_str().unwrap().to_owned();
+    later(app, Duration::days(30)).await;
+    let removed = |item: Value| {
+        let item = &item["orderUpdates"];
+        assert_eq!(item["kind"], "REMOVE", "{item:#}");
+        assert_eq!(item["event"], "order.archived");
+        assert_eq!(item["orderId"], global(id));
+    };
+    removed(socket.next(&live).await);
+    // And so is who was away meanwhile.
+    let feed = "subscription F($after: String) { orderUpdates(after: $after) {
+        kind cursor event orderId } }";
+    let resumed = socket.subscribe(feed, json!({ "after": cursor })).await;
+    removed(socket.next(&resumed).await);
+    socket.close().await;
 }
 
 async fn p4a_archived_orders_are_found_by_index(app: &TestApp) {
