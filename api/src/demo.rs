@@ -13,7 +13,10 @@ use sea_orm::{EntityTrait, Set};
 use serde_json::json;
 
 use crate::app::App;
-use crate::catalogue::channels::{DEFAULT_PICKUP_SECS, DEFAULT_RETRY_SECS, DEFAULT_ROUTING};
+use crate::catalogue::channels::{
+    DEFAULT_ARCHIVES_SECS, DEFAULT_COMPLETES_SECS, DEFAULT_PICKUP_SECS, DEFAULT_RETRY_SECS,
+    DEFAULT_ROUTING,
+};
 use crate::catalogue::{changed, code_key};
 use crate::documents::Party;
 use crate::events::Changes;
@@ -367,6 +370,8 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             pickup_within_secs: Set(DEFAULT_PICKUP_SECS),
             capture_retry_secs: Set(DEFAULT_RETRY_SECS),
             reauthorizes: Set(false),
+            completes_after_secs: Set(DEFAULT_COMPLETES_SECS),
+            archives_after_secs: Set(DEFAULT_ARCHIVES_SECS),
         });
         for (priority, site) in (0..).zip(sites) {
             serving.push(channel_warehouse::ActiveModel {

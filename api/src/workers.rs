@@ -60,6 +60,7 @@ pub async fn round(app: &App) -> Round {
         app.print_invoices().await,
         wake_exceptions(app).await,
         work_off_bulk(app).await,
+        settle_orders(app).await,
         project(app).await,
     ] {
         match part {
@@ -266,6 +267,23 @@ async fn bill_late(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(billed.map(|()| 1));
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Completes orders of which nothing is left to do, and puts those away that have been over for long
+/// enough.
+async fn settle_orders(app: &App) -> Result<Round, Failure> {
+    let due = orders::completion::due(&app.db.read, app.clock.now()).await?;
+    let reference = &app.reference().await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for order in due {
+        let settled = app
+            .write(&Actor::worker("archive"), move |tx| async move {
+                orders::completion::settle(&tx, reference, order).await
+            })
+            .await;
+        outcomes.push(settled.map(usize::from));
     }
     Ok(outcomes.into_iter().collect())
 }

@@ -11,6 +11,8 @@ mod weekdays;
 
 pub mod address;
 pub mod api_key;
+pub mod archived_order;
+pub mod archived_part;
 pub mod backorder;
 pub mod bin;
 pub mod bin_stock;

@@ -8,6 +8,7 @@
 
 mod access;
 mod audit;
+mod archive;
 mod bulk;
 mod bus;
 mod cancelled_begin;

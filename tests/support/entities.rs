@@ -41,6 +41,8 @@ macro_rules! entities {
 entities!(
     address,
     api_key,
+    archived_order,
+    archived_part,
     backorder,
     bin,
     bin_stock,

@@ -259,6 +259,18 @@ pub enum Event {
     /// Never paid; its hold ran out.
     #[serde(rename = "order.expired")]
     OrderExpired {},
+    /// Everything was delivered, captured, invoiced and settled.
+    #[serde(rename = "order.completed")]
+    OrderCompleted {},
+    /// It was over for long enough and was put away.
+    #[serde(rename = "order.archived")]
+    OrderArchived {},
+    /// It was taken out of the archive again.
+    #[serde(rename = "order.reopened")]
+    OrderReopened {
+        /// Why.
+        reason: String,
+    },
     /// A person stopped it.
     #[serde(rename = "order.held")]
     OrderHeld {

@@ -113,6 +113,12 @@ event_types! {
     OrderRejected = "order.rejected" for OrdersRead,
     /// `order.expired`: never paid; its hold ran out.
     OrderExpired = "order.expired" for OrdersRead,
+    /// `order.completed`: everything was delivered, captured, invoiced and settled.
+    OrderCompleted = "order.completed" for OrdersRead,
+    /// `order.archived`: it was over for long enough and was put away.
+    OrderArchived = "order.archived" for OrdersRead,
+    /// `order.reopened`: it was taken out of the archive again.
+    OrderReopened = "order.reopened" for OrdersRead,
     /// `order.held`: a person stopped it.
     OrderHeld = "order.held" for OrdersRead,
     /// `order.hold_released`: a person let it go on.

@@ -38,6 +38,7 @@ mod reader;
 pub mod reports;
 pub mod rules;
 pub mod scalars;
+pub mod shelf;
 pub mod stages;
 pub mod stock;
 pub mod stock_levels;
@@ -47,6 +48,7 @@ pub mod stock_sources;
 #[derive(MergedObject, Default)]
 pub struct Query(
     orders::OrderQuery,
+    orders::ArchiveQuery,
     orders::OrderEditQuery,
     orders::SavedViewQuery,
     orders::BulkQuery,
@@ -123,6 +125,7 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     .disable_suggestions()
     .limit_complexity(COMPLEXITY)
     .extension(once::Replays)
+    .extension(shelf::Shelves)
 }
 
 /// The schema over a running app.
