@@ -26,6 +26,7 @@ mod invoices;
 mod paper;
 mod labels;
 mod messages;
+mod settlements;
 
 pub use bulk::Started;
 pub use documents::OpenedDocument;
@@ -34,6 +35,7 @@ pub use feeds::{Sync, Synced};
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
 pub use labels::Message;
+pub use settlements::{Settled, SettlementFile};
 
 use crate::access::{self, Principal};
 use crate::catalogue::{Reference, ReferenceCache};

@@ -24,6 +24,7 @@ pub mod invoicing;
 pub mod orders;
 pub mod capture;
 pub mod fulfillment;
+pub mod settlement;
 pub mod reports;
 pub mod integrity;
 pub mod app;

@@ -37,6 +37,7 @@ mod rig;
 mod rules;
 mod scan_laws;
 mod schema;
+mod settlements;
 mod shipping;
 mod stages;
 mod statements;

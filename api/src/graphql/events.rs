@@ -105,6 +105,10 @@ event_types! {
     OrderPaymentRefunded = "order.payment_refunded" for OrdersRead,
     /// `order.refund_declined`: the gateway refused to give captured money back.
     OrderRefundDeclined = "order.refund_declined" for OrdersRead,
+    /// `settlement.completed`: what a gateway has paid out was held against what we know.
+    SettlementCompleted = "settlement.completed" for FinanceRead,
+    /// `settlement.difference_resolved`: a difference was settled by a person.
+    SettlementDifferenceResolved = "settlement.difference_resolved" for FinanceRead,
     /// `order.confirmed`: every gate is green; released to staging.
     OrderConfirmed = "order.confirmed" for OrdersRead,
     /// `order.cancelled`: called off.

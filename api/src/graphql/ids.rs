@@ -65,6 +65,8 @@ nodes! {
     PromotionId => "Promotion",
     ReservationId => "Reservation",
     SavedViewId => "SavedView",
+    SettlementDifferenceId => "SettlementDifference",
+    SettlementId => "Settlement",
     ShipmentId => "Shipment",
     ShippingRateId => "ShippingRate",
     ShippingZoneId => "ShippingZone",

@@ -37,6 +37,7 @@ mod reader;
 pub mod reports;
 pub mod rules;
 pub mod scalars;
+pub mod settlements;
 pub mod stages;
 pub mod stock;
 pub mod stock_levels;
@@ -65,6 +66,7 @@ pub struct Query(
     documents::DocumentQuery,
     invoices::InvoiceQuery,
     ledger::LedgerQuery,
+    settlements::SettlementQuery,
     messages::MessageQuery,
     node::NodeQuery,
 );
@@ -89,6 +91,7 @@ pub struct Mutation(
     keys::KeyMutation,
     documents::DocumentMutation,
     invoices::InvoiceMutation,
+    settlements::SettlementMutation,
     messages::MessageMutation,
 );
 
@@ -102,6 +105,7 @@ pub struct Subscription(
     stock_sources::StockSourceSubscription,
     events::EventSubscription,
     imports::ImportSubscription,
+    settlements::SettlementSubscription,
 );
 
 /// The schema.

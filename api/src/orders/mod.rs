@@ -496,6 +496,9 @@ fn beyond_words(code: &str, paid: bool, voiding: bool) -> Option<&'static str> {
     if (is(Code::PaymentDeclined) || is(Code::PaymentExpired)) && !paid {
         return Some("the order is not paid for: retry the payment or cancel the order");
     }
+    if is(Code::SettlementDifference) {
+        return Some("settle the difference of the settlement: that settles the exception");
+    }
     if is(Code::VoidDeclined) && voiding {
         return Some(voids::ASKED_ALREADY);
     }
