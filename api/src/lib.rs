@@ -6,6 +6,7 @@ pub mod failure;
 pub mod checks;
 pub mod clock;
 pub mod config;
+pub mod tls;
 pub mod telemetry;
 pub mod db;
 pub mod tx;

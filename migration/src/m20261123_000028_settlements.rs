@@ -62,6 +62,10 @@ CREATE INDEX dispute_order ON dispute(order_id);
 
 CREATE INDEX dispute_transaction ON dispute(transaction_id);
 
+CREATE INDEX payment_transaction_disputed ON payment_transaction(updated_at)
+    WHERE kind = 'CAPTURE'
+        AND instrument IN ('tok_chargeback', 'tok_chargeback_won', 'tok_chargeback_lost');
+
 CREATE TABLE gateway_terms (
     gateway TEXT PRIMARY KEY,
     fee_rate TEXT,
@@ -194,6 +198,8 @@ DROP TABLE settlement_format;
 DROP TABLE gateway_terms;
 
 DROP TABLE dispute;
+
+DROP INDEX payment_transaction_disputed;
 
 CREATE TABLE ledger_entry_of_orders (
     id UUID PRIMARY KEY,

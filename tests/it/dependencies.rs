@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 
 /// The rooms, lowest shelf first.
 const SHELVES: &[(&str, &[&str])] = &[
-    ("ground", &["failure", "clock", "config"]),
+    ("ground", &["failure", "clock", "config", "tls"]),
     ("values", &["checks", "telemetry"]),
     ("store", &["db"]),
     ("transaction", &["tx", "events", "access"]),
@@ -52,6 +52,11 @@ const SHELVES: &[(&str, &[&str])] = &[
 
 /// Edges that the shelves do not allow, each with its reason.
 const LISTED: &[(&str, &str, &str)] = &[
+    (
+        "config",
+        "tls",
+        "a file of certificates is read with the settings, so that its mistakes are among theirs",
+    ),
     (
         "tx",
         "events",

@@ -22,6 +22,7 @@ mod events;
 mod fanout;
 mod finding;
 mod fulfillment;
+mod gateways;
 mod imports;
 mod invoices;
 mod lifecycle;

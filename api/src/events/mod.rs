@@ -239,6 +239,26 @@ pub enum Event {
         /// The gateway's reason.
         reason: String,
     },
+    /// A customer takes captured money back through a bank.
+    #[serde(rename = "order.dispute_opened")]
+    OrderDisputeOpened {
+        /// The dispute.
+        dispute_id: Uuid,
+        /// The capture.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+        /// The gateway's reason.
+        reason: String,
+    },
+    /// A dispute was decided.
+    #[serde(rename = "order.dispute_closed")]
+    OrderDisputeClosed {
+        /// The dispute.
+        dispute_id: Uuid,
+        /// Whether the money came back.
+        won: bool,
+    },
     /// A file of what a gateway has paid out was held against what we know.
     #[serde(rename = "settlement.completed")]
     SettlementCompleted {

@@ -39,6 +39,7 @@ nodes! {
     ChannelId => "Channel",
     CustomerId => "Customer",
     DriftId => "StockDrift",
+    DisputeId => "Dispute",
     DocumentId => "Document",
     EventId => "Event",
     ExceptionId => "OrderException",

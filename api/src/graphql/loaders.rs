@@ -335,6 +335,8 @@ belonging! {
     PaymentsOf(OrderId) => payment by OrderId ordered CreatedAt then Id,
     /// What was asked of the gateway for an order.
     TransactionsOf(OrderId) => payment_transaction by OrderId ordered CreatedAt then Id,
+    /// What customers have taken back of an order.
+    DisputesOf(OrderId) => dispute by OrderId ordered OpenedAt then Id,
     /// The stock held for an order, ended holds included.
     ReservationsOf(OrderId) => reservation by OrderId ordered CreatedAt then Id,
     /// The places of an order in queues for stock.
