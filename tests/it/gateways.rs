@@ -77,14 +77,11 @@ async fn p1_what_nobody_knows_for_half_an_hour_waits_for_a_person_until_it_is_kn
     // A word does not make it known.
     let order = seen(app, id).await;
     let exception = order["exceptions"][0]["id"].clone();
-    let resolve = "mutation R($input: OrderExceptionResolveInput!) {
-        orderExceptionResolve(input: $input) { userErrors { code } } }";
+    let resolve = "mutation R($input: ExceptionSettleInput!) {
+        exceptionResolve(input: $input) { userErrors { code } } }";
     let input = json!({ "id": exception, "resolution": "whatever" });
     let said = app.gql(resolve, json!({ "input": input })).await;
-    assert_eq!(
-        codes(&said["orderExceptionResolve"]),
-        ["ORDER_STATE_INVALID"]
-    );
+    assert_eq!(codes(&said["exceptionResolve"]), ["ORDER_STATE_INVALID"]);
     change_card(app, id, Kind::Authorization, "tok_timeout_after").await;
     app.clock.advance(Duration::minutes(1));
     app.settle().await;
