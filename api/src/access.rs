@@ -8,13 +8,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use entity::api_key::{self, Role};
 use entity::{ApiKeyId, ChannelId};
-use hmac::{Hmac, KeyInit, Mac};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::failure::{Code, Failure, Problem};
+use crate::signatures;
 use crate::tx::{Actor, Tx};
 
 /// One thing that a caller may be allowed to do.
@@ -228,7 +226,7 @@ pub async fn create_key(
     let row = api_key::Model {
         id,
         lookup: lookup.clone(),
-        secret_hash: hash(pepper, &secret),
+        secret_hash: signatures::sign(pepper.as_bytes(), &[secret.as_bytes()]),
         name: cmd.name.clone(),
         role: cmd.role,
         channels: cmd
@@ -290,10 +288,8 @@ pub async fn authenticate(
     else {
         return Ok(None);
     };
-    let matches: bool = hash(pepper, secret)
-        .as_bytes()
-        .ct_eq(row.secret_hash.as_bytes())
-        .into();
+    let secret = [secret.as_bytes()];
+    let matches = signatures::is_signed(pepper.as_bytes(), &secret, &row.secret_hash);
     let alive = row.revoked_at.is_none() && row.expires_at.is_none_or(|until| now < until);
     if !matches || !alive {
         return Ok(None);
@@ -324,15 +320,4 @@ pub async fn any_key(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
 )]
 fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
-}
-
-fn hash(pepper: &str, secret: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(pepper.as_bytes())
-        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-    mac.update(secret.as_bytes());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -7,6 +7,7 @@ pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod tls;
+pub mod signatures;
 pub mod telemetry;
 pub mod db;
 pub mod tx;

@@ -34,8 +34,9 @@ use chrono::{DateTime, Duration, Utc};
 use entity::payment_transaction::Kind;
 use entity::{Money, TransactionId, dispute, payment, payment_transaction};
 
-use super::{Answer, Dispute, Known, Notice, PaymentGateway, Unheard};
+use super::{Answer, Dispute, Known, Notice, PaymentGateway};
 use crate::payments::{AUTHORIZATION_DAYS, Effect};
+use crate::signatures::Unheard;
 
 /// The gateway. See the module for its cards.
 pub struct Sandbox;
