@@ -53,11 +53,6 @@ const SHELVES: &[(&str, &[&str])] = &[
 /// Edges that the shelves do not allow, each with its reason.
 const LISTED: &[(&str, &str, &str)] = &[
     (
-        "config",
-        "tls",
-        "a file of certificates is read with the settings, so that its mistakes are among theirs",
-    ),
-    (
         "tx",
         "events",
         "a transaction writes its events right before it commits",
@@ -83,6 +78,11 @@ const LISTED: &[(&str, &str, &str)] = &[
         "shipping",
         "pricing",
         "surcharges are rounded as all money is",
+    ),
+    (
+        "config",
+        "tls",
+        "a file of certificates is read with the settings, so that its mistakes are among theirs",
     ),
     (
         "graphql",

@@ -198,7 +198,7 @@ async fn j4_a_chargeback_is_booked_and_told_and_comes_back_when_it_is_won(app: &
         let wanted = if state == dispute::State::Open { 1 } else { 2 };
         assert_eq!(told.count(), wanted, "{token}: {timeline:?}");
     }
-    let query = "query D($id: ID!) { order(id: $id) { payment { disputes {
+    let query = "query D($id: ID!) { order(by: { id: $id }) { payment { disputes {
         amount { amount } reason state closedAt } } } }";
     let id = api::graphql::ids::to_global(orders["tok_chargeback_won"]);
     let shown = app.gql(query, json!({ "id": id.as_str() })).await;

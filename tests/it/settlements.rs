@@ -319,7 +319,8 @@ async fn j4_ten_differences_in_a_file_are_exactly_those_that_are_said(app: &Test
         assert_eq!(done["difference"]["state"], "RESOLVED");
         let again = app.gql(resolve, asked).await["settlementDifferenceResolve"].take();
         assert_eq!(again["replayed"], true);
-        let other = json!({ "id": one["id"], "note": "again", "idempotencyKey": "other" });
+        let other = json!({ "id": one["id"], "note": "again",
+            "idempotencyKey": format!("{}-again", one["id"].as_str().unwrap()) });
         let other = app.gql(resolve, json!({ "input": other })).await;
         assert_eq!(
             codes(&other["settlementDifferenceResolve"]),
