@@ -565,15 +565,15 @@ pub async fn judge_payouts(
 /// it found.
 pub async fn find_missing(tx: &Tx, run: &settlement::Model) -> Result<usize, Failure> {
     let terms = lock_terms(tx, &run.gateway).await?;
-    let span: Option<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> =
-        settlement_line::Entity::find()
-            .select_only()
-            .column_as(settlement_line::Column::OccurredAt.min(), "first")
-            .column_as(settlement_line::Column::OccurredAt.max(), "last")
-            .filter(settlement_line::Column::Gateway.eq(&run.gateway))
-            .into_tuple()
-            .one(tx.db())
-            .await?;
+    type Moment = Option<DateTime<Utc>>;
+    let span: Option<(Moment, Moment)> = settlement_line::Entity::find()
+        .select_only()
+        .column_as(settlement_line::Column::OccurredAt.min(), "first")
+        .column_as(settlement_line::Column::OccurredAt.max(), "last")
+        .filter(settlement_line::Column::Gateway.eq(&run.gateway))
+        .into_tuple()
+        .one(tx.db())
+        .await?;
     let Some((Some(first), Some(last))) = span else {
         return Ok(0);
     };
@@ -1036,8 +1036,8 @@ pub async fn resolve(tx: &Tx, cmd: &Resolve) -> Result<SettlementDifferenceId, F
         }
     }
     let mut orders = aggregate::lock(tx, row.order_id).await?;
-    let mut aggregate = orders.values_mut().next();
-    settle(tx, &row, aggregate.as_deref_mut(), &note, cmd.write_off_to).await?;
+    let aggregate = orders.values_mut().next();
+    settle(tx, &row, aggregate, &note, cmd.write_off_to).await?;
     tx.emit(Entry {
         aggregate_type: "settlement_difference",
         aggregate_id: row.id.to_string(),
