@@ -34,6 +34,7 @@ mod m20261123_000023_captures;
 mod m20261123_000024_invoices;
 mod m20261123_000025_origins;
 mod m20261123_000026_figures;
+mod m20261123_000029_exports;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000024_invoices::Migration),
             Box::new(m20261123_000025_origins::Migration),
             Box::new(m20261123_000026_figures::Migration),
+            Box::new(m20261123_000029_exports::Migration),
         ]
     }
 }

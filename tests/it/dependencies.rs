@@ -32,7 +32,14 @@ const SHELVES: &[(&str, &[&str])] = &[
     ("aggregate", &["orders"]),
     (
         "flows",
-        &["capture", "fulfillment", "returns", "reports", "integrity"],
+        &[
+            "capture",
+            "fulfillment",
+            "returns",
+            "reports",
+            "exports",
+            "integrity",
+        ],
     ),
     ("wiring", &["app"]),
     ("work", &["workers", "demo"]),

@@ -19,6 +19,7 @@ mod documents;
 mod edit_laws;
 mod edits;
 mod events;
+mod exports;
 mod fanout;
 mod finding;
 mod fulfillment;

@@ -17,6 +17,7 @@ pub mod customers;
 pub mod documents;
 pub mod errors;
 pub mod events;
+pub mod exports;
 pub mod feed;
 pub mod filters;
 pub mod fulfillment;
@@ -63,6 +64,7 @@ pub struct Query(
     events::EventQuery,
     imports::ImportQuery,
     documents::DocumentQuery,
+    exports::ExportQuery,
     invoices::InvoiceQuery,
     ledger::LedgerQuery,
     messages::MessageQuery,
@@ -88,6 +90,7 @@ pub struct Mutation(
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
     documents::DocumentMutation,
+    exports::ExportMutation,
     invoices::InvoiceMutation,
     messages::MessageMutation,
 );
