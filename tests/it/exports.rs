@@ -109,11 +109,8 @@ async fn j4_every_kind_is_read_back_in_both_formats(app: &TestApp) {
         json!({ "customer": { "name": "=1+1", "email": "a@example.com" } }),
     )
     .await;
-    app.place(basket_with(
-        json!({ "lines": [{ "sku": "NOBODY-KNOWS", "quantity": 1,
-        "unitPrice": "1.00" }] }),
-    ))
-    .await;
+    let declined = json!({ "payment": { "method": "CARD", "token": "tok_decline" } });
+    app.place(basket_with(declined)).await;
     app.settle().await;
     app.clock.advance(Duration::seconds(1));
     let mut found = Vec::new();
@@ -202,14 +199,13 @@ async fn j4_every_kind_is_read_back_in_both_formats(app: &TestApp) {
 
 /// Writes movements that come to nothing.
 async fn moved(app: &TestApp, count: usize) {
-    let cup = app.stocked("MANY", 1, true).await;
+    app.stocked("MANY", 1, true).await;
     let row = stock_movement::Entity::find()
         .filter(stock_movement::Column::DeltaOnHand.gt(0))
         .one(&app.app.db.read)
         .await
         .unwrap()
         .unwrap();
-    let _ = cup;
     let row = &row;
     app.app
         .write(&Actor::worker("test"), move |tx| async move {
