@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use entity::api_key::{self, Role};
 use entity::{ApiKeyId, ChannelId};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
 use uuid::Uuid;
 
+use crate::events::{Entry, Event};
 use crate::failure::{Code, Failure, Problem};
 use crate::signatures;
 use crate::tx::{Actor, Tx};
@@ -59,6 +60,8 @@ pub enum Scope {
     KeysManage,
     /// Read the figures of the integrity report.
     IntegrityRead,
+    /// Read who changed what, and from where.
+    AuditRead,
 }
 
 /// What a role may do.
@@ -86,6 +89,7 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             FinanceManage,
             KeysManage,
             IntegrityRead,
+            AuditRead,
         ],
         Role::Operations => &[
             OrdersRead,
@@ -165,6 +169,7 @@ impl Principal {
             actor: Actor {
                 name: format!("cli:{name}"),
                 correlation_id: String::new(),
+                origin: None,
             },
             role: Role::Admin,
             channels: None,
@@ -241,6 +246,17 @@ pub async fn create_key(
     api_key::Entity::insert(insert)
         .exec_without_returning(tx.db())
         .await?;
+    emit(
+        tx,
+        &row,
+        1,
+        Event::ApiKeyCreated {
+            name: row.name.clone(),
+            role: row.role.to_value(),
+            channels: cmd.channels.as_ref().map(BTreeSet::len),
+            expires_at: row.expires_at,
+        },
+    );
     Ok(NewKey {
         row,
         key: format!("oms_{environment}_{lookup}_{secret}"),
@@ -261,7 +277,10 @@ pub async fn revoke_key(tx: &Tx, id: ApiKeyId) -> Result<api_key::Model, Failure
         revoked_at: Set(Some(tx.now)),
         ..Default::default()
     };
-    Ok(api_key::Entity::update(update).exec(tx.db()).await?)
+    let row = api_key::Entity::update(update).exec(tx.db()).await?;
+    let name = row.name.clone();
+    emit(tx, &row, 2, Event::ApiKeyRevoked { name });
+    Ok(row)
 }
 
 /// Finds the caller behind a key; none if it is unknown, revoked or expired.
@@ -301,11 +320,25 @@ pub async fn authenticate(
         actor: Actor {
             name: format!("key:{}", row.id),
             correlation_id: String::new(),
+            origin: None,
         },
         role: row.role,
         channels,
         key_id: Some(row.id),
     }))
+}
+
+/// A key is made and revoked, and nothing else happens to it.
+fn emit(tx: &Tx, row: &api_key::Model, version: i64, event: Event) {
+    tx.emit(Entry {
+        aggregate_type: "api_key",
+        aggregate_id: row.id.to_string(),
+        version,
+        channel_id: None,
+        order_id: None,
+        moved: None,
+        event,
+    });
 }
 
 /// Whether any key has been made yet.

@@ -2,6 +2,9 @@
 //!
 //! The modules in suggested reading order:
 
+// The schema is one type inside another for each domain that it is put together from.
+#![recursion_limit = "256"]
+
 pub mod failure;
 pub mod checks;
 pub mod clock;

@@ -34,7 +34,9 @@ mod m20261123_000023_captures;
 mod m20261123_000024_invoices;
 mod m20261123_000025_origins;
 mod m20261123_000026_figures;
+mod m20261123_000027_archive;
 mod m20261123_000029_exports;
+mod m20261123_000030_audit;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -68,7 +70,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000024_invoices::Migration),
             Box::new(m20261123_000025_origins::Migration),
             Box::new(m20261123_000026_figures::Migration),
+            Box::new(m20261123_000027_archive::Migration),
             Box::new(m20261123_000029_exports::Migration),
+            Box::new(m20261123_000030_audit::Migration),
         ]
     }
 }

@@ -7,7 +7,7 @@ use async_graphql::{Context, Guard, MergedObject, MergedSubscription, Schema, Sc
 
 use crate::access::{Principal, Scope};
 use crate::app::App;
-use crate::tx::Actor;
+use crate::tx::{Actor, Origin};
 
 pub mod carriers;
 pub mod catalogue;
@@ -26,6 +26,7 @@ pub mod imports;
 pub mod invoices;
 pub mod keys;
 pub mod labels;
+pub mod audit;
 pub mod ledger;
 pub mod loaders;
 pub mod messages;
@@ -38,6 +39,7 @@ mod reader;
 pub mod reports;
 pub mod rules;
 pub mod scalars;
+pub mod shelf;
 pub mod stages;
 pub mod stock;
 pub mod stock_levels;
@@ -47,6 +49,7 @@ pub mod stock_sources;
 #[derive(MergedObject, Default)]
 pub struct Query(
     orders::OrderQuery,
+    orders::ArchiveQuery,
     orders::OrderEditQuery,
     orders::SavedViewQuery,
     orders::BulkQuery,
@@ -66,6 +69,7 @@ pub struct Query(
     documents::DocumentQuery,
     exports::ExportQuery,
     invoices::InvoiceQuery,
+    audit::AuditQuery,
     ledger::LedgerQuery,
     messages::MessageQuery,
     node::NodeQuery,
@@ -124,6 +128,7 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     .disable_suggestions()
     .limit_complexity(COMPLEXITY)
     .extension(once::Replays)
+    .extension(shelf::Shelves)
 }
 
 /// The schema over a running app.
@@ -157,6 +162,7 @@ pub fn actor(ctx: &Context<'_>) -> async_graphql::Result<Actor> {
     if let Ok(request) = ctx.data::<crate::http::RequestId>() {
         actor.correlation_id = request.0.clone();
     }
+    actor.origin = ctx.data::<Origin>().ok().cloned();
     Ok(actor)
 }
 

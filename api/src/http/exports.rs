@@ -71,7 +71,7 @@ pub(super) async fn serve<E: Executor>(
     id: Path<String>,
     endpoint: Data<Endpoint<E>>,
 ) -> HttpResponse {
-    let trace = Trace::of(request.headers());
+    let trace = Trace::of(&request);
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let refusal = Refusal::method("GET, HEAD", "Exports are read with GET.");
         return refuse(refusal, Media::Json, &trace.id);

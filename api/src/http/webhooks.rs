@@ -53,7 +53,7 @@ impl Webhooks {
     where
         F: Future<Output = Result<Result<Json, Unheard>, Failure>> + Send + 'static,
     {
-        let trace = Trace::of(http.headers());
+        let trace = Trace::of(http);
         let body = match body::read(http.headers(), payload, LARGEST).await {
             Ok(body) => body,
             Err(refusal) => return response::refuse(refusal, Media::Json, &trace.id),
