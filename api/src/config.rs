@@ -32,6 +32,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// What is printed.
     pub documents: DocumentsConfig,
+    /// What is exported.
+    pub exports: ExportsConfig,
     /// The background work.
     pub workers: WorkersConfig,
     /// Who is asked for labels.
@@ -132,6 +134,14 @@ pub struct DocumentsConfig {
     pub url_secret: String,
     /// How long such an address can be used, in seconds.
     pub url_secs: u32,
+}
+
+/// What is exported.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportsConfig {
+    /// For how many days an export can be read.
+    pub keep_days: u32,
 }
 
 /// The background work.
@@ -330,6 +340,10 @@ impl Config {
         require(
             (1..=604_800).contains(url_secs),
             format!("OMS__DOCUMENTS__URL_SECS: {url_secs} is not between 1 and 604800"),
+        );
+        require(
+            (1..=3_650).contains(&self.exports.keep_days),
+            "OMS__EXPORTS__KEEP_DAYS: 1 to 3650 are needed".to_owned(),
         );
         require(
             self.workers.interval_ms > 0,

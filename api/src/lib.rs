@@ -21,6 +21,7 @@ pub mod documents;
 pub mod shipping;
 pub mod notifications;
 pub mod exceptions;
+pub mod exports;
 pub mod ledger;
 pub mod invoicing;
 pub mod orders;

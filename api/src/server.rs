@@ -19,10 +19,11 @@ use tokio::task::JoinHandle;
 use crate::access::Principal;
 use crate::app::App;
 use crate::documents::links::NotOpened;
+use crate::exports;
 use crate::graphql;
 use crate::http::{
-    self, Documents, Endpoint, FanOut, Gate, GateError, Limits, NoDocument, Pass, Readiness, Sent,
-    Sockets,
+    self, Documents, Endpoint, Exports, FanOut, Gate, GateError, Limits, NoDocument, Pass,
+    Readiness, Sent, SentParts, Sockets,
 };
 use crate::reports::readings;
 use crate::telemetry::figures;
@@ -153,6 +154,7 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     endpoint.shutdown = stopped.clone();
     endpoint.readiness = readiness(app.clone());
     endpoint.documents = documents(app.clone());
+    endpoint.exports = exported(app.clone());
     let fan_out = endpoint.fan_out.clone();
 
     let webhooks = http::webhooks::Webhooks::of(app.clone());
@@ -201,6 +203,10 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
             stopped.clone(),
         )));
         tasks.push(tokio::spawn(workers::run_messages(
+            app.clone(),
+            stopped.clone(),
+        )));
+        tasks.push(tokio::spawn(workers::run_exports(
             app.clone(),
             stopped.clone(),
         )));
@@ -358,6 +364,50 @@ fn documents(app: Arc<App>) -> Documents {
                     Err(NoDocument::Failed)
                 }
             }
+        }
+    })
+}
+
+/// Sends what was exported.
+fn exported(app: Arc<App>) -> Exports {
+    Exports::finding(move |address| {
+        let app = app.clone();
+        async move {
+            let opened = app
+                .open_export(&address.id, &address.expires, &address.signature)
+                .await;
+            let row = match opened {
+                Ok(Ok(Some(export))) => export.row,
+                Ok(Ok(None)) => return Err(NoDocument::Missing),
+                Ok(Err(NotOpened::Forged)) => return Err(NoDocument::Forged),
+                Ok(Err(NotOpened::Expired)) => return Err(NoDocument::Expired),
+                Err(failure) if failure.unavailable() => {
+                    tracing::warn!(%failure, "the database is busy or away");
+                    return Err(NoDocument::Unavailable);
+                }
+                Err(failure) => {
+                    tracing::error!(%failure, "an export could not be read");
+                    return Err(NoDocument::Failed);
+                }
+            };
+            let id = row.id;
+            Ok(SentParts {
+                content_type: row.format.content_type().to_owned(),
+                file_name: exports::file_name(&row),
+                size: u64::try_from(row.bytes).unwrap_or_default(),
+                parts: row.parts,
+                read: Arc::new(move |position| {
+                    let app = app.clone();
+                    async move {
+                        let part = app.export_part(id, position).await;
+                        if let Err(failure) = &part {
+                            tracing::error!(%id, %failure, "a part could not be read");
+                        }
+                        part.ok().map(Into::into)
+                    }
+                    .boxed()
+                }),
+            })
         }
     })
 }

@@ -81,8 +81,11 @@ pub async fn settle(app: &App) -> Result<(), Failure> {
     loop {
         let mut round = round(app).await;
         let messages = app.send_messages().await?;
-        round.done += messages.done;
-        round.failures.extend(messages.failures);
+        let exports = app.make_exports().await?;
+        for part in [messages, exports] {
+            round.done += part.done;
+            round.failures.extend(part.failures);
+        }
         if let Some(failure) = round.failures.into_iter().next() {
             return Err(failure);
         }
@@ -414,6 +417,27 @@ pub async fn run_messages(app: Arc<App>, mut stop: watch::Receiver<bool>) {
                 }
             }
             Err(failure) => tracing::error!(%failure, "messages will be sent later"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+/// Makes exports, beside the rounds: a long one keeps nothing else from being done.
+pub async fn run_exports(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let interval = Duration::from_millis(app.config.workers.interval_ms);
+    while !*stop.borrow() {
+        let round = app.make_exports().await.unwrap_or_else(|failure| Round {
+            done: 0,
+            failures: vec![failure],
+        });
+        for failure in &round.failures {
+            tracing::error!(%failure, "an export will be made later");
+        }
+        if round.done > 0 && round.failures.is_empty() {
+            continue;
         }
         tokio::select! {
             () = tokio::time::sleep(interval) => {}

@@ -58,6 +58,8 @@ ids! {
     ExceptionId,
     /// Identifies a rule that makes exceptions.
     ExceptionRuleId,
+    /// Identifies an export.
+    ExportId,
     /// Identifies a hold on an order.
     HoldId,
     /// Identifies an import of orders.

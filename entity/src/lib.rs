@@ -36,6 +36,8 @@ pub mod document_content;
 pub mod document_secret;
 pub mod event_log;
 pub mod exception_rule;
+pub mod export;
+pub mod export_part;
 pub mod fulfillment_line;
 pub mod fulfillment_order;
 pub mod gateway_terms;

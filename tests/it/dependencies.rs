@@ -38,6 +38,7 @@ const SHELVES: &[(&str, &[&str])] = &[
             "returns",
             "settlement",
             "reports",
+            "exports",
             "integrity",
         ],
     ),

@@ -21,6 +21,7 @@ mod documents;
 mod edit_laws;
 mod edits;
 mod events;
+mod exports;
 mod fanout;
 mod finding;
 mod fulfillment;

@@ -66,6 +66,8 @@ entities!(
     document_secret,
     event_log,
     exception_rule,
+    export,
+    export_part,
     fulfillment_line,
     fulfillment_order,
     gateway_terms,

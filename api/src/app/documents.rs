@@ -4,7 +4,7 @@ use entity::{DocumentId, document};
 
 use super::App;
 use crate::documents;
-use crate::documents::links::{self, Links, NotOpened};
+use crate::documents::links::{self, Linked, Links, NotOpened};
 use crate::failure::Failure;
 use crate::tx::Actor;
 
@@ -21,7 +21,10 @@ pub struct OpenedDocument {
 impl App {
     /// The address of a document on this server, signed at this moment.
     pub async fn document_path(&self, id: DocumentId) -> Result<String, Failure> {
-        Ok(self.links().await?.path(id, self.clock.now()))
+        Ok(self
+            .links()
+            .await?
+            .path(Linked::Document, id.0, self.clock.now()))
     }
 
     /// What an address opens: the document, none if it is not there, or why it opens nothing.
@@ -32,11 +35,11 @@ impl App {
         signature: &str,
     ) -> Result<Result<Option<OpenedDocument>, NotOpened>, Failure> {
         let links = self.links().await?;
-        let opened = match links.open(id, expires, signature, self.clock.now()) {
+        let opened = match links.open(Linked::Document, id, expires, signature, self.clock.now()) {
             Ok(opened) => opened,
             Err(reason) => return Ok(Err(reason)),
         };
-        let found = documents::content(&self.db.read, opened.id).await?;
+        let found = documents::content(&self.db.read, DocumentId(opened.id)).await?;
         Ok(Ok(found.map(|(row, bytes)| OpenedDocument {
             row,
             bytes,
@@ -44,7 +47,7 @@ impl App {
         })))
     }
 
-    async fn links(&self) -> Result<&Links, Failure> {
+    pub(super) async fn links(&self) -> Result<&Links, Failure> {
         self.links.get_or_try_init(|| self.find_links()).await
     }
 

@@ -1,8 +1,8 @@
-//! Signed addresses: whoever has one may read one document for a while, without a key. Nothing of
+//! Signed addresses: whoever has one may read one document or export for a while, without a key. Nothing of
 //! them is stored, and no other address can be made from one.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{DocumentId, document_secret};
+use entity::document_secret;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set};
 use uuid::Uuid;
 
@@ -13,6 +13,25 @@ use crate::tx::Tx;
 /// What the database's secret is for.
 const NAME: &str = "url";
 
+/// What can be read by an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// A document.
+    Document,
+    /// An export.
+    Export,
+}
+
+impl Linked {
+    /// What its addresses begin with.
+    fn room(self) -> &'static str {
+        match self {
+            Linked::Document => "documents",
+            Linked::Export => "exports",
+        }
+    }
+}
+
 /// Makes addresses and recognises them.
 pub struct Links {
     secret: Vec<u8>,
@@ -22,8 +41,8 @@ pub struct Links {
 /// An address that was signed by us, and until when it can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The document.
-    pub id: DocumentId,
+    /// The document, or the export.
+    pub id: Uuid,
     /// For how many seconds more.
     pub remaining_secs: i64,
 }
@@ -46,28 +65,30 @@ impl Links {
         }
     }
 
-    /// The address of a document on this server.
-    pub fn path(&self, id: DocumentId, now: DateTime<Utc>) -> String {
+    /// The address of something on this server.
+    pub fn path(&self, linked: Linked, id: Uuid, now: DateTime<Utc>) -> String {
         let expires = (now + self.lasting).timestamp();
-        let signature = signatures::sign(&self.secret, &[&signed(id, expires)]);
-        format!("/documents/{id}?expires={expires}&signature={signature}")
+        let signature = signatures::sign(&self.secret, &[&signed(linked, id, expires)]);
+        let room = linked.room();
+        format!("/{room}/{id}?expires={expires}&signature={signature}")
     }
 
     /// Judges the parts of an address: the signature first, in constant time, so that nothing is
     /// told of one that is not ours.
     pub fn open(
         &self,
+        linked: Linked,
         id: &str,
         expires: &str,
         signature: &str,
         now: DateTime<Utc>,
     ) -> Result<Opened, NotOpened> {
         let parts = (|| {
-            let id = DocumentId(id.parse::<Uuid>().ok()?);
+            let id = id.parse::<Uuid>().ok()?;
             Some((id, expires.parse::<i64>().ok()?))
         })();
         let (id, expires) = parts.ok_or(NotOpened::Forged)?;
-        if !signatures::is_signed(&self.secret, &[&signed(id, expires)], signature) {
+        if !signatures::is_signed(&self.secret, &[&signed(linked, id, expires)], signature) {
             return Err(NotOpened::Forged);
         }
         let remaining_secs = expires - now.timestamp();
@@ -79,8 +100,8 @@ impl Links {
 }
 
 /// What is signed: nothing else that we sign begins alike.
-fn signed(id: DocumentId, expires: i64) -> Vec<u8> {
-    format!("oms document\n{id}\n{expires}").into_bytes()
+fn signed(linked: Linked, id: Uuid, expires: i64) -> Vec<u8> {
+    format!("oms {}\n{id}\n{expires}", linked.room()).into_bytes()
 }
 
 /// The secret that the nodes share, if one was made.
@@ -129,10 +150,11 @@ mod tests {
     #[test]
     fn an_address_opens_its_own_document_while_it_lasts() {
         let links = Links::new("a secret of some length", 900);
-        let id = DocumentId(Uuid::from_u128(7));
-        let (text, expires, signature) = parts(&links.path(id, now()));
+        let id = Uuid::from_u128(7);
+        let (text, expires, signature) = parts(&links.path(Linked::Document, id, now()));
         let open = |after: i64| {
             links.open(
+                Linked::Document,
                 &text,
                 &expires,
                 &signature,
@@ -147,8 +169,8 @@ mod tests {
     #[test]
     fn no_part_of_an_address_can_be_changed() {
         let links = Links::new("a secret of some length", 900);
-        let id = DocumentId(Uuid::from_u128(7));
-        let (text, expires, signature) = parts(&links.path(id, now()));
+        let id = Uuid::from_u128(7);
+        let (text, expires, signature) = parts(&links.path(Linked::Document, id, now()));
         let later = (expires.parse::<i64>().unwrap() + 1).to_string();
         let other = Uuid::from_u128(8).to_string();
         let mut turned = signature.clone();
@@ -163,11 +185,13 @@ mod tests {
             (&text, &String::new(), &signature),
             (&"x".to_owned(), &expires, &signature),
         ] {
-            let opened = links.open(id, expires, signature, now());
+            let opened = links.open(Linked::Document, id, expires, signature, now());
             assert_eq!(opened, Err(NotOpened::Forged), "{id} {expires} {signature}");
         }
         let others = Links::new("another secret of length", 900);
-        let opened = others.open(&text, &expires, &signature, now());
+        let opened = others.open(Linked::Document, &text, &expires, &signature, now());
+        assert_eq!(opened, Err(NotOpened::Forged));
+        let opened = links.open(Linked::Export, &text, &expires, &signature, now());
         assert_eq!(opened, Err(NotOpened::Forged));
     }
 }

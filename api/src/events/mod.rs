@@ -10,8 +10,8 @@ use entity::order::Stage;
 use entity::shipment::TrackingStatus;
 use entity::{
     ChannelId, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId, PackageId,
-    ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, ledger_entry,
-    message, outbox, settlement_difference, stock_source,
+    ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, export,
+    ledger_entry, message, outbox, settlement_difference, stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -564,6 +564,28 @@ pub enum Event {
     BulkCancelled {
         /// How many orders were left as they are.
         skipped: i64,
+    },
+    /// Rows were asked for as a file.
+    #[serde(rename = "export.requested")]
+    ExportRequested {
+        /// What the rows are.
+        kind: export::Kind,
+        /// How they are written.
+        format: export::Format,
+    },
+    /// Nothing more comes of an export.
+    #[serde(rename = "export.finished")]
+    ExportFinished {
+        /// What the rows are.
+        kind: export::Kind,
+        /// What became of it.
+        state: export::State,
+        /// How many rows were written.
+        rows: i64,
+        /// How many bytes.
+        bytes: i64,
+        /// Why it cannot be made; none if that is not why.
+        failure: Option<String>,
     },
     /// A stock row changed; the figures are those after it.
     #[serde(rename = "stock.changed")]

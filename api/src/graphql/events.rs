@@ -187,6 +187,10 @@ event_types! {
     BulkFinished = "bulk.finished" for OrdersManage,
     /// `bulk.cancelled`: somebody stopped an operation.
     BulkCancelled = "bulk.cancelled" for OrdersManage,
+    /// `export.requested`: rows were asked for as a file.
+    ExportRequested = "export.requested" for OrdersRead,
+    /// `export.finished`: nothing more comes of an export.
+    ExportFinished = "export.finished" for OrdersRead,
     /// `stock.changed`: a stock row changed.
     StockChanged = "stock.changed" for StockRead,
     /// `stock.safety_set`: it was set how many units of a stock row are never promised.

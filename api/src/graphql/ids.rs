@@ -44,6 +44,7 @@ nodes! {
     EventId => "Event",
     ExceptionId => "OrderException",
     ExceptionRuleId => "ExceptionRule",
+    ExportId => "Export",
     FulfillmentOrderId => "FulfillmentOrder",
     HoldId => "Hold",
     ImportId => "OrderImport",

@@ -17,6 +17,7 @@ pub mod customers;
 pub mod documents;
 pub mod errors;
 pub mod events;
+pub mod exports;
 pub mod feed;
 pub mod filters;
 pub mod fulfillment;
@@ -58,6 +59,7 @@ pub struct Query(
     events::EventQuery,
     imports::ImportQuery,
     documents::DocumentQuery,
+    exports::ExportQuery,
     messages::MessageQuery,
     node::NodeQuery,
 );
@@ -113,6 +115,7 @@ pub struct Mutation(
     stock_sources::StockSourceMutation,
     keys::KeyMutation,
     documents::DocumentMutation,
+    exports::ExportMutation,
     invoices::InvoiceMutation,
     settlements::SettlementMutation,
     messages::MessageMutation,

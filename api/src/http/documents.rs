@@ -121,7 +121,7 @@ pub(super) async fn serve<E: Executor>(
 }
 
 /// What is missing is empty, and signed by nobody.
-fn address(id: String, query: &str) -> SignedAddress {
+pub(super) fn address(id: String, query: &str) -> SignedAddress {
     let value = |name: &str| {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let mut values = pairs.filter(|(key, _)| *key == name);

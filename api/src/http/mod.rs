@@ -10,7 +10,7 @@
 //! the answer; [`graphql`] is the handler that calls them in this order. [`websocket`] does the same
 //! for a socket and [`sse`] for a stream of events: there [`run`] runs it, and [`fanout`] shares it
 //! among those who follow the same. [`documents`] sends what was printed to whoever has its signed
-//! address.
+//! address, and [`exports`] what was exported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ mod body;
 mod course;
 mod documents;
 mod execute;
+mod exports;
 mod fanout;
 mod gate;
 mod graphql;
@@ -51,6 +52,7 @@ mod tests;
 pub use apq::PersistedQueries;
 pub use course::Course;
 pub use documents::{Documents, NoDocument, Sent, SignedAddress};
+pub use exports::{Exports, SentParts};
 pub use fanout::{FanOut, FanOutCounts};
 pub use gate::{Gate, GateError, Pass};
 pub use health::Readiness;
@@ -82,6 +84,8 @@ pub struct Endpoint<E> {
     pub readiness: Readiness,
     /// Finds documents by signed addresses.
     pub documents: Documents,
+    /// Finds exports by signed addresses.
+    pub exports: Exports,
     /// How long a client waits for an operation. The operation itself is not stopped: stopping it
     /// could leave its database connection inside a transaction.
     pub patience: Duration,
@@ -101,18 +105,20 @@ impl<E: Executor> Endpoint<E> {
             shutdown: watch::channel(false).1,
             readiness: Readiness::always(),
             documents: Documents::none(),
+            exports: Exports::none(),
             patience: Duration::from_secs(30),
         }
     }
 }
 
 /// Mounts `/graphql` (POST, GET, both as a stream of events, and the WebSocket upgrade),
-/// `/graphql/ws`, `/documents/{id}`, `/livez` and `/readyz`.
+/// `/graphql/ws`, `/documents/{id}`, `/exports/{id}`, `/livez` and `/readyz`.
 pub fn configure<E: Executor>(cfg: &mut web::ServiceConfig, endpoint: Endpoint<E>) {
     cfg.app_data(web::Data::new(endpoint))
         .route("/livez", web::get().to(health::livez))
         .route("/readyz", web::get().to(health::readyz::<E>))
         .route("/documents/{id}", web::to(documents::serve::<E>))
+        .route("/exports/{id}", web::to(exports::serve::<E>))
         // Not under Compress: a socket is a stream, and a compressor holds bytes back.
         .route("/graphql/ws", web::to(websocket::upgrade::<E>))
         .service(
