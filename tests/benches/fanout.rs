@@ -393,7 +393,7 @@ impl Floor {
         Floor {
             child,
             address: lines.next().unwrap().unwrap(),
-            http: support::http(),
+            http: api::tls::plain().build().unwrap(),
         }
     }
 

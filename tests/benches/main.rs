@@ -300,7 +300,7 @@ struct Shop {
 impl Shop {
     async fn open(server: &Server) -> Shop {
         let mut shop = Shop {
-            http: support::http(),
+            http: api::tls::plain().build().unwrap(),
             address: server.address.clone(),
             key: server.key.clone(),
             skus: Vec::new(),

@@ -118,7 +118,14 @@ async fn happen(app: &TestApp, times: usize, code: &str) {
     let actor = Actor::worker("test");
     let written = app.app.write(&actor, move |tx| async move {
         for _ in 0..times {
-            catalogue::changed(&tx, "variant", new_id::<VariantId>(), 1, code);
+            catalogue::changed(
+                &tx,
+                "variant",
+                new_id::<VariantId>(),
+                1,
+                code,
+                api::events::Changes::default(),
+            );
         }
         Ok(())
     });

@@ -415,7 +415,14 @@ async fn cursors_and_pages_that_are_none_are_refused(app: &TestApp) {
 async fn happen(app: &TestApp) {
     let actor = Actor::worker("test");
     let written = app.app.write(&actor, |tx| async move {
-        catalogue::changed(&tx, "variant", new_id::<VariantId>(), 1, "X");
+        catalogue::changed(
+            &tx,
+            "variant",
+            new_id::<VariantId>(),
+            1,
+            "X",
+            api::events::Changes::default(),
+        );
         Ok(())
     });
     written.await.unwrap();

@@ -452,7 +452,14 @@ async fn a_node_that_freezes_while_it_stamps_is_cut_off() {
         frozen.query_one_raw(lock).await.unwrap();
         let actor = Actor::worker("test");
         let written = app.app.write(&actor, |tx| async move {
-            catalogue::changed(&tx, "variant", new_id::<VariantId>(), 1, "X");
+            catalogue::changed(
+                &tx,
+                "variant",
+                new_id::<VariantId>(),
+                1,
+                "X",
+                api::events::Changes::default(),
+            );
             Ok(())
         });
         written.await.unwrap();

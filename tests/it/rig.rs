@@ -225,6 +225,7 @@ async fn happen(app: &TestApp) {
                 event: Event::CatalogueChanged {
                     kind: "variant".to_owned(),
                     code: "v1".to_owned(),
+                    changes: api::events::Changes::default(),
                 },
             });
             Ok(())

@@ -409,7 +409,14 @@ async fn quiet(backend: Backend) {
         later(Duration::from_secs(10)).await;
         let actor = Actor::worker("test");
         let written = app.app.write(&actor, |tx| async move {
-            api::catalogue::changed(&tx, "variant", new_id::<VariantId>(), 1, "X");
+            api::catalogue::changed(
+                &tx,
+                "variant",
+                new_id::<VariantId>(),
+                1,
+                "X",
+                api::events::Changes::default(),
+            );
             Ok(())
         });
         written.await.unwrap();

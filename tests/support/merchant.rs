@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use api::access::{self, CreateKey, NewKey};
 use api::capture::Submission;
+use api::events::Changes;
 use api::orders::stock::{Adjust, Receive};
 use api::tx::Actor;
 use api::{catalogue, demo, orders};
@@ -85,8 +86,8 @@ impl TestApp {
             .app
             .write(&Actor::worker("test"), move |tx| async move {
                 let (id, product_id): (VariantId, ProductId) = (tx.id(), tx.id());
-                catalogue::changed(&tx, "product", product_id, 1, sku);
-                catalogue::changed(&tx, "variant", id, 1, sku);
+                catalogue::changed(&tx, "product", product_id, 1, sku, Changes::default());
+                catalogue::changed(&tx, "variant", id, 1, sku, Changes::default());
                 let (created_at, updated_at) = (Set(tx.now), Set(tx.now));
                 tx.defer_rows(
                     vec![product::ActiveModel {
