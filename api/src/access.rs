@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use entity::api_key::{self, Role};
 use entity::{ApiKeyId, ChannelId};
-use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
 use uuid::Uuid;
 
-use crate::events::{Entry, Event};
 use crate::failure::{Code, Failure, Problem};
 use crate::signatures;
 use crate::tx::{Actor, Tx};
@@ -246,17 +245,6 @@ pub async fn create_key(
     api_key::Entity::insert(insert)
         .exec_without_returning(tx.db())
         .await?;
-    emit(
-        tx,
-        &row,
-        1,
-        Event::ApiKeyCreated {
-            name: row.name.clone(),
-            role: row.role.to_value(),
-            channels: cmd.channels.as_ref().map(BTreeSet::len),
-            expires_at: row.expires_at,
-        },
-    );
     Ok(NewKey {
         row,
         key: format!("oms_{environment}_{lookup}_{secret}"),
@@ -277,10 +265,7 @@ pub async fn revoke_key(tx: &Tx, id: ApiKeyId) -> Result<api_key::Model, Failure
         revoked_at: Set(Some(tx.now)),
         ..Default::default()
     };
-    let row = api_key::Entity::update(update).exec(tx.db()).await?;
-    let name = row.name.clone();
-    emit(tx, &row, 2, Event::ApiKeyRevoked { name });
-    Ok(row)
+    Ok(api_key::Entity::update(update).exec(tx.db()).await?)
 }
 
 /// Finds the caller behind a key; none if it is unknown, revoked or expired.
@@ -326,19 +311,6 @@ pub async fn authenticate(
         channels,
         key_id: Some(row.id),
     }))
-}
-
-/// A key is made and revoked, and nothing else happens to it.
-fn emit(tx: &Tx, row: &api_key::Model, version: i64, event: Event) {
-    tx.emit(Entry {
-        aggregate_type: "api_key",
-        aggregate_id: row.id.to_string(),
-        version,
-        channel_id: None,
-        order_id: None,
-        moved: None,
-        event,
-    });
 }
 
 /// Whether any key has been made yet.

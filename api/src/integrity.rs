@@ -599,6 +599,7 @@ const INVARIANTS: &[Invariant] = &[
                 UNION ALL SELECT 'document', file_name, order_id FROM document
                     WHERE order_id IS NOT NULL
                 UNION ALL SELECT 'posting', document, order_id FROM ledger_entry
+                    WHERE order_id IS NOT NULL
                 UNION ALL SELECT 'promotion', '', order_id FROM promotion_use) k
             WHERE NOT EXISTS (SELECT 1 FROM \"order\" o WHERE o.id = k.order_id)
             AND NOT EXISTS (SELECT 1 FROM archived_order a WHERE a.id = k.order_id)",

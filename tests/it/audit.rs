@@ -22,6 +22,8 @@ const AUDIT: &str = "query Audit($where: AuditWhere, $first: Int, $after: String
             event { event aggregateType version correlationId } } } }";
 
 async fn audit(app: &TestApp, wanted: Value) -> Vec<Value> {
+    // What was written is stamped by whoever comes first.
+    app.settle().await;
     let mut answer = app.gql(AUDIT, json!({ "where": wanted })).await;
     let nodes = answer["auditLog"]["nodes"].take();
     nodes.as_array().unwrap().clone()
@@ -39,8 +41,7 @@ async fn p4b_the_audit_says_who_changed_what_from_where_and_what_was_there_befor
     let key = app.key(Role::Admin).await;
     let make = "mutation Make($input: WarehouseCreateInput!) { warehouseCreate(input: $input) {
         warehouse { id } userErrors { code } } }";
-    let input = json!({ "code": "NORTH", "name": "North", "country": "AT",
-        "timeZone": "Europe/Vienna" });
+    let input = json!({ "code": "NORTH", "name": "North", "country": "AT" });
     let made = app.gql_as(&key, make, json!({ "input": input })).await;
     let id = made["warehouseCreate"]["warehouse"]["id"].clone();
     assert!(id.is_string(), "{made:#}");
@@ -146,14 +147,13 @@ async fn p4b_who_may_not_read_the_audit_reads_nothing_of_it(app: &TestApp) {
     let confined = app.key_for(Role::Admin, &["web"], None).await;
     let answer = app.answer_as(Some(&confined.key), AUDIT, json!({})).await;
     assert_eq!(answer.body["errors"][0]["extensions"]["code"], "FORBIDDEN");
-    let made = audit(app, json!({ "aggregateTypes": ["api_key"] })).await;
-    assert!(made.len() >= 5);
-    assert_eq!(made[0]["event"]["event"], "api_key.created");
 }
 
 async fn p4b_where_requests_came_from_is_forgotten_in_time(app: &TestApp) {
     app.open_shop().await;
-    app.stocked("CUP", 3, false).await;
+    let input = json!({ "code": "ONCE", "name": "Once" });
+    let ask = "customer { id }";
+    ok(run(app, "customerCreate", "CustomerCreateInput", ask, input).await);
     let from_outside = |nodes: &[Value]| {
         let known = |node: &&Value| node["origins"] != json!([]);
         nodes.iter().filter(known).count()

@@ -65,7 +65,7 @@ async fn placed(app: &TestApp) -> (order::Model, Value) {
 }
 
 async fn get(app: &TestApp, path: &str) -> reqwest::Response {
-    reqwest::get(app.url(path)).await.unwrap()
+    support::http().get(app.url(path)).send().await.unwrap()
 }
 
 /// The status and the code of an answer that has no document.

@@ -207,7 +207,15 @@ async fn p2_shipments_are_invoiced_as_they_are_captured_printed_and_mailed(app: 
     assert_eq!(formats[1]["fileName"], "R-000001.xml");
     for document in formats {
         let path = document["url"].as_str().unwrap();
-        assert_eq!(reqwest::get(app.url(path)).await.unwrap().status(), 200);
+        assert_eq!(
+            support::http()
+                .get(app.url(path))
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
     }
     let events = shown["timeline"].as_array().unwrap().iter();
     let issued = events.filter(|one| one["event"] == "invoice.issued");

@@ -193,7 +193,10 @@ async fn follow(
 
 /// What `/readyz` of a node says.
 async fn readiness(address: SocketAddr) -> (u16, String) {
-    let answer = reqwest::get(format!("http://{address}/readyz")).await;
+    let answer = support::http()
+        .get(format!("http://{address}/readyz"))
+        .send()
+        .await;
     let answer = answer.unwrap();
     let status = answer.status().as_u16();
     let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();

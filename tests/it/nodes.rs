@@ -29,7 +29,15 @@ both_backends!(
 );
 
 /// The types with an identifier that are read only where they stand.
-const NO_NODES: [&str; 3] = ["Address", "Event", "TimelineEntry"];
+const NO_NODES: [&str; 7] = [
+    "Address",
+    "Dispute",
+    "Event",
+    "Export",
+    "Settlement",
+    "SettlementDifference",
+    "TimelineEntry",
+];
 
 /// The scope that reading a type needs.
 const SCOPES: &[(Scope, &[&str])] = &[

@@ -14,7 +14,9 @@ both_backends!(what_waits_and_what_was_done_can_be_read);
 /// The figures of an app by name and labels, as Prometheus reads them.
 async fn read(app: &TestApp) -> BTreeMap<String, f64> {
     let address = app.metrics.expect("an address of figures");
-    let answer = reqwest::get(format!("http://{address}/metrics"))
+    let answer = support::http()
+        .get(format!("http://{address}/metrics"))
+        .send()
         .await
         .unwrap();
     assert_eq!(answer.status(), 200);

@@ -300,7 +300,10 @@ async fn read_back(app: &TestApp, sent: &[Left]) {
         }
         let mut codes = BTreeSet::new();
         for row in labels.iter().chain(&of("PACKING_SLIP", "PDF")) {
-            let bytes = reqwest::get(app.url(row["url"].as_str().unwrap())).await;
+            let bytes = support::http()
+                .get(app.url(row["url"].as_str().unwrap()))
+                .send()
+                .await;
             let path = folder.path().join("printed.pdf");
             std::fs::write(&path, bytes.unwrap().bytes().await.unwrap()).unwrap();
             let text = words(&path);

@@ -766,24 +766,6 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Changes::is_empty")]
         changes: Changes,
     },
-    /// An API key was made.
-    #[serde(rename = "api_key.created")]
-    ApiKeyCreated {
-        /// What it is for.
-        name: String,
-        /// What it may do.
-        role: String,
-        /// How many channels it is confined to; none = it sees all.
-        channels: Option<usize>,
-        /// The first moment that it is refused.
-        expires_at: Option<DateTime<Utc>>,
-    },
-    /// An API key was revoked.
-    #[serde(rename = "api_key.revoked")]
-    ApiKeyRevoked {
-        /// What it was for.
-        name: String,
-    },
     /// A rule that makes exceptions was made or changed; this is what it is now.
     #[serde(rename = "exception_rule.saved")]
     ExceptionRuleSaved {

@@ -236,10 +236,6 @@ event_types! {
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,
-    /// `api_key.created`: an API key was made.
-    ApiKeyCreated = "api_key.created" for KeysManage,
-    /// `api_key.revoked`: an API key was revoked.
-    ApiKeyRevoked = "api_key.revoked" for KeysManage,
     /// `exception_rule.saved`: a rule that makes exceptions was made or changed.
     ExceptionRuleSaved = "exception_rule.saved" for RulesRead,
     /// `message.queued`: somebody is owed a message.

@@ -234,7 +234,8 @@ pub struct ExportQuery;
 #[Object]
 impl ExportQuery {
     /// An export; null if there is none, or if it has what you may not read: rows of another
-    /// channel, of a kind without its scope, personal data. Needs the scope of its kind.
+    /// channel, of a kind without its scope, personal data. Its kind
+    /// asks for its scope, and nothing else does. Needs no scope.
     async fn export(
         &self,
         ctx: &Context<'_>,
@@ -244,7 +245,7 @@ impl ExportQuery {
     }
 
     /// Exports, the newest first; those of your own key if it is confined to channels or may not
-    /// read personal data. Needs the scope of their kinds.
+    /// read personal data. Of the kinds whose scope you have. Needs no scope.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn exports(
         &self,
@@ -339,8 +340,9 @@ pub struct ExportMutation;
 impl ExportMutation {
     /// Asks for rows as a file. Which rows is fixed at this moment; what they say is as it is when
     /// their part is made, a thousand at a time. Follow it with `export`, or by the events
-    /// `export.requested` and `export.finished`. Refusals: INVALID_INPUT, NOT_FOUND. Needs the scope
-    /// of the kind: ORDERS_READ, FULFILLMENT_READ, FINANCE_READ or STOCK_READ.
+    /// `export.requested` and `export.finished`. Refusals: INVALID_INPUT, NOT_FOUND. The kind
+    /// asks for its scope, ORDERS_READ, FULFILLMENT_READ, FINANCE_READ or STOCK_READ, and nothing
+    /// else does. Needs no scope.
     async fn export_create(
         &self,
         ctx: &Context<'_>,
@@ -359,7 +361,7 @@ impl ExportMutation {
     }
 
     /// Stops an export that is being made, and forgets what was made of it. Refusals: NOT_FOUND,
-    /// OPERATION_NOT_RUNNING. Needs the scope of its kind.
+    /// OPERATION_NOT_RUNNING. Its kind asks for its scope, and nothing else does. Needs no scope.
     async fn export_cancel(
         &self,
         ctx: &Context<'_>,

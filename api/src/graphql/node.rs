@@ -1,8 +1,9 @@
 //! Reading anything by its identifier alone: `node` and `nodes`.
 //!
-//! Two kinds of things have an identifier and are read only where they stand. An address is seen
-//! through its order or its customer, which decide who may; an entry of a timeline is a line of
-//! the log and not a thing that changes.
+//! Some things have an identifier and are read only where they stand. An address is seen through
+//! its order or its customer, which decide who may, and a dispute through its payment; an entry of
+//! a timeline is a line of the log and not a thing that changes; exports, settlements and their
+//! differences have queries of their own.
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 use futures_util::future::try_join_all;
@@ -168,7 +169,8 @@ pub struct NodeQuery;
 impl NodeQuery {
     /// What an identifier names. Null if it is not there or you may not see it, which look alike:
     /// it is of a channel that is not yours, its type needs a scope that you lack, or it is an
-    /// address or an entry of a timeline, which are read where they stand. What is no identifier
+    /// address, a dispute, an export, a settlement, a difference of one or an entry of a timeline,
+    /// which are read where they stand. What is no identifier
     /// at all is an error (BAD_USER_INPUT). Needs no scope.
     async fn node(
         &self,

@@ -336,7 +336,7 @@ impl Server {
             fan_out,
             drain,
             handle,
-            client: reqwest::Client::new(),
+            client: crate::tls::plain().build().expect("a client of HTTP"),
         }
     }
 
