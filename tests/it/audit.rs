@@ -88,7 +88,7 @@ async fn p4b_the_audit_says_who_changed_what_from_where_and_what_was_there_befor
     let cup = app.stocked("CUP", 3, false).await;
     app.receive(&cup, 4).await;
     let stock = audit(app, json!({ "aggregateTypes": ["stock"] })).await;
-    let on_hand = change(&stock[0], "on_hand");
+    let on_hand = change(&stock[0], "onHand");
     assert_eq!(
         (&on_hand["before"], &on_hand["after"]),
         (&json!(3), &json!(7))
