@@ -98,7 +98,7 @@ async fn p4b_the_audit_says_who_changed_what_from_where_and_what_was_there_befor
     let ask = json!({ "where": {}, "first": 2 });
     let first = app.gql(AUDIT, ask).await;
     let cursor = &first["auditLog"]["pageInfo"]["endCursor"];
-    let ask = json!({ "where": {}, "first": 200, "after": cursor });
+    let ask = json!({ "where": {}, "first": 250, "after": cursor });
     let rest = app.gql(AUDIT, ask).await;
     let all = first["auditLog"]["totalCount"]["count"].as_u64().unwrap();
     let rest = rest["auditLog"]["nodes"].as_array().unwrap().len();
