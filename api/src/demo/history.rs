@@ -13,7 +13,7 @@ use entity::order::{PaymentMethod, Source};
 use entity::shipment::{self, Status, TrackingStatus};
 use entity::wave::Grouping;
 use entity::{
-    PackageId, PickListId, ShipmentId, VariantId, WarehouseId, bin, package, package_line,
+    OrderId, PackageId, PickListId, ShipmentId, VariantId, WarehouseId, bin, package, package_line,
     pick_task, variant, warehouse,
 };
 use rust_decimal::Decimal;
@@ -30,6 +30,7 @@ use crate::failure::Failure;
 use crate::fulfillment::scans::Read;
 use crate::fulfillment::{dispatch, packing, picking, tracking, waves};
 use crate::notifications::mailer::{Answer, Mail, Mailer};
+use crate::orders;
 use crate::payments::gateway::Sandbox;
 use crate::shipping::messages::Report;
 use crate::shipping::port::Sighting;
@@ -160,14 +161,14 @@ pub async fn open(app: &App) -> Result<bool, Failure> {
 impl Shop {
     /// Fourteen orders that went out, most of them delivered.
     async fn first_day(&mut self) -> Result<(), Failure> {
+        // Its capture will be refused when the carrier has it.
+        let mut refused = self.usual();
+        refused.payment.token = Some("tok_capture_decline".to_owned());
+        self.order(51 * 60, refused).await?;
         for minutes in (0..14).map(|place| 50 * 60 - place * 41) {
             let order = self.usual();
             self.order(minutes, order).await?;
         }
-        // Its capture will be refused when the carrier has it.
-        let mut refused = self.usual();
-        refused.payment.token = Some("tok_capture_decline".to_owned());
-        self.order(40 * 60, refused).await?;
         let sent = self.send_out(38 * 60, 3, usize::MAX).await?;
         // One parcel is never seen by its carrier.
         let seen = &sent[..sent.len().saturating_sub(1)];
@@ -192,6 +193,18 @@ impl Shop {
         trade.lines = lines(&[("ESP-KG-BEAN", 24), ("FIL-KG-ETH", 12)]);
         trade.payment = paid(PaymentMethod::Account, None);
         self.order(27 * 60, trade).await?;
+        let mut small = self.usual();
+        small.channel = "b2b".to_owned();
+        small.customer = known("B-2001");
+        small.payment = paid(PaymentMethod::Account, None);
+        self.order(28 * 60, small).await?;
+        for (minutes, reason) in [
+            (25 * 60, "the customer is away until Thursday"),
+            (23 * 60, "a wish for another colour"),
+        ] {
+            let order = self.usual();
+            self.hold(minutes, order, reason).await?;
+        }
         let mut waiting = self.usual();
         waiting.channel = "b2b".to_owned();
         waiting.customer = known("B-2001");
@@ -247,6 +260,7 @@ impl Shop {
         dear.lines = lines(&[("MACH-ONE", 1), ("GRIND-E-BLACK", 1)]);
         self.order(235, dear).await?;
         let mut declined = self.usual();
+        declined.channel = "marketplace".to_owned();
         declined.payment.token = Some("tok_decline".to_owned());
         self.order(220, declined).await?;
         let mut silent = self.usual();
@@ -279,7 +293,8 @@ impl Shop {
             ..SubmittedAddress::default()
         });
         abroad.shipping_address = address(1);
-        self.order(160, abroad).await
+        self.order(160, abroad).await?;
+        Ok(())
     }
 
     /// The next order that has nothing wrong with it.
@@ -315,7 +330,11 @@ impl Shop {
     }
 
     /// Takes an order, so many minutes before now.
-    async fn order(&self, minutes: i64, submission: Submission) -> Result<(), Failure> {
+    async fn order(
+        &self,
+        minutes: i64,
+        submission: Submission,
+    ) -> Result<Option<OrderId>, Failure> {
         self.at(minutes);
         let shop = Actor {
             name: "webshop".to_owned(),
@@ -327,14 +346,38 @@ impl Shop {
             .submit_order(&principal, &shop, &submission, Source::Api, None)
             .await;
         match taken {
-            Ok(_) => Ok(()),
+            Ok(taken) => Ok(Some(taken.order_id)),
             // What the shop's own rules refuse is no reason to have no demo.
             Err(Failure::Refused(problems)) => {
                 tracing::debug!(?problems, "the demo's order was refused");
-                Ok(())
+                Ok(None)
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Takes an order that somebody stops right away.
+    async fn hold(
+        &self,
+        minutes: i64,
+        submission: Submission,
+        reason: &str,
+    ) -> Result<(), Failure> {
+        let Some(order_id) = self.order(minutes, submission).await? else {
+            return Ok(());
+        };
+        let cmd = orders::Hold {
+            order_id,
+            expected_version: None,
+            reason: reason.to_owned(),
+        };
+        let cmd = &cmd;
+        self.app
+            .write(&person("Lena"), move |tx| async move {
+                orders::hold(&tx, cmd).await
+            })
+            .await?;
+        Ok(())
     }
 
     /// Puts open work of every warehouse into a wave; the lists of its release.

@@ -47,7 +47,7 @@ function OrderCard({ card, fresh, leaves }: { card: Card; fresh: boolean; leaves
       </span>
       <span class="row">
         <span class="who">{card.customerName ?? words(card.serviceLevel)}</span>
-        {leaves ? <Due at={card.dispatchBy} /> : <span class="muted">{span(now.value - Date.parse(card.stageSince))} ago</span>}
+        {leaves && card.dispatchBy ? <Due at={card.dispatchBy} /> : <span class="muted">for {span(now.value - Date.parse(card.stageSince))}</span>}
       </span>
       {why.length > 0 && <span class="why">‖ {why[0]}{why.length > 1 && ` +${why.length - 1}`}</span>}
     </a>
@@ -67,12 +67,11 @@ export function Board() {
   const [live, setLive] = useState<Live<Card>>({ rows: [], state: 'loading', message: '', changed: new Set() })
   const [round, setRound] = useState(0)
   useEffect(() => {
-    const today = new Date()
-    today.setHours(0, 0, 0, 0)
+    const since = new Date(Date.now() - 86_400_000)
     const where = {
       or: [
         { stage: { in: SHOWN.filter((stage) => stage !== 'SHIPPED') } },
-        { stage: { eq: 'SHIPPED' }, updatedAt: { range: { gte: today.toISOString() } } },
+        { stage: { eq: 'SHIPPED' }, updatedAt: { range: { gte: since.toISOString() } } },
       ],
     }
     return follow(BOARD, { where }, ({ orderUpdates: it }) => ({ ...it, id: it.orderId, value: it.order }), setLive)
@@ -115,7 +114,7 @@ export function Board() {
         <Tile name="late" value={late.length} tone="late" href="/?due=late" />
         <Tile name="due in 2 h" value={soon.length} tone="soon" href="/?due=soon" />
         <Tile name="exceptions" value={waiting.value} tone="soon" href="/exceptions" />
-        <Tile name="left today" value={live.rows.length - leaving.length} href="/?stage=SHIPPED" />
+        <Tile name="shipped, 24 h" value={live.rows.length - leaving.length} href="/?stage=SHIPPED" />
         {only && (
           <p class="filtered">
             Only what is {only === 'late' ? 'late' : 'due within two hours'}.{' '}
@@ -153,7 +152,7 @@ export function Board() {
               return (
                 <section key={stage} class={`column ${stage === chosen ? 'chosen' : ''}`} aria-label={words(stage)}>
                   <h2>
-                    {stage === 'SHIPPED' ? 'Shipped today' : words(stage)} <span class="pill">{cards.length}</span>
+                    {stage === 'SHIPPED' ? 'Shipped, 24 h' : words(stage)} <span class="pill">{cards.length}</span>
                     {risk > 0 && <span class="risk" title={`${risk} late or soon to be`}>△ {risk}</span>}
                   </h2>
                   {cards.slice(0, MOST).map((card) => (

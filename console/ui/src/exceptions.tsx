@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks'
 import { ask, current, follow, type Live, now } from './api'
-import { clock, count, exact, words } from './format'
+import { clock, count, exact, money, words } from './format'
 import { graphql, type ResultOf } from './graphql'
 import { useKeys } from './keys'
 import { Ask, Badge, Due, Empty, Failure, NoPermission, Skeleton } from './parts'
@@ -61,6 +61,16 @@ const LABELS: Record<string, string> = {
 /** What needs more than a button can give: the order's page says how. */
 const ELSEWHERE = ['EDIT', 'RETRY_PAYMENT']
 
+/** A value as a person reads it: of a reason its message, of an address its lines. */
+function said(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value)
+  if ('message' in value) return String(value.message)
+  return Object.entries(value)
+    .filter(([, part]) => part !== null && part !== '')
+    .map(([name, part]) => `${words(name)}: ${typeof part === 'object' ? JSON.stringify(part) : String(part)}`)
+    .join('\n')
+}
+
 /** The facts that a check or a rule saw, flat. */
 function facts(details: unknown): [string, string][] {
   if (typeof details !== 'object' || details === null) return []
@@ -68,9 +78,8 @@ function facts(details: unknown): [string, string][] {
     if (value === null || value === '') return []
     if (name === 'facts') return facts(value)
     if (['rule', 'version'].includes(name)) return []
-    const text =
-      typeof value === 'object' ? JSON.stringify(value, null, 1).replaceAll(/[{}"[\]]/g, '').trim() : String(value)
-    return [[words(name.replaceAll(/([a-z])([A-Z])/g, '$1 $2')), text]]
+    const text = Array.isArray(value) ? value.map(said).join('\n') : said(value)
+    return [[words(name), text]]
   })
 }
 
@@ -279,7 +288,7 @@ export function Exceptions() {
               {facts(it.details).map(([name, value]) => (
                 <>
                   <dt>{name}</dt>
-                  <dd><code>{value}</code></dd>
+                  <dd class="fact">{value}</dd>
                 </>
               ))}
             </dl>
@@ -292,7 +301,7 @@ export function Exceptions() {
                   <dt>Customer</dt>
                   <dd>{it.order.customerName ?? '–'}</dd>
                   <dt>Total</dt>
-                  <dd>{it.order.total.amount} {it.order.total.currency}</dd>
+                  <dd>{money(it.order.total)}</dd>
                   <dt>State</dt>
                   <dd class="row"><Badge name={it.order.stage} /> <Badge name={it.order.paymentStatus} /></dd>
                   <dt>Lines</dt>

@@ -86,8 +86,12 @@ export function due(dueAt: string, now: number): string {
 
 /** A name of the API as people read it: NO_PICKUP_SCAN is "No pickup scan". */
 export function words(name: string): string {
-  const text = name.replaceAll(/[_.-]+/g, ' ').toLowerCase().trim()
-  return text.charAt(0).toUpperCase() + text.slice(1)
+  const text = name
+    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
+    .replaceAll(/[_.-]+/g, ' ')
+    .toLowerCase()
+    .trim()
+  return (text.charAt(0).toUpperCase() + text.slice(1)).replaceAll(/\b[Ss]ku\b/g, 'SKU')
 }
 
 /** 1 order, 2 orders */

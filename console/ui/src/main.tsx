@@ -27,6 +27,7 @@ function Screen() {
     default:
       return (
         <Empty title="There is no such page">
+          <h1 class="quiet">Not found</h1>
           <p>
             Nothing is at <code>{path}</code>. <a href="/">Go to the board</a>
           </p>

@@ -74,8 +74,8 @@ function group(event: string): string {
 function detail(details: unknown): string {
   if (typeof details !== 'object' || details === null) return ''
   return Object.entries(details)
-    .filter(([name, value]) => !name.endsWith('Id') && ['string', 'number', 'boolean'].includes(typeof value) && value !== '' && value !== 0 && name !== 'amount' && name !== 'total')
-    .map(([name, value]) => (value === true ? words(name).toLowerCase() : name === 'code' || name === 'status' ? words(String(value)).toLowerCase() : typeof value === 'number' ? `${words(name).toLowerCase()} ${value}` : String(value)))
+    .filter(([name, value]) => !name.endsWith('Id') && ['string', 'number', 'boolean'].includes(typeof value) && value !== '' && value !== 0 && !['amount', 'total', 'size', 'subject', 'attempts', 'number', 'format'].includes(name))
+    .map(([name, value]) => (value === true ? words(name).toLowerCase() : ['code', 'status', 'kind'].includes(name) ? words(String(value)).toLowerCase() : typeof value === 'number' ? `${words(name).toLowerCase()} ${value}` : String(value)))
     .slice(0, 4)
     .join(', ')
 }
@@ -137,6 +137,7 @@ export function Order({ number }: { number: string }) {
   if (!order) {
     return (
       <Empty title={`There is no order ${number}`}>
+        <h1 class="quiet">Not found</h1>
         <p>Or your key does not show it. <a href="/orders">All orders</a></p>
       </Empty>
     )
@@ -177,7 +178,7 @@ export function Order({ number }: { number: string }) {
     <div class="detail">
       <header>
         <h1>Order {order.number}</h1>
-        <button type="button" class="icon" aria-label="Copy the number" onClick={() => void navigator.clipboard?.writeText(order.number).then(() => done('Copied'))}>⧉</button>
+        <button type="button" class="link" aria-label="Copy the number" onClick={() => void navigator.clipboard?.writeText(order.number).then(() => done('Copied'))}>Copy</button>
         <Badge name={order.stage} tone={order.stage === 'ON_HOLD' ? 'soon' : ''} />
         <Badge name={order.paymentStatus} />
         <Badge name={order.fulfillmentStatus} />

@@ -103,9 +103,12 @@ export function Dialog({
   useKeys('Everywhere', { Escape: close }, true)
   useEffect(() => {
     const before = document.activeElement
-    box.current?.showModal()
+    const shown = box.current
+    shown?.showModal()
     box.current?.querySelector<HTMLElement>('[data-first]')?.focus()
     return () => {
+      // Nothing behind a dialog can have the focus before it is closed.
+      shown?.close()
       if (before instanceof HTMLElement) before.focus()
     }
   }, [])
