@@ -8,13 +8,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use entity::api_key::{self, Role};
 use entity::{ApiKeyId, ChannelId};
-use hmac::{Hmac, KeyInit, Mac};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
+use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
 use uuid::Uuid;
 
+use crate::events::{Entry, Event};
 use crate::failure::{Code, Failure, Problem};
+use crate::signatures;
 use crate::tx::{Actor, Tx};
 
 /// One thing that a caller may be allowed to do.
@@ -61,6 +60,8 @@ pub enum Scope {
     KeysManage,
     /// Read the figures of the integrity report.
     IntegrityRead,
+    /// Read who changed what, and from where.
+    AuditRead,
 }
 
 /// What a role may do.
@@ -88,6 +89,7 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             FinanceManage,
             KeysManage,
             IntegrityRead,
+            AuditRead,
         ],
         Role::Operations => &[
             OrdersRead,
@@ -167,6 +169,7 @@ impl Principal {
             actor: Actor {
                 name: format!("cli:{name}"),
                 correlation_id: String::new(),
+                origin: None,
             },
             role: Role::Admin,
             channels: None,
@@ -241,7 +244,7 @@ pub async fn create_key(
     let row = api_key::Model {
         id,
         lookup: lookup.clone(),
-        secret_hash: hash(pepper, &secret),
+        secret_hash: signatures::sign(pepper.as_bytes(), &[secret.as_bytes()]),
         name: cmd.name.clone(),
         role: cmd.role,
         channels: cmd
@@ -256,6 +259,17 @@ pub async fn create_key(
     api_key::Entity::insert(insert)
         .exec_without_returning(tx.db())
         .await?;
+    emit(
+        tx,
+        &row,
+        1,
+        Event::ApiKeyCreated {
+            name: row.name.clone(),
+            role: row.role.to_value(),
+            channels: cmd.channels.as_ref().map(BTreeSet::len),
+            expires_at: row.expires_at,
+        },
+    );
     Ok(NewKey {
         row,
         key: format!("oms_{environment}_{lookup}_{secret}"),
@@ -276,7 +290,10 @@ pub async fn revoke_key(tx: &Tx, id: ApiKeyId) -> Result<api_key::Model, Failure
         revoked_at: Set(Some(tx.now)),
         ..Default::default()
     };
-    Ok(api_key::Entity::update(update).exec(tx.db()).await?)
+    let row = api_key::Entity::update(update).exec(tx.db()).await?;
+    let name = row.name.clone();
+    emit(tx, &row, 2, Event::ApiKeyRevoked { name });
+    Ok(row)
 }
 
 /// Finds the caller behind a key; none if it is unknown, revoked or expired.
@@ -303,10 +320,8 @@ pub async fn authenticate(
     else {
         return Ok(None);
     };
-    let matches: bool = hash(pepper, secret)
-        .as_bytes()
-        .ct_eq(row.secret_hash.as_bytes())
-        .into();
+    let secret = [secret.as_bytes()];
+    let matches = signatures::is_signed(pepper.as_bytes(), &secret, &row.secret_hash);
     let alive = row.revoked_at.is_none() && row.expires_at.is_none_or(|until| now < until);
     if !matches || !alive {
         return Ok(None);
@@ -318,11 +333,25 @@ pub async fn authenticate(
         actor: Actor {
             name: format!("key:{}", row.id),
             correlation_id: String::new(),
+            origin: None,
         },
         role: row.role,
         channels,
         key_id: Some(row.id),
     }))
+}
+
+/// A key is made and revoked, and nothing else happens to it.
+fn emit(tx: &Tx, row: &api_key::Model, version: i64, event: Event) {
+    tx.emit(Entry {
+        aggregate_type: "api_key",
+        aggregate_id: row.id.to_string(),
+        version,
+        channel_id: None,
+        order_id: None,
+        moved: None,
+        event,
+    });
 }
 
 /// Whether any key has been made yet.
@@ -347,15 +376,4 @@ pub fn is_same(one: &str, other: &str) -> bool {
 )]
 fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
-}
-
-fn hash(pepper: &str, secret: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(pepper.as_bytes())
-        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-    mac.update(secret.as_bytes());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

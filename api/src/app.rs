@@ -46,9 +46,10 @@ use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
 use crate::notifications::Mailer;
 use crate::orders::{self, Changed};
-use crate::payments::gateway::{self, Gateways, Unheard};
+use crate::payments::gateway::{self, Gateways};
 use crate::payments::{Answer, Effect, PaymentGateway};
 use crate::shipping::Carriers;
+use crate::signatures::Unheard;
 use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
 

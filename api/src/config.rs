@@ -86,6 +86,8 @@ pub struct RedisConfig {
 pub struct EventsConfig {
     /// In days; 0 = for ever.
     pub retention_days: u32,
+    /// For how many days it is kept where requests came from; 0 = for ever.
+    pub origin_days: u32,
 }
 
 /// How the log is written.

@@ -13,9 +13,13 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set
 use serde_json::json;
 
 use crate::app::App;
-use crate::catalogue::channels::{DEFAULT_PICKUP_SECS, DEFAULT_RETRY_SECS, DEFAULT_ROUTING};
+use crate::catalogue::channels::{
+    DEFAULT_ARCHIVES_SECS, DEFAULT_COMPLETES_SECS, DEFAULT_PICKUP_SECS, DEFAULT_RETRY_SECS,
+    DEFAULT_ROUTING,
+};
 use crate::catalogue::{changed, code_key};
 use crate::documents::Party;
+use crate::events::Changes;
 use crate::failure::Failure;
 use crate::inventory::{Movement, Shelf, set_bins, sources};
 use crate::invoicing::sellers;
@@ -359,7 +363,7 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
     ] {
         let id: ChannelId = tx.id();
         ids.push(id);
-        changed(tx, "channel", id, 1, code);
+        changed(tx, "channel", id, 1, code, Changes::default());
         rows.push(channel::ActiveModel {
             id: Set(id),
             code: Set(code.to_owned()),
@@ -381,6 +385,8 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             pickup_within_secs: Set(DEFAULT_PICKUP_SECS),
             capture_retry_secs: Set(DEFAULT_RETRY_SECS),
             reauthorizes: Set(false),
+            completes_after_secs: Set(DEFAULT_COMPLETES_SECS),
+            archives_after_secs: Set(DEFAULT_ARCHIVES_SECS),
         });
         for (priority, site) in (0..).zip(sites) {
             serving.push(channel_warehouse::ActiveModel {
@@ -428,7 +434,7 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
     let mut stocked = Vec::new();
     for (number, item) in (1_u64..).zip(ITEMS) {
         let product_id: ProductId = tx.id();
-        changed(tx, "product", product_id, 1, item.code);
+        changed(tx, "product", product_id, 1, item.code, Changes::default());
         products.push(product::ActiveModel {
             id: Set(product_id),
             code: Set(item.code.to_owned()),
@@ -442,7 +448,7 @@ fn products(tx: &Tx, channels: &[ChannelId]) -> Vec<Stocked> {
         for (place, (suffix, name)) in (1_u64..).zip(item.variants) {
             let id: VariantId = tx.id();
             let sku = format!("{}-{suffix}", item.code);
-            changed(tx, "variant", id, 1, &sku);
+            changed(tx, "variant", id, 1, &sku, Changes::default());
             stocked.push(Stocked {
                 id,
                 units: item.stock,
@@ -660,6 +666,7 @@ fn promotions(tx: &Tx) {
             promotion.id.as_ref(),
             1,
             promotion.name.as_ref(),
+            Changes::default(),
         );
     }
     tx.defer_rows(all, |insert| insert);
@@ -702,6 +709,7 @@ fn customers(tx: &Tx) {
             customer.id.as_ref(),
             1,
             customer.code.as_ref(),
+            Changes::default(),
         );
     }
     tx.defer_rows(groups, |insert| insert);

@@ -101,6 +101,8 @@ codes! {
     NotOwner,
     /// The operation has ended already.
     OperationNotRunning,
+    /// The order was put away; `orderReopen` opens it again.
+    OrderArchived,
     /// The order cannot be cancelled in its present state.
     OrderNotCancellable,
     /// The order cannot be edited in its present state.
@@ -236,6 +238,7 @@ impl Code {
                 | LabelNotVoidable
                 | MessagePending
                 | OperationNotRunning
+                | OrderArchived
                 | OrderNotCancellable
                 | OrderNotEditable
                 | OrderNotHoldable
@@ -305,6 +308,12 @@ impl Problem {
     pub fn with(mut self, details: Json) -> Self {
         self.details = Some(details);
         self
+    }
+
+    /// The order was put away, and is not changed unless it is opened again.
+    pub fn archived() -> Self {
+        let message = "the order was put away; orderReopen opens it again";
+        Problem::new(Code::OrderArchived, message)
     }
 
     /// Nothing of this kind has this id, or none that the caller may see: the two look alike.

@@ -6,6 +6,7 @@ pub mod failure;
 pub mod checks;
 pub mod clock;
 pub mod config;
+pub mod signatures;
 pub mod telemetry;
 pub mod db;
 pub mod tx;

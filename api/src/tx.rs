@@ -12,11 +12,13 @@
 use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
-use entity::OrderId;
-use sea_orm::sea_query::{CommonTableExpression, SubQueryStatement, WithClause};
+use entity::{OrderId, request_origin};
+use sea_orm::sea_query::{
+    CommonTableExpression, InsertStatement, OnConflict, SubQueryStatement, WithClause,
+};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Insert,
-    InsertMany, Iterable, QueryTrait, Statement,
+    InsertMany, Iterable, QueryTrait, Set, Statement,
 };
 use uuid::Uuid;
 
@@ -29,6 +31,19 @@ pub struct Actor {
     pub name: String,
     /// The request or tick that it acts in.
     pub correlation_id: String,
+    /// Where the request came from; none if nobody asked from outside.
+    pub origin: Option<Origin>,
+}
+
+/// Where a request came from. The log has none of it: an address may be a person's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The address at the other end of the connection.
+    pub address: String,
+    /// The addresses that proxies say stand behind it, as they say it; blank if they say nothing.
+    pub forwarded: String,
+    /// What the client calls itself; may be blank.
+    pub agent: String,
 }
 
 impl Actor {
@@ -37,6 +52,7 @@ impl Actor {
         Actor {
             name: format!("worker:{name}"),
             correlation_id: String::new(),
+            origin: None,
         }
     }
 }
@@ -156,6 +172,10 @@ impl Tx {
             .unwrap_or_else(|e| e.into_inner());
         let count = entries.len();
         if !entries.is_empty() {
+            statements.extend(self.actor.origin.as_ref().map(|origin| Deferred {
+                statement: came_from(&self.actor, origin, self.now).into(),
+                values: UPDATE_VALUES,
+            }));
             for part in entries.chunks(MAX_VALUES / EVENT_COLUMNS) {
                 let insert =
                     events::append(&self.connection, part.to_vec(), &self.actor, self.now).await?;
@@ -173,6 +193,21 @@ impl Tx {
     pub(crate) async fn rollback(self) -> Result<(), DbErr> {
         self.connection.rollback().await
     }
+}
+
+/// Keeps where a request came from, once.
+fn came_from(actor: &Actor, origin: &Origin, now: DateTime<Utc>) -> InsertStatement {
+    let row = request_origin::ActiveModel {
+        id: Set(new_id()),
+        correlation_id: Set(actor.correlation_id.clone()),
+        actor: Set(actor.name.clone()),
+        address: Set(origin.address.clone()),
+        forwarded: Set(origin.forwarded.clone()),
+        agent: Set(origin.agent.clone()),
+        at: Set(now),
+    };
+    let kept = OnConflict::new().do_nothing().to_owned();
+    Insert::one(row).on_conflict(kept).into_query()
 }
 
 /// A new identifier, for what is decided before its transaction begins.

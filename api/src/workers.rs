@@ -20,7 +20,7 @@ use crate::fulfillment::{lists, picking, routing, tracking};
 use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
 use crate::payments::charges;
-use crate::reports::{operations, projection, stages};
+use crate::reports::{audit, operations, projection, stages};
 use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
 
@@ -60,6 +60,7 @@ pub async fn round(app: &App) -> Round {
         app.print_invoices().await,
         wake_exceptions(app).await,
         work_off_bulk(app).await,
+        settle_orders(app).await,
         project(app).await,
     ] {
         match part {
@@ -270,6 +271,23 @@ async fn bill_late(app: &App) -> Result<Round, Failure> {
     Ok(outcomes.into_iter().collect())
 }
 
+/// Completes orders of which nothing is left to do, and puts those away that have been over for long
+/// enough.
+async fn settle_orders(app: &App) -> Result<Round, Failure> {
+    let due = orders::completion::due(&app.db.read, app.clock.now()).await?;
+    let reference = &app.reference().await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for order in due {
+        let settled = app
+            .write(&Actor::worker("archive"), move |tx| async move {
+                orders::completion::settle(&tx, reference, order).await
+            })
+            .await;
+        outcomes.push(settled.map(usize::from));
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
 /// Brings exceptions back into sight whose time has come.
 async fn wake_exceptions(app: &App) -> Result<Round, Failure> {
     let due = exceptions::awake(&app.db.read, app.clock.now()).await?;
@@ -416,6 +434,19 @@ pub async fn forget_answers(app: &App) -> Result<u64, Failure> {
     .await
 }
 
+/// Forgets where requests came from that were made too long ago.
+pub async fn forget_origins(app: &App) -> Result<u64, Failure> {
+    let days = app.config.events.origin_days;
+    if days == 0 {
+        return Ok(0);
+    }
+    let old = app.clock.now() - TimeDelta::days(days.into());
+    app.write(&Actor::worker("retention"), move |tx| async move {
+        Ok(audit::forget(&tx, old).await?)
+    })
+    .await
+}
+
 /// Lets go of what the log no longer keeps, some at a time, and says how many positions the floor
 /// rose.
 pub async fn forget_events(app: &App) -> Result<usize, Failure> {
@@ -462,6 +493,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
                     false
                 }
             };
+        }
+        if hourly && let Err(failure) = forget_origins(&app).await {
+            tracing::error!(%failure, "where old requests came from will be forgotten later");
         }
         rounds += 1;
         tokio::select! {

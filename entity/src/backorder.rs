@@ -46,7 +46,7 @@ pub enum Answer {
 /// A line's place in the queue for a variant: it waits for units in the warehouses that serve its
 /// order's channel. Among those who wait for units of one warehouse the oldest comes first, and
 /// nobody overtakes.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "backorder")]
 pub struct Model {
     /// Its identifier.

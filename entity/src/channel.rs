@@ -114,6 +114,11 @@ pub struct Model {
     pub capture_retry_secs: i64,
     /// Whether what is set aside is set aside afresh by itself before it runs out.
     pub reauthorizes: bool,
+    /// How long after its carrier had it a shipment of which nothing else is heard is taken for
+    /// delivered, in seconds.
+    pub completes_after_secs: i64,
+    /// How long after its last change an order that is over is put away, in seconds.
+    pub archives_after_secs: i64,
 }
 
 /// Joins are written where they are read.

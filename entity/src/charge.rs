@@ -1,12 +1,13 @@
 //! What shipments owe, each once.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{OrderId, PaymentId, ShipmentId};
 
 /// What is due for a shipment, from the moment that its carrier has it. The database holds
 /// `captured <= amount`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "charge")]
 pub struct Model {
     /// The shipment.

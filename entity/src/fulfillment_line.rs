@@ -1,11 +1,12 @@
 //! What a fulfillment order has of an order's lines.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{FulfillmentOrderId, LineId, VariantId};
 
 /// Units of a line that one warehouse sends. `packed <= picked <= quantity`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "fulfillment_line")]
 pub struct Model {
     /// The work.

@@ -29,7 +29,7 @@ pub enum Status {
 }
 
 /// The work of one warehouse on one order.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "fulfillment_order")]
 pub struct Model {
     /// Its identifier.

@@ -1,11 +1,12 @@
 //! Holds: each stops the release of its order until its owner lifts it.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{HoldId, OrderId};
 
 /// A hold on an order.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "hold")]
 pub struct Model {
     /// Its identifier.

@@ -55,7 +55,7 @@ pub enum Format {
 }
 
 /// A purchase. Its id is the idempotency key at the carrier; a package has one that is live, at most.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "label")]
 pub struct Model {
     /// Its identifier.
@@ -95,6 +95,7 @@ pub struct Model {
     /// What that label is.
     pub document_format: Option<Format>,
     /// The label that the carrier made.
+    #[serde(with = "hex")]
     pub document: Option<Vec<u8>>,
     /// Why it was refused, or was not given back.
     pub reason: Option<String>,
@@ -108,6 +109,37 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When it last changed.
     pub updated_at: DateTimeUtc,
+}
+
+/// Bytes as text.
+mod hex {
+    use std::fmt::Write;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+        let text = bytes.as_ref().map(|bytes| {
+            bytes.iter().fold(String::new(), |mut text, byte| {
+                // Writing to a string does not fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+        });
+        text.serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else {
+            return Ok(None);
+        };
+        let digits = text.as_bytes().chunks(2);
+        let bytes = digits.map(|pair| {
+            let pair = std::str::from_utf8(pair).map_err(Error::custom)?;
+            u8::from_str_radix(pair, 16).map_err(Error::custom)
+        });
+        bytes.collect::<Result<_, _>>().map(Some)
+    }
 }
 
 /// Joins are written where they are read.

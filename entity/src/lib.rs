@@ -11,6 +11,8 @@ mod weekdays;
 
 pub mod address;
 pub mod api_key;
+pub mod archived_order;
+pub mod archived_part;
 pub mod backorder;
 pub mod bin;
 pub mod bin_stock;
@@ -73,6 +75,7 @@ pub mod projection;
 pub mod promotion;
 pub mod promotion_use;
 pub mod report_figure;
+pub mod request_origin;
 pub mod reservation;
 pub mod saved_view;
 pub mod scan;

@@ -1,11 +1,12 @@
 //! Notes of people on an order.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{NoteId, OrderId};
 
 /// A note.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "note")]
 pub struct Model {
     /// Its identifier.

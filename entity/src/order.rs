@@ -187,7 +187,7 @@ pub enum PaymentMethod {
 }
 
 /// An order.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "order")]
 pub struct Model {
     /// Its identifier.
@@ -277,7 +277,7 @@ pub struct Model {
     pub received_at: DateTimeUtc,
     /// When it was released to staging.
     pub confirmed_at: Option<DateTimeUtc>,
-    /// When it was cancelled, rejected or expired.
+    /// When it was completed, cancelled, rejected or expired.
     pub closed_at: Option<DateTimeUtc>,
     /// When it last changed.
     pub updated_at: DateTimeUtc,
@@ -287,6 +287,8 @@ pub struct Model {
     pub split_from_order_id: Option<OrderId>,
     /// Whether it has units that no warehouse was told to send yet.
     pub unrouted: bool,
+    /// When somebody looks next whether it is complete or is to be put away; none = nobody has to.
+    pub settles_at: Option<DateTimeUtc>,
 }
 
 /// The joins that are read often.

@@ -48,7 +48,7 @@ pub enum Severity {
 }
 
 /// An exception. A blocking one stops its order, and only its order.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "order_exception")]
 pub struct Model {
     /// Its identifier.

@@ -1,11 +1,12 @@
 //! The lines of an order, with their quantities by state.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{LineId, OrderId, Rate, VariantId};
 
 /// A line. `reserved + allocated + backordered <= quantity - cancelled`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "order_line")]
 pub struct Model {
     /// Its identifier.

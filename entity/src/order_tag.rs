@@ -1,11 +1,12 @@
 //! Words that people put on orders to find them again.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::OrderId;
 
 /// A tag on an order.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "order_tag")]
 pub struct Model {
     /// The order that it is on.

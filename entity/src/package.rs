@@ -25,7 +25,7 @@ pub enum Status {
 }
 
 /// A parcel.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "package")]
 pub struct Model {
     /// Its identifier.

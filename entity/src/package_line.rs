@@ -1,11 +1,12 @@
 //! What a package should hold, and does.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{LineId, PackageId, VariantId};
 
 /// Units of a line in a package. `packed <= expected`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "package_line")]
 pub struct Model {
     /// The package.

@@ -1,12 +1,13 @@
 //! What an order's money has come to. Amounts are reserved here before a gateway is asked.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{Currency, OrderId, PaymentId};
 
 /// The payment of an order. The database holds `captured + capture_pending <= authorized` and
 /// `refunded + refund_pending <= captured`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "payment")]
 pub struct Model {
     /// Its identifier.

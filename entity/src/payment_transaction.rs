@@ -52,7 +52,7 @@ pub enum State {
 }
 
 /// One effect. Its id is the idempotency key at the gateway.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "payment_transaction")]
 pub struct Model {
     /// Its identifier.

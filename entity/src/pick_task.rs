@@ -27,7 +27,7 @@ pub enum Status {
 }
 
 /// A row of a pick list.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "pick_task")]
 pub struct Model {
     /// Its identifier.

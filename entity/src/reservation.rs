@@ -29,7 +29,7 @@ pub enum Status {
 }
 
 /// Units of a variant in a warehouse that are held for a line.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "reservation")]
 pub struct Model {
     /// Its identifier.

@@ -23,7 +23,7 @@ pub enum Station {
 }
 
 /// A scan.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "scan")]
 pub struct Model {
     /// Its identifier.

@@ -62,7 +62,7 @@ pub enum TrackingStatus {
 }
 
 /// A shipment. A fulfillment order has one that is not cancelled, at most.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "shipment")]
 pub struct Model {
     /// Its identifier.

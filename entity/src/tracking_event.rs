@@ -1,12 +1,13 @@
 //! What carriers say of parcels.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::shipment::TrackingStatus;
 use crate::{PackageId, TrackingEventId};
 
 /// Something that a carrier said, kept once however often it was said.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "tracking_event")]
 pub struct Model {
     /// Its identifier.

@@ -1,11 +1,12 @@
 //! When carriers are asked about parcels of which they do not speak.
 
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::PackageId;
 
 /// When a carrier is asked about a parcel next.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "tracking_poll")]
 pub struct Model {
     /// The parcel.

@@ -34,6 +34,8 @@ mod m20261123_000023_captures;
 mod m20261123_000024_invoices;
 mod m20261123_000025_origins;
 mod m20261123_000026_figures;
+mod m20261123_000027_archive;
+mod m20261123_000030_audit;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -67,6 +69,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000024_invoices::Migration),
             Box::new(m20261123_000025_origins::Migration),
             Box::new(m20261123_000026_figures::Migration),
+            Box::new(m20261123_000027_archive::Migration),
+            Box::new(m20261123_000030_audit::Migration),
         ]
     }
 }

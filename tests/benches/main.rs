@@ -1,7 +1,8 @@
 //! How fast orders are taken: `orderSubmit` of three lines over HTTP, every check on, beside the
 //! least SQL that the same order must cost, in one run. With the word `fanout`: how fast an event
 //! comes to a thousand subscribers, beside a bare broadcast; with `scans`: how long a scanner
-//! waits; with `documents`: what printing costs. See docs/benchmarks.md.
+//! waits; with `documents`: what printing costs; with `archive`: what a million archived orders cost
+//! those who do not read them. See docs/benchmarks.md.
 //!
 //! ```sh
 //! cargo build --release
@@ -9,6 +10,7 @@
 //! cargo run --release -p benches -- fanout
 //! cargo run --release -p benches -- scans
 //! cargo run --release -p benches -- documents
+//! cargo run --release -p benches -- archive
 //! ```
 //!
 //! `OMS_BENCH_SECONDS` is the length of each measurement, 5 if not given. Without
@@ -29,6 +31,7 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::{self, Connection, Executor, PgConnection, Row, SqliteConnection};
 use serde_json::{Value, json};
 
+mod archive;
 mod documents;
 mod fanout;
 mod scans;
@@ -59,6 +62,7 @@ fn main() {
         .unwrap();
     runtime.block_on(async {
         match word.as_deref() {
+            Some("archive") => archive::measure(span).await,
             Some("fanout") => fanout::measure(span).await,
             Some("scans") => scans::measure(span).await,
             _ => measure(span).await,

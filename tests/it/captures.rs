@@ -40,6 +40,7 @@ fn actor() -> Actor {
     Actor {
         name: "person:packer".to_owned(),
         correlation_id: "test".to_owned(),
+        origin: None,
     }
 }
 

@@ -11,7 +11,7 @@ use syn::visit::{self, Visit};
 /// The rooms, lowest shelf first.
 const SHELVES: &[(&str, &[&str])] = &[
     ("ground", &["failure", "clock", "config"]),
-    ("values", &["checks", "telemetry"]),
+    ("values", &["checks", "signatures", "telemetry"]),
     ("store", &["db"]),
     ("transaction", &["tx", "events", "access"]),
     (

@@ -7,6 +7,8 @@
 )]
 
 mod access;
+mod audit;
+mod archive;
 mod bulk;
 mod bus;
 mod cancelled_begin;

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use api::integrity;
-use sea_orm::{ConnectionTrait, DbBackend};
+use api::orders::{aggregate, archive};
+use api::tx::Actor;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 use serde_json::json;
 use support::merchant::basket_with;
 use support::{TestApp, both_backends};
@@ -29,7 +31,8 @@ const NONE: &[&str] = &[];
 
 /// Faults on: a confirmed order by card (`web-1`), one on account (`b2b-1`), one that waits for
 /// 2 units of WAITED (`wait-1`), one of a SKU that nobody knows (`odd-1`), one that its carrier
-/// has, one that is being picked, and a cancelled one whose money is back (`gone-1`).
+/// has, one that is being picked, a cancelled one whose money is back (`gone-1`), and one that was
+/// put away (`old-1`).
 const FAULTS: &[Fault] = &[
     Fault {
         name: "I1",
@@ -356,6 +359,48 @@ const FAULTS: &[Fault] = &[
             WHERE channel_id = (SELECT id FROM channel WHERE code = 'web')"],
     },
     Fault {
+        name: "I11",
+        rule: "an order is at one place: put away or not, and what was put away has left no row behind",
+        forbidden_by: &["archived_order.archived_order_is_kept_from_update"],
+        made: &["UPDATE archived_order SET number = (SELECT number FROM \"order\" WHERE external_reference = 'web-1')"],
+        repaired: &["UPDATE archived_order SET number = 'put-away'"],
+    },
+    Fault {
+        name: "I11",
+        rule: "what is kept by an order's identifier has its order, put away or not",
+        forbidden_by: NONE,
+        made: &["UPDATE message SET order_id = id"],
+        repaired: &["UPDATE message SET order_id = (SELECT order_id FROM shipment WHERE status = 'DISPATCHED')"],
+    },
+    Fault {
+        name: "I11",
+        rule: "the invoices of an order that was put away come to what it says",
+        forbidden_by: &["archived_order.archived_order_is_kept_from_update"],
+        made: &["UPDATE archived_order SET invoiced_minor = invoiced_minor + 1"],
+        repaired: &["UPDATE archived_order SET invoiced_minor = invoiced_minor - 1"],
+    },
+    Fault {
+        name: "I11",
+        rule: "the ledger has the money that was taken for an order that was put away, and given back",
+        forbidden_by: &["archived_order.archived_order_is_kept_from_update"],
+        made: &["UPDATE archived_order SET captured_minor = captured_minor + 1"],
+        repaired: &["UPDATE archived_order SET captured_minor = captured_minor - 1"],
+    },
+    Fault {
+        name: "I11",
+        rule: "the units that left for an order that was put away are in the ledger of stock",
+        forbidden_by: &["archived_order.archived_order_is_kept_from_update"],
+        made: &["UPDATE archived_order SET units_shipped = units_shipped + 1"],
+        repaired: &["UPDATE archived_order SET units_shipped = units_shipped - 1"],
+    },
+    Fault {
+        name: "I11",
+        rule: "what was put away is as it was written",
+        forbidden_by: NONE,
+        made: &["UPDATE archived_order SET snapshot = snapshot || ' '"],
+        repaired: &["UPDATE archived_order SET snapshot = RTRIM(snapshot)"],
+    },
+    Fault {
         name: "I10",
         rule: "an order's stage is what follows from its state",
         forbidden_by: NONE,
@@ -483,6 +528,23 @@ async fn trade(app: &TestApp) {
         orderCancel(input: { id: $id, reason: \"a fault needs it\" }) { userErrors { code } } }";
     let done = app.gql(cancel, json!({ "id": gone["id"] })).await;
     assert_eq!(done["orderCancel"]["userErrors"], json!([]));
+    // One that was put away.
+    let old = order("old-1", json!({})).await;
+    let done = app.gql(cancel, json!({ "id": old["id"] })).await;
+    assert_eq!(done["orderCancel"]["userErrors"], json!([]));
+    app.settle().await;
+    let row = entity::order::Entity::find()
+        .filter(entity::order::Column::ExternalReference.eq("old-1"))
+        .one(&app.app.db.read)
+        .await;
+    let id = row.unwrap().unwrap().id;
+    app.app
+        .write(&Actor::worker("archive"), move |tx| async move {
+            let mut all = aggregate::lock(&tx, [id]).await?;
+            archive::put_away(&tx, all.remove(&id).unwrap()).await
+        })
+        .await
+        .unwrap();
     app.settle().await;
 }
 

@@ -41,6 +41,8 @@ macro_rules! entities {
 entities!(
     address,
     api_key,
+    archived_order,
+    archived_part,
     backorder,
     bin,
     bin_stock,
@@ -103,6 +105,7 @@ entities!(
     promotion,
     promotion_use,
     report_figure,
+    request_origin,
     reservation,
     saved_view,
     scan,

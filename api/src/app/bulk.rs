@@ -96,6 +96,7 @@ impl App {
         let actor = &Actor {
             name: operation.started_by.clone(),
             correlation_id: operation.id.to_string(),
+            origin: None,
         };
         let attempt = if operation.dry_run {
             self.rehearse(actor, move |tx| async move {

@@ -56,9 +56,10 @@ impl App {
     }
 
     async fn basis(&self, id: OrderId, expected_version: Option<i64>) -> Result<Basis, Failure> {
-        let basis = Basis::read(&self.db.read, id)
-            .await?
-            .ok_or_else(|| Problem::not_found("Order").at("input.id"))?;
+        let db = &self.db.read;
+        let Some(basis) = Basis::read(db, id).await? else {
+            return Err(crate::orders::archive::absent(db, id).await?.into());
+        };
         crate::orders::expect_version(&basis.order, expected_version)?;
         crate::orders::lifecycle::next(basis.order.status, crate::orders::lifecycle::Action::Edit)
             .map_err(|illegal| {

@@ -12,6 +12,7 @@ use crate::catalogue::{ChannelPolicy, Reference};
 use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
 use crate::orders::Changed;
+use crate::orders::archive::{self, Taken};
 use crate::tx::Actor;
 
 /// An order that was taken, now or before.
@@ -186,7 +187,7 @@ impl App {
         submission: &Submission,
     ) -> Result<Submitted, Failure> {
         let name = submission.external_reference.as_deref().unwrap_or_default();
-        let existing = facts::find_by_reference(&self.db.write, channel, name)
+        let existing = archive::taken(&self.db.write, channel, name.trim())
             .await?
             .ok_or_else(|| Failure::Internal("a taken reference that nobody has".to_owned()))?;
         same_order(&existing, submission)
@@ -204,10 +205,7 @@ fn find_channel<'a>(
         .ok_or_else(|| Problem::new(Code::ChannelNotFound, "no such channel").at("input.channel"))
 }
 
-fn same_order(
-    existing: &entity::order::Model,
-    submission: &Submission,
-) -> Result<Submitted, Failure> {
+fn same_order(existing: &Taken, submission: &Submission) -> Result<Submitted, Failure> {
     if existing.fingerprint == submission.fingerprint() {
         return Ok(Submitted {
             order_id: existing.id,

@@ -11,9 +11,10 @@ use super::{App, Round};
 use crate::failure::Failure;
 use crate::fulfillment::{self, tracking};
 use crate::shipping::labels::{self, Purchase, Settled};
-use crate::shipping::messages::{self, Report, Signature, Unheard};
+use crate::shipping::messages::{self, Report, Signature};
 use crate::shipping::port::{self, Answer, Prepared, Route};
 use crate::shipping::{Choice, Offers, Sending, choose};
+use crate::signatures::Unheard;
 use crate::tx::Actor;
 
 /// How many carriers are asked at a time.

@@ -72,9 +72,7 @@ impl App {
         figures_of(given_up);
         Ok(1)
     }
-}
 
-impl App {
     /// What a message brings along, read.
     async fn attached(&self, brings: &[DocumentId]) -> Result<Vec<Attachment>, Failure> {
         let mut attached = Vec::with_capacity(brings.len());

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use entity::{customer, order, promotion};
+use entity::{customer, promotion};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use super::Submission;
 use super::address::{self, PostalAddress};
 use crate::catalogue::{self, ChannelPolicy, Offered, Reference};
+use crate::orders::archive::{self, Taken};
 
 /// What is known about a submission.
 pub struct Facts {
     /// The order that already has its reference.
-    pub existing: Option<order::Model>,
+    pub existing: Option<Taken>,
     /// The customer, if it names one that there is.
     pub customer: Option<customer::Model>,
     /// The variants behind its SKUs, by `catalogue::code_key`.
@@ -35,7 +36,7 @@ pub async fn gather(
     billing: Option<&PostalAddress>,
 ) -> Result<Facts, DbErr> {
     let existing = match &submission.external_reference {
-        Some(reference) => find_by_reference(db, channel.row.id, reference).await?,
+        Some(reference) => archive::taken(db, channel.row.id, reference.trim()).await?,
         None => None,
     };
     let customer = catalogue::find_customer(db, None, submission.customer.code.as_deref()).await?;
@@ -72,19 +73,6 @@ pub async fn gather(
         shipping_place: place(db, reference, shipping).await,
         billing_place: place(db, reference, billing).await,
     })
-}
-
-/// The order of a channel that has this reference.
-pub async fn find_by_reference(
-    db: &impl ConnectionTrait,
-    channel: entity::ChannelId,
-    reference: &str,
-) -> Result<Option<order::Model>, DbErr> {
-    order::Entity::find()
-        .filter(order::Column::ChannelId.eq(channel))
-        .filter(order::Column::ExternalReference.eq(reference.trim()))
-        .one(db)
-        .await
 }
 
 async fn place(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::order::Status;
-use entity::{ChannelId, CustomerId, OrderId, order};
+use entity::{ChannelId, CustomerId, OrderId};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr};
 
@@ -57,7 +57,9 @@ pub async fn histories(
             usize::try_from(place).map_err(|error| DbErr::Type(error.to_string()))
         };
         let counted: i64 = row.try_get("", "counted")?;
-        histories[at("place")?].insert(counts[at("number")?], counted);
+        let count = counts[at("number")?];
+        let most = i64::try_from(count.most()).unwrap_or(i64::MAX);
+        histories[at("place")?].insert(count, std::cmp::min(counted, most));
     }
     Ok(histories)
 }
@@ -72,7 +74,7 @@ fn counting(counts: &BTreeSet<Count>, asked: &[Earlier]) -> Option<SelectStateme
                 .expr_as(Expr::val(place), "place")
                 .expr_as(Expr::val(number), "number")
                 .expr_as(Expr::col(Asterisk).count(), "counted")
-                .from_subquery(earlier_orders(*count, who, earlier), "earlier")
+                .from_subquery(earlier_ones(*count, who, earlier), "earlier")
                 .take();
             match &mut all {
                 None => all = Some(one),
@@ -83,13 +85,31 @@ fn counting(counts: &BTreeSet<Count>, asked: &[Earlier]) -> Option<SelectStateme
     all
 }
 
-/// Somebody's earlier orders that a count is of, as many as it goes to.
-fn earlier_orders(count: Count, who: &Who, earlier: &Earlier) -> SelectStatement {
-    use order::Column;
+/// Somebody's earlier orders that a count is of, those that were put away included.
+fn earlier_ones(count: Count, who: &Who, earlier: &Earlier) -> SelectStatement {
+    let part = |orders, name| {
+        Query::select()
+            .expr_as(Expr::val(1), "one")
+            .from_subquery(orders, name)
+            .take()
+    };
+    let mut all = part(earlier_orders(count, who, earlier), "there");
+    all.union(
+        UnionType::All,
+        part(earlier_archived(count, who, earlier), "put_away"),
+    );
+    all
+}
+
+macro_rules! earlier {
+    ($(#[$doc:meta])* $name:ident of $table:ident) => {
+$(#[$doc])*
+fn $name(count: Count, who: &Who, earlier: &Earlier) -> SelectStatement {
+    use entity::$table::Column;
     let mut orders = Query::select();
     orders
         .expr(Expr::val(1))
-        .from(order::Entity)
+        .from(entity::$table::Entity)
         .and_where(Column::ReceivedAt.lte(earlier.than))
         .limit(count.most());
     let since = |hours| Column::ReceivedAt.gte(earlier.than - TimeDelta::hours(hours));
@@ -113,6 +133,18 @@ fn earlier_orders(count: Count, who: &Who, earlier: &Earlier) -> SelectStatement
         orders.and_where(Column::ChannelId.is_in(channels.iter().copied()));
     }
     orders
+}
+    };
+}
+
+earlier! {
+    /// Somebody's earlier orders that a count is of, as many as it goes to.
+    earlier_orders of order
+}
+
+earlier! {
+    /// The same of those that were put away.
+    earlier_archived of archived_order
 }
 
 #[cfg(test)]
@@ -155,10 +187,12 @@ mod tests {
                 .iter()
                 .map(|row| row.try_get("", "detail").unwrap())
                 .collect();
-            let searched = plan
-                .iter()
-                .filter(|step| step.contains(&format!("INDEX {index} ")));
-            assert_eq!(searched.count(), counts.len(), "{plan:#?}");
+            for index in [index.to_owned(), format!("archived_{index}")] {
+                let searched = plan
+                    .iter()
+                    .filter(|step| step.contains(&format!("INDEX {index} ")));
+                assert_eq!(searched.count(), counts.len(), "{plan:#?}");
+            }
         }
     }
 }

@@ -517,6 +517,7 @@ fn order_row(
         version: 0,
         split_from_order_id: None,
         unrouted: false,
+        settles_at: None,
     }
 }
 

@@ -5,7 +5,8 @@ use entity::order::PaymentMethod;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use sha2::{Digest, Sha256};
+
+use crate::signatures;
 
 /// An order as a channel sends it. Amounts are decimals of the order's currency.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -173,9 +174,5 @@ fn find_nul(value: &Json, path: &mut Vec<String>) -> bool {
 
 /// SHA-256 of a value's JSON, in hexadecimal. Fields stand in the order of the type.
 pub fn fingerprint(value: &impl Serialize) -> String {
-    let bytes = serde_json::to_vec(value).unwrap_or_default();
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    signatures::sha256(serde_json::to_vec(value).unwrap_or_default())
 }

@@ -27,6 +27,16 @@ pub const DEFAULT_PICKUP_SECS: i64 = 86_400;
 /// How long a capture waits for its next try, unless a channel says otherwise.
 pub const DEFAULT_RETRY_SECS: i64 = 4 * 3_600;
 
+/// How long a shipment of which nothing else is heard takes to be delivered, unless a channel says
+/// otherwise.
+pub const DEFAULT_COMPLETES_SECS: i64 = 14 * 86_400;
+
+/// How long an order that is over stays where it is, unless a channel says otherwise.
+pub const DEFAULT_ARCHIVES_SECS: i64 = 30 * 86_400;
+
+/// The longest that an order that is over stays where it is: ten years.
+const LONGEST_STAY_SECS: i64 = 3_650 * 86_400;
+
 /// The longest time between two tries of a capture.
 const LONGEST_RETRY_SECS: i64 = 7 * 86_400;
 
@@ -85,6 +95,8 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         pickup_within_secs: DEFAULT_PICKUP_SECS,
         capture_retry_secs: DEFAULT_RETRY_SECS,
         reauthorizes: false,
+        completes_after_secs: DEFAULT_COMPLETES_SECS,
+        archives_after_secs: DEFAULT_ARCHIVES_SECS,
     };
     check_policies(&mut checks, &row);
     check_warehouses(tx, &mut checks, &cmd.warehouses).await?;
@@ -98,11 +110,11 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         checks.refuse(rows::name_taken("input.code", &row.code));
     }
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
     serve_from(tx, row.id, &cmd.warehouses).await?;
-    rows::changed(tx, "channel", row.id, row.version, &row.code);
+    rows::changed(tx, "channel", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 
@@ -140,6 +152,11 @@ pub struct Update {
     pub capture_retry_secs: Option<i64>,
     /// Whether what is set aside is set aside afresh by itself before it runs out.
     pub reauthorizes: Option<bool>,
+    /// How long after its carrier had it a shipment of which nothing else is heard is taken for
+    /// delivered, in seconds.
+    pub completes_after_secs: Option<i64>,
+    /// How long after its last change an order that is over is put away, in seconds.
+    pub archives_after_secs: Option<i64>,
     /// What decides between warehouses, most important first: names of routing rules.
     pub routing: Option<Vec<String>>,
     /// Whether it takes orders.
@@ -174,6 +191,8 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
     row.pickup_within_secs = cmd.pickup_within_secs.unwrap_or(row.pickup_within_secs);
     row.capture_retry_secs = cmd.capture_retry_secs.unwrap_or(row.capture_retry_secs);
     row.reauthorizes = cmd.reauthorizes.unwrap_or(row.reauthorizes);
+    row.completes_after_secs = cmd.completes_after_secs.unwrap_or(row.completes_after_secs);
+    row.archives_after_secs = cmd.archives_after_secs.unwrap_or(row.archives_after_secs);
     if let Some(routing) = cmd.routing {
         let distinct: BTreeSet<&String> = routing.iter().collect();
         let fits = !routing.is_empty() && distinct.len() == routing.len();
@@ -192,11 +211,11 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
         check_warehouses(tx, &mut checks, warehouses).await?;
     }
     checks.done()?;
-    rows::replace(tx, row.clone()).await?;
+    let changes = rows::replace(tx, row.clone()).await?;
     if let Some(warehouses) = &cmd.warehouses {
         serve_from(tx, row.id, warehouses).await?;
     }
-    rows::changed(tx, "channel", row.id, row.version, &row.code);
+    rows::changed(tx, "channel", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 
@@ -225,6 +244,18 @@ fn check_policies(checks: &mut Checks, row: &channel::Model) {
         row.capture_retry_secs,
         60,
         LONGEST_RETRY_SECS,
+    );
+    checks.count(
+        "input.completesAfterSecs",
+        row.completes_after_secs,
+        1,
+        LONGEST_PROMISE_SECS,
+    );
+    checks.count(
+        "input.archivesAfterSecs",
+        row.archives_after_secs,
+        0,
+        LONGEST_STAY_SECS,
     );
 }
 

@@ -29,10 +29,10 @@ pub async fn create_group(tx: &Tx, cmd: CreateGroup) -> Result<customer_group::M
         name: checks.name("input.name", &cmd.name),
     };
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
-    rows::changed_once(tx, "customer_group", &row.code, &row.code);
+    rows::changed_once(tx, "customer_group", &row.code, &row.code, changes);
     Ok(row)
 }
 
@@ -78,10 +78,11 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<customer::Model, Failure> {
     };
     check(tx, &mut checks, &row).await?;
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
-    rows::changed(tx, "customer", row.id, row.version, &row.code);
+    let changes = changes.unsaid();
+    rows::changed(tx, "customer", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 
@@ -167,8 +168,9 @@ async fn lock(tx: &Tx, id: CustomerId, expected: Option<i64>) -> Result<customer
 async fn touch(tx: &Tx, mut row: customer::Model) -> Result<customer::Model, Failure> {
     row.version += 1;
     row.updated_at = tx.now;
-    rows::replace(tx, row.clone()).await?;
-    rows::changed(tx, "customer", row.id, row.version, &row.code);
+    let changes = rows::replace(tx, row.clone()).await?;
+    let changes = changes.unsaid();
+    rows::changed(tx, "customer", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 

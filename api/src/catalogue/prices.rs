@@ -7,15 +7,19 @@ use entity::{
     ChannelId, Currency, PriceListId, VariantId, channel, customer_group, price, price_list,
     variant,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::rows;
 use crate::checks::Checks;
+use crate::events::Changes;
 use crate::failure::{Code, Failure, Problem};
 use crate::tx::Tx;
 
 /// How many rows one statement writes: far below what either database binds.
 const ROWS: usize = 5_000;
+
+/// Of how many variants a change is told price by price.
+const MOST_TOLD: usize = 100;
 
 /// What [`create`] needs.
 #[derive(Clone, Debug)]
@@ -68,10 +72,10 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<price_list::Model, Failure> 
         checks.refuse(Problem::not_found("customer group").at("input.groupCode"));
     }
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
-    rows::changed_once(tx, "price_list", row.id, &row.code);
+    rows::changed_once(tx, "price_list", row.id, &row.code, changes);
     Ok(row)
 }
 
@@ -99,8 +103,8 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<price_list::Model, Failure> 
     let mut checks = Checks::new();
     checks.window("input.validUntil", row.valid_from, row.valid_until);
     checks.done()?;
-    rows::replace(tx, row.clone()).await?;
-    rows::changed_once(tx, "price_list", row.id, &row.code);
+    let changes = rows::replace(tx, row.clone()).await?;
+    rows::changed_once(tx, "price_list", row.id, &row.code, changes);
     Ok(row)
 }
 
@@ -142,6 +146,7 @@ pub async fn set(tx: &Tx, cmd: Set) -> Result<price_list::Model, Failure> {
         check_tiers(&mut checks, place, &prices.tiers);
     }
     checks.done()?;
+    let changes = changes(tx, &cmd).await?;
     for part in cmd.prices.chunks(ROWS) {
         price::Entity::delete_many()
             .filter(price::Column::PriceListId.eq(list.id))
@@ -149,26 +154,54 @@ pub async fn set(tx: &Tx, cmd: Set) -> Result<price_list::Model, Failure> {
             .exec(tx.db())
             .await?;
     }
-    let rows: Vec<price::ActiveModel> = cmd
-        .prices
-        .iter()
-        .flat_map(|prices| prices.tiers.iter().map(|tier| (prices.variant_id, tier)))
-        .map(|(variant_id, tier)| {
-            price::ActiveModel::from(price::Model {
-                price_list_id: list.id,
-                variant_id,
-                min_quantity: tier.min_quantity,
-                unit_price_minor: tier.unit_price_minor,
-            })
-        })
+    let rows = cmd.prices.iter();
+    let rows: Vec<price::ActiveModel> = rows
+        .flat_map(|prices| rows_of(list.id, prices).map(price::ActiveModel::from))
         .collect();
     for part in rows.chunks(ROWS) {
         price::Entity::insert_many(part.to_vec())
             .exec_without_returning(tx.db())
             .await?;
     }
-    rows::changed_once(tx, "price_list", list.id, &list.code);
+    rows::changed_once(tx, "price_list", list.id, &list.code, changes);
     Ok(list)
+}
+
+/// The prices that are not as they were, by variant. Nothing of a list that is loaded by the
+/// hundred, which would fill the log.
+async fn changes(tx: &Tx, cmd: &Set) -> Result<Changes, Failure> {
+    if cmd.prices.len() > MOST_TOLD {
+        return Ok(Changes::default());
+    }
+    let variants = cmd.prices.iter().map(|prices| prices.variant_id);
+    let held = price::Entity::find()
+        .filter(price::Column::PriceListId.eq(cmd.price_list_id))
+        .filter(price::Column::VariantId.is_in(variants))
+        .order_by_asc(price::Column::MinQuantity)
+        .all(tx.db())
+        .await?;
+    let mut changes = Changes::default();
+    for prices in &cmd.prices {
+        let held = held
+            .iter()
+            .filter(|row| row.variant_id == prices.variant_id);
+        let mut set: Vec<_> = rows_of(cmd.price_list_id, prices).collect();
+        set.sort_by_key(|row| row.min_quantity);
+        let name = prices.variant_id.to_string();
+        changes
+            .0
+            .extend(Changes::of_rows(name, &held.cloned().collect::<Vec<_>>(), &set).0);
+    }
+    Ok(changes)
+}
+
+fn rows_of(list: PriceListId, prices: &VariantPrices) -> impl Iterator<Item = price::Model> {
+    prices.tiers.iter().map(move |tier| price::Model {
+        price_list_id: list,
+        variant_id: prices.variant_id,
+        min_quantity: tier.min_quantity,
+        unit_price_minor: tier.unit_price_minor,
+    })
 }
 
 async fn check_variants(

@@ -114,10 +114,17 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<Created, Failure> {
     check_channels(tx, &mut checks, &drafts).await?;
     check_codes(tx, &mut checks, &drafts, None).await?;
     checks.done()?;
-    rows::insert(tx, product.clone())
+    let changes = rows::insert(tx, product.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &product.code))?;
-    rows::changed(tx, "product", product.id, product.version, &product.code);
+    rows::changed(
+        tx,
+        "product",
+        product.id,
+        product.version,
+        &product.code,
+        changes,
+    );
     let variants = write(tx, drafts).await?;
     Ok(Created { product, variants })
 }
@@ -156,8 +163,8 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<product::Model, Failure> {
     checks.done()?;
     row.version += 1;
     row.updated_at = tx.now;
-    rows::replace(tx, row.clone()).await?;
-    rows::changed(tx, "product", row.id, row.version, &row.code);
+    let changes = rows::replace(tx, row.clone()).await?;
+    rows::changed(tx, "product", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 
@@ -533,7 +540,7 @@ async fn write(tx: &Tx, drafts: Vec<Draft>) -> Result<Vec<variant::Model>, Failu
     let mut made = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let sku = format!("{}sku", draft.path);
-        rows::insert(tx, draft.variant.clone())
+        let changes = rows::insert(tx, draft.variant.clone())
             .await
             .map_err(|failure| rows::taken(failure, &sku, &draft.variant.sku))?;
         write_codes(tx, &draft.codes)
@@ -541,7 +548,14 @@ async fn write(tx: &Tx, drafts: Vec<Draft>) -> Result<Vec<variant::Model>, Failu
             .map_err(|failure| rows::taken(failure, &sku, &draft.variant.sku))?;
         write_listings(tx, draft.variant.id, &draft.channels).await?;
         let variant = draft.variant;
-        rows::changed(tx, "variant", variant.id, variant.version, &variant.sku);
+        rows::changed(
+            tx,
+            "variant",
+            variant.id,
+            variant.version,
+            &variant.sku,
+            changes,
+        );
         made.push(variant);
     }
     let ids: Vec<VariantId> = made.iter().map(|variant| variant.id).collect();
@@ -598,8 +612,8 @@ async fn lock_variant(
 async fn touch(tx: &Tx, mut row: variant::Model) -> Result<variant::Model, Failure> {
     row.version += 1;
     row.updated_at = tx.now;
-    rows::replace(tx, row.clone()).await?;
-    rows::changed(tx, "variant", row.id, row.version, &row.sku);
+    let changes = rows::replace(tx, row.clone()).await?;
+    rows::changed(tx, "variant", row.id, row.version, &row.sku, changes);
     Ok(row)
 }
 

@@ -103,10 +103,10 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<promotion::Model, Failure> {
         check_channel(tx, &mut checks, id, row.currency).await?;
     }
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", name_of(&row)))?;
-    rows::changed(tx, "promotion", row.id, row.version, name_of(&row));
+    rows::changed(tx, "promotion", row.id, row.version, name_of(&row), changes);
     Ok(row)
 }
 
@@ -184,8 +184,8 @@ async fn lock(
 
 async fn touch(tx: &Tx, mut row: promotion::Model) -> Result<promotion::Model, Failure> {
     row.version += 1;
-    rows::replace(tx, row.clone()).await?;
-    rows::changed(tx, "promotion", row.id, row.version, name_of(&row));
+    let changes = rows::replace(tx, row.clone()).await?;
+    rows::changed(tx, "promotion", row.id, row.version, name_of(&row), changes);
     Ok(row)
 }
 

@@ -157,6 +157,24 @@ impl Reference {
         secs.map_or(TimeDelta::days(1), TimeDelta::seconds)
     }
 
+    /// How long after its carrier had it a shipment of a channel is taken for delivered; of one
+    /// that is not known, two weeks.
+    pub fn completes_after(&self, channel: ChannelId) -> TimeDelta {
+        let secs = self
+            .channel(channel)
+            .map(|channel| channel.row.completes_after_secs);
+        secs.map_or(TimeDelta::weeks(2), TimeDelta::seconds)
+    }
+
+    /// How long after its last change an order of a channel that is over is put away; of one that
+    /// is not known, after thirty days.
+    pub fn archives_after(&self, channel: ChannelId) -> TimeDelta {
+        let secs = self
+            .channel(channel)
+            .map(|channel| channel.row.archives_after_secs);
+        secs.map_or(TimeDelta::days(30), TimeDelta::seconds)
+    }
+
     /// A channel by its code, in any case.
     pub fn channel_by_code(&self, code: &str) -> Option<&ChannelPolicy> {
         self.channels

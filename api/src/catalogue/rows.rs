@@ -2,12 +2,14 @@
 
 use std::fmt::Display;
 
+use sea_orm::sea_query::FromValueTuple;
 use sea_orm::{
-    ActiveModelTrait, DbErr, EntityTrait, IntoActiveModel, PrimaryKeyTrait, QuerySelect, Select,
+    ActiveModelTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel, ModelTrait,
+    PrimaryKeyTrait, QuerySelect, Select,
 };
 use uuid::Uuid;
 
-use crate::events::{Entry, Event};
+use crate::events::{Changes, Entry, Event};
 use crate::failure::{Code, Failure, Problem};
 use crate::tx::Tx;
 
@@ -34,30 +36,39 @@ pub(super) async fn lock_table(tx: &Tx, table: &'static str) -> Result<(), DbErr
     Ok(())
 }
 
-/// Writes a new row.
-pub(super) async fn insert<M, A>(tx: &Tx, row: M) -> Result<(), Failure>
+/// Writes a new row, and says what is in it.
+pub(super) async fn insert<M, A>(tx: &Tx, row: M) -> Result<Changes, Failure>
 where
-    M: IntoActiveModel<A>,
+    M: ModelTrait + IntoActiveModel<A>,
     A: ActiveModelTrait,
 {
+    let changes = Changes::between(None, &row);
     A::Entity::insert(row.into_active_model())
         .exec_without_returning(tx.db())
         .await?;
-    Ok(())
+    Ok(changes)
 }
 
-/// Writes a locked row whole: nobody else has changed it meanwhile.
-pub(super) async fn replace<M, A>(tx: &Tx, row: M) -> Result<(), Failure>
+/// Writes a locked row whole, and says what changed: nobody else has changed it meanwhile.
+pub(super) async fn replace<M, A>(tx: &Tx, row: M) -> Result<Changes, Failure>
 where
-    M: IntoActiveModel<A>,
+    M: ModelTrait<Entity = A::Entity> + FromQueryResult + IntoActiveModel<A>,
     A: ActiveModelTrait + Send,
-    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    A::Entity: EntityTrait<Model = M>,
 {
+    let key = FromValueTuple::from_value_tuple(row.get_primary_key_value());
+    let before = A::Entity::find_by_id::<KeyOf<A::Entity>>(key)
+        .one(tx.db())
+        .await?;
+    let changes = Changes::between(before.as_ref(), &row);
     A::Entity::update(row.into_active_model().reset_all())
         .exec(tx.db())
         .await?;
-    Ok(())
+    Ok(changes)
 }
+
+/// The type of a table's primary key.
+type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
 
 /// Whether there is a row with this id.
 pub(super) async fn exists<E: EntityTrait>(
@@ -68,7 +79,14 @@ pub(super) async fn exists<E: EntityTrait>(
 }
 
 /// Says that something with versions was made or changed.
-pub fn changed(tx: &Tx, kind: &'static str, id: impl Display, version: i64, code: &str) {
+pub fn changed(
+    tx: &Tx,
+    kind: &'static str,
+    id: impl Display,
+    version: i64,
+    code: &str,
+    changes: Changes,
+) {
     tx.emit(Entry {
         aggregate_type: kind,
         aggregate_id: id.to_string(),
@@ -79,15 +97,22 @@ pub fn changed(tx: &Tx, kind: &'static str, id: impl Display, version: i64, code
         event: Event::CatalogueChanged {
             kind: kind.to_owned(),
             code: code.to_owned(),
+            changes,
         },
     });
 }
 
 /// Says that something without versions was made or changed: each change is an aggregate of its
 /// own, so that versions stay unique in the log.
-pub(super) fn changed_once(tx: &Tx, kind: &'static str, id: impl Display, code: &str) {
+pub(super) fn changed_once(
+    tx: &Tx,
+    kind: &'static str,
+    id: impl Display,
+    code: &str,
+    changes: Changes,
+) {
     let change: Uuid = tx.id();
-    changed(tx, kind, format!("{id}/{change}"), 1, code);
+    changed(tx, kind, format!("{id}/{change}"), 1, code, changes);
 }
 
 /// Turns the database's word that a name is taken into a refusal.

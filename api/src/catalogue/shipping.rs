@@ -85,15 +85,15 @@ pub async fn set_tax_rate(tx: &Tx, cmd: SetTaxRate) -> Result<tax_rate::Model, F
                 .into(),
         );
     }
-    match replaced {
+    let changes = match replaced {
         Some(id) => {
             row.id = id;
-            rows::replace(tx, row.clone()).await?;
+            rows::replace(tx, row.clone()).await?
         }
         None => rows::insert(tx, row.clone()).await?,
-    }
+    };
     let code = format!("{}/{}", row.country, row.category);
-    rows::changed_once(tx, "tax_rate", row.id, &code);
+    rows::changed_once(tx, "tax_rate", row.id, &code, changes);
     Ok(row)
 }
 
@@ -163,10 +163,10 @@ pub async fn create_zone(tx: &Tx, cmd: CreateZone) -> Result<shipping_zone::Mode
         }
     }
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
-    rows::changed_once(tx, "shipping_zone", row.id, &row.code);
+    rows::changed_once(tx, "shipping_zone", row.id, &row.code, changes);
     Ok(row)
 }
 
@@ -243,19 +243,20 @@ pub async fn set_rate(tx: &Tx, cmd: SetRate) -> Result<shipping_rate::Model, Fai
                 && other.currency == row.currency
                 && other.min_weight_grams == row.min_weight_grams
         });
-    match replaced {
+    let changes = match replaced {
         Some(other) => {
             row.id = other.id;
-            rows::replace(tx, row.clone()).await?;
+            rows::replace(tx, row.clone()).await?
         }
         None => rows::insert(tx, row.clone()).await?,
-    }
+    };
     let zone = zone.map(|zone| zone.code).unwrap_or_default();
     rows::changed_once(
         tx,
         "shipping_rate",
         row.id,
         &format!("{zone}/{}", row.service_level),
+        changes,
     );
     Ok(row)
 }

@@ -37,11 +37,11 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<warehouse::Model, Failure> {
         two_person_check: false,
     };
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
     inventory::open_for_warehouse(tx, row.id).await?;
-    rows::changed_once(tx, "warehouse", row.id, &row.code);
+    rows::changed_once(tx, "warehouse", row.id, &row.code, changes);
     Ok(row)
 }
 
@@ -88,8 +88,8 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<warehouse::Model, Failure> {
         }
     }
     checks.done()?;
-    rows::replace(tx, row.clone()).await?;
-    rows::changed_once(tx, "warehouse", row.id, &row.code);
+    let changes = rows::replace(tx, row.clone()).await?;
+    rows::changed_once(tx, "warehouse", row.id, &row.code, changes);
     Ok(row)
 }
 
@@ -142,10 +142,10 @@ pub async fn create_bin(tx: &Tx, cmd: CreateBin) -> Result<bin::Model, Failure> 
         checks.refuse(Problem::not_found("warehouse").at("input.warehouseId"));
     }
     checks.done()?;
-    rows::insert(tx, row.clone())
+    let changes = rows::insert(tx, row.clone())
         .await
         .map_err(|failure| rows::taken(failure, "input.code", &row.code))?;
-    rows::changed_once(tx, "bin", row.id, &row.code);
+    rows::changed_once(tx, "bin", row.id, &row.code, changes);
     Ok(row)
 }
 
@@ -165,7 +165,7 @@ pub async fn lock_bin(tx: &Tx, cmd: LockBin) -> Result<bin::Model, Failure> {
         .await?
         .ok_or_else(|| Problem::not_found("bin").at("input.id"))?;
     row.locked = cmd.locked;
-    rows::replace(tx, row.clone()).await?;
-    rows::changed_once(tx, "bin", row.id, &row.code);
+    let changes = rows::replace(tx, row.clone()).await?;
+    rows::changed_once(tx, "bin", row.id, &row.code, changes);
     Ok(row)
 }

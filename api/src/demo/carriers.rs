@@ -8,6 +8,7 @@ use sea_orm::IntoActiveModel;
 use serde_json::json;
 
 use crate::catalogue::changed;
+use crate::events::Changes;
 use crate::tx::Tx;
 
 /// A carrier: code, name, what its numbers begin with, its zones and its services.
@@ -90,7 +91,8 @@ pub(super) fn carriers(tx: &Tx) {
             version: 1,
             created_at: tx.now,
         };
-        changed(tx, "carrier", row.id, 1, &row.code);
+        let changes = Changes::between(None, &row);
+        changed(tx, "carrier", row.id, 1, &row.code, changes);
         let mut parts = Vec::new();
         for (code, countries, extra_days) in own.zones {
             let zone = carrier_zone::Model {

@@ -7,11 +7,11 @@ use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult,
 };
-use sha2::{Digest, Sha256};
 
 use super::Rendered;
 use crate::events::{Entry, Event};
 use crate::failure::{Code, Failure, Problem};
+use crate::signatures;
 use crate::tx::Tx;
 
 /// The longest name of a file, without its ending, in characters.
@@ -49,7 +49,7 @@ pub async fn store(tx: &Tx, new: NewDocument) -> Result<Model, Failure> {
         format: rendered.format,
         content_type: rendered.format.content_type().to_owned(),
         file_name: file_name(&name, rendered.format),
-        sha256: sha256(&rendered.bytes),
+        sha256: signatures::sha256(&rendered.bytes),
         size: rendered.bytes.len() as i64,
         order_id: order.map(|(order, _)| order),
         channel_id: order.map(|(_, channel)| channel),
@@ -175,11 +175,6 @@ fn record(tx: &Tx, row: &Model, event: Event) {
         moved: None,
         event,
     });
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A name as every file system takes it.

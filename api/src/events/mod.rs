@@ -23,12 +23,14 @@ use crate::telemetry::traces::TraceParent;
 use crate::tx::Actor;
 
 pub mod bus;
+mod changes;
 pub mod hub;
 mod log;
 pub mod retention;
 mod sequencer;
 
 pub use bus::Bus;
+pub use changes::{Change, Changes};
 pub use hub::{Hub, Logged};
 pub use log::{PAGE, Position, page, position, restored};
 
@@ -257,6 +259,18 @@ pub enum Event {
     /// Never paid; its hold ran out.
     #[serde(rename = "order.expired")]
     OrderExpired {},
+    /// Everything was delivered, captured, invoiced and settled.
+    #[serde(rename = "order.completed")]
+    OrderCompleted {},
+    /// It was over for long enough and was put away.
+    #[serde(rename = "order.archived")]
+    OrderArchived {},
+    /// It was taken out of the archive again.
+    #[serde(rename = "order.reopened")]
+    OrderReopened {
+        /// Why.
+        reason: String,
+    },
     /// A person stopped it.
     #[serde(rename = "order.held")]
     OrderHeld {
@@ -688,6 +702,27 @@ pub enum Event {
         kind: String,
         /// Its code.
         code: String,
+        /// What is not as it was. Of customers only the names of the columns.
+        #[serde(default, skip_serializing_if = "Changes::is_empty")]
+        changes: Changes,
+    },
+    /// An API key was made.
+    #[serde(rename = "api_key.created")]
+    ApiKeyCreated {
+        /// What it is for.
+        name: String,
+        /// What it may do.
+        role: String,
+        /// How many channels it is confined to; none = it sees all.
+        channels: Option<usize>,
+        /// The first moment that it is refused.
+        expires_at: Option<DateTime<Utc>>,
+    },
+    /// An API key was revoked.
+    #[serde(rename = "api_key.revoked")]
+    ApiKeyRevoked {
+        /// What it was for.
+        name: String,
     },
     /// A rule that makes exceptions was made or changed; this is what it is now.
     #[serde(rename = "exception_rule.saved")]

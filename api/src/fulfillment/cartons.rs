@@ -11,6 +11,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 
 use crate::catalogue::changed;
 use crate::checks::{Checks, expect_version};
+use crate::events::Changes;
 use crate::failure::{Failure, Problem};
 use crate::tx::Tx;
 
@@ -228,6 +229,7 @@ pub async fn save(tx: &Tx, cmd: Save) -> Result<carton::Model, Failure> {
         version: 1,
     };
     checks.done()?;
+    let mut before = None;
     let saved = match cmd.id {
         None => carton::Entity::insert(sea_orm::IntoActiveModel::into_active_model(row.clone()))
             .exec_without_returning(tx.db())
@@ -238,15 +240,16 @@ pub async fn save(tx: &Tx, cmd: Save) -> Result<carton::Model, Failure> {
             if tx.locks_rows() {
                 query = sea_orm::QuerySelect::lock_exclusive(query);
             }
-            let before = query
+            let held = query
                 .one(tx.db())
                 .await?
                 .ok_or_else(|| Problem::not_found("carton").at("input.id"))?;
-            expect_version("carton", before.version, cmd.expected_version)?;
+            expect_version("carton", held.version, cmd.expected_version)?;
             let row = carton::Model {
-                version: before.version + 1,
+                version: held.version + 1,
                 ..row.clone()
             };
+            before = Some(held);
             let whole: carton::ActiveModel = row.clone().into();
             carton::Entity::update(sea_orm::ActiveModelTrait::reset_all(whole))
                 .exec(tx.db())
@@ -265,7 +268,8 @@ pub async fn save(tx: &Tx, cmd: Save) -> Result<carton::Model, Failure> {
             None => failure,
         }
     })?;
-    changed(tx, "carton", row.id, row.version, &row.code);
+    let changes = Changes::between(before.as_ref(), &row);
+    changed(tx, "carton", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 

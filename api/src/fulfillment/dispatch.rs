@@ -167,7 +167,9 @@ pub async fn dispatch(
     let variants = crate::orders::allocation::variants_of(tx, &[order_id]).await?;
     let mut allocation = Allocation::lock(tx, reference, variants, &[order_id]).await?;
     let Some(aggregate) = allocation.orders.get_mut(&order_id) else {
-        return Err(Problem::not_found("order").into());
+        return Err(crate::orders::archive::absent(tx.db(), order_id)
+            .await?
+            .into());
     };
     let Some(work) = aggregate.work_of_shipment(id).cloned() else {
         return Err(refused(Status::Cancelled, "the shipment is cancelled").into());
@@ -212,7 +214,9 @@ pub async fn dispatch(
     let reserved = take_reservations(tx, &units, warehouse).await?;
     leave_stock(tx, &mut allocation, &work, &reserved).await?;
     let Some(aggregate) = allocation.orders.get_mut(&order_id) else {
-        return Err(Problem::not_found("order").into());
+        return Err(crate::orders::archive::absent(tx.db(), order_id)
+            .await?
+            .into());
     };
     for (line, units) in &units {
         if let Some(line) = aggregate.line_mut(*line) {

@@ -55,10 +55,10 @@ async fn order_of(tx: &Tx, id: FulfillmentOrderId) -> Result<OrderId, Failure> {
 
 /// Locks one order.
 async fn lock_order(tx: &Tx, id: OrderId) -> Result<Aggregate, Failure> {
-    aggregate::lock(tx, [id])
-        .await?
-        .remove(&id)
-        .ok_or_else(|| Problem::not_found("order").into())
+    match aggregate::lock(tx, [id]).await?.remove(&id) {
+        Some(aggregate) => Ok(aggregate),
+        None => Err(crate::orders::archive::absent(tx.db(), id).await?.into()),
+    }
 }
 
 /// The work under an id, of a locked order, if it was not taken away.

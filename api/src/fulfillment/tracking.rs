@@ -24,7 +24,7 @@ use crate::events::Event;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure};
 use crate::orders::aggregate::{self, Aggregate};
-use crate::orders::{self, captures};
+use crate::orders::{self, archive, captures};
 use crate::payments::Effect;
 use crate::shipping::messages::Report;
 use crate::tx::Tx;
@@ -120,10 +120,23 @@ pub async fn receive(tx: &Tx, carrier: &str, reports: &[Report]) -> Result<Heard
         .iter()
         .map(|report| report.tracking_number.as_str())
         .collect();
-    let (parcels, orders) = locked(tx, carrier, numbers).await?;
+    let (mut parcels, mut orders) = locked(tx, carrier, numbers.clone()).await?;
+    let mut known = BTreeSet::new();
+    if parcels.len() < numbers.len() {
+        let unknown = numbers.iter().filter(|one| !parcels.contains_key(**one));
+        let unknown: Vec<&str> = unknown.copied().collect();
+        let woken;
+        (woken, known) = wake(tx, carrier, reports, &unknown).await?;
+        if woken {
+            (parcels, orders) = locked(tx, carrier, numbers).await?;
+        }
+    }
     let mut heard = Heard::default();
     let mut rows = BTreeMap::new();
     for report in reports {
+        if known.contains(&report.identity(carrier)) {
+            continue;
+        }
         let parcel = parcels.get(&report.tracking_number);
         let row = tracking_event::Model {
             id: tx.id(),
@@ -153,6 +166,40 @@ pub async fn receive(tx: &Tx, carrier: &str, reports: &[Report]) -> Result<Heard
     heard.effects = advance(tx, &parcels, orders).await?;
     Ok(heard)
 }
+
+/// Opens the orders again that were put away and of whose parcels something new is said. What was
+/// said before is no news, and leaves them where they are: says whether one was opened, and what is
+/// known of the others.
+async fn wake(
+    tx: &Tx,
+    carrier: &str,
+    reports: &[Report],
+    numbers: &[&str],
+) -> Result<(bool, BTreeSet<String>), Failure> {
+    let parcel = |number: &str| archive::parcel(carrier, number);
+    let parts = numbers.iter().map(|number| parcel(number));
+    let asleep = archive::with_parts(tx.db(), parts).await?;
+    let mut woken = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    for report in reports {
+        let Some(archived) = asleep.get(&parcel(&report.tracking_number)) else {
+            continue;
+        };
+        let identity = report.identity(carrier);
+        let mut said = archived.snapshot.sightings.iter();
+        match said.any(|one| one.identity == identity) {
+            true => drop(known.insert(identity)),
+            false => drop(woken.insert(archived.row.id)),
+        }
+    }
+    for id in &woken {
+        archive::take_out(tx, *id, NEWS.to_owned()).await?;
+    }
+    Ok((!woken.is_empty(), known))
+}
+
+/// Why an order is opened again of which a carrier says something.
+const NEWS: &str = "its carrier said something new of a parcel";
 
 /// The parcels that have these numbers at a carrier, with their orders locked.
 async fn locked(

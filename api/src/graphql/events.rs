@@ -113,6 +113,12 @@ event_types! {
     OrderRejected = "order.rejected" for OrdersRead,
     /// `order.expired`: never paid; its hold ran out.
     OrderExpired = "order.expired" for OrdersRead,
+    /// `order.completed`: everything was delivered, captured, invoiced and settled.
+    OrderCompleted = "order.completed" for OrdersRead,
+    /// `order.archived`: it was over for long enough and was put away.
+    OrderArchived = "order.archived" for OrdersRead,
+    /// `order.reopened`: it was taken out of the archive again.
+    OrderReopened = "order.reopened" for OrdersRead,
     /// `order.held`: a person stopped it.
     OrderHeld = "order.held" for OrdersRead,
     /// `order.hold_released`: a person let it go on.
@@ -218,6 +224,10 @@ event_types! {
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,
+    /// `api_key.created`: an API key was made.
+    ApiKeyCreated = "api_key.created" for KeysManage,
+    /// `api_key.revoked`: an API key was revoked.
+    ApiKeyRevoked = "api_key.revoked" for KeysManage,
     /// `exception_rule.saved`: a rule that makes exceptions was made or changed.
     ExceptionRuleSaved = "exception_rule.saved" for RulesRead,
     /// `message.queued`: somebody is owed a message.

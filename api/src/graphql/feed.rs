@@ -31,6 +31,9 @@ use crate::http::Course;
 /// How many rows a snapshot shows at most; a board that wants more needs a filter.
 pub(super) const MOST_SHOWN: u64 = 10_000;
 
+/// The event by which an order leaves its table.
+const ARCHIVED: &str = "order.archived";
+
 /// What an item of a stream says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum UpdateKind {
@@ -224,7 +227,7 @@ where
     }
 
     /// The rows that a subscriber at a position may have been shown: those that match now, and
-    /// those of orders that have changed since. What matches is read first, then what waits for its
+    /// those of orders that have changed since, also if these were put away. What matches is read first, then what waits for its
     /// position, then the log: an event that moves on meanwhile is still met once.
     async fn shown_at(&self, since: i64) -> async_graphql::Result<HashSet<Uuid>> {
         let of_orders = |orders| Condition::all().add(self.followed.order_id.in_subquery(orders));
@@ -239,9 +242,15 @@ where
                 .select_only()
                 .column(Column::OrderId)
                 .filter(Column::OrderId.is_not_null())
-                .filter(Condition::all().add_option(mine))
-                .into_query();
-            ids.extend(self.ids(of_orders(waiting)).await?);
+                .filter(Condition::all().add_option(mine));
+            let put_away = waiting.clone().filter(Column::EventType.eq(ARCHIVED));
+            let put_away: Vec<Uuid> = put_away
+                .into_tuple()
+                .all(&self.app.db.read)
+                .await
+                .map_err(fault)?;
+            ids.extend(put_away);
+            ids.extend(self.ids(of_orders(waiting.into_query())).await?);
         }
         use entity::event_log::{Column, Entity};
         let mine = self
@@ -254,9 +263,15 @@ where
             .distinct()
             .filter(Column::Seq.gt(since))
             .filter(Column::OrderId.is_not_null())
-            .filter(Condition::all().add_option(mine))
-            .into_query();
-        ids.extend(self.ids(of_orders(changed)).await?);
+            .filter(Condition::all().add_option(mine));
+        let put_away = changed.clone().filter(Column::EventType.eq(ARCHIVED));
+        let put_away: Vec<Uuid> = put_away
+            .into_tuple()
+            .all(&self.app.db.read)
+            .await
+            .map_err(fault)?;
+        ids.extend(put_away);
+        ids.extend(self.ids(of_orders(changed.into_query())).await?);
         Ok(ids)
     }
 

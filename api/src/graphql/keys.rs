@@ -40,14 +40,14 @@ pub enum Role {
 }
 
 /// Lets a field be resolved only for callers that are confined to no channels: others could make
-/// themselves a key that sees more than they do.
-struct Unconfined;
+/// themselves a key that sees more than they do, or read what is no channel's. They lack the scope.
+pub struct Unconfined(pub Scope);
 
 impl Guard for Unconfined {
     async fn check(&self, ctx: &Context<'_>) -> Result<()> {
         match principal(ctx)?.channels {
             None => Ok(()),
-            Some(_) => Err(forbidden(Scope::KeysManage)),
+            Some(_) => Err(forbidden(self.0)),
         }
     }
 }
@@ -170,7 +170,7 @@ impl KeyQuery {
     /// The API keys, newest first; revoked and expired ones too. Not for keys that are confined to
     /// channels. Needs the scope KEYS_MANAGE.
     #[graphql(
-        guard = "Allowed(Scope::KeysManage).and(Unconfined)",
+        guard = "Allowed(Scope::KeysManage).and(Unconfined(Scope::KeysManage))",
         complexity = "cost(first, child_complexity)"
     )]
     async fn api_keys(
@@ -270,7 +270,7 @@ impl KeyMutation {
     /// Makes an API key and shows it, once. Not for keys that are confined to channels. Refusals:
     /// NOT_FOUND, NAME_INVALID, INVALID_INPUT (a partner's key without channels).
     /// Needs the scope KEYS_MANAGE.
-    #[graphql(guard = "Allowed(Scope::KeysManage).and(Unconfined)")]
+    #[graphql(guard = "Allowed(Scope::KeysManage).and(Unconfined(Scope::KeysManage))")]
     async fn api_key_create(
         &self,
         ctx: &Context<'_>,
@@ -300,7 +300,7 @@ impl KeyMutation {
     /// Revokes an API key: at once where you ask, within seconds everywhere. Doing it twice
     /// changes nothing. Not for keys that are confined to channels. Refusals: NOT_FOUND.
     /// Needs the scope KEYS_MANAGE.
-    #[graphql(guard = "Allowed(Scope::KeysManage).and(Unconfined)")]
+    #[graphql(guard = "Allowed(Scope::KeysManage).and(Unconfined(Scope::KeysManage))")]
     async fn api_key_revoke(
         &self,
         ctx: &Context<'_>,

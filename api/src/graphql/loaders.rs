@@ -1,5 +1,6 @@
 //! Reads many rows at once: the fields of a page ask one by one, the database is asked once.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -8,13 +9,22 @@ use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::inbound_supply::Status as Arrival;
 use entity::{
-    VariantId, WarehouseId, document, fulfillment_order, inbound_supply, shipment, stock_source,
+    OrderId, VariantId, WarehouseId, archived_order, document, fulfillment_order, inbound_supply,
+    order, shipment, stock_source,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use futures_util::future::try_join_all;
+use sea_orm::sea_query::UnionType;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, Order as Direction,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+use uuid::Uuid;
 
 use super::errors::fault;
+use super::shelf::{row_of, shelf};
 use crate::app::App;
 use crate::inventory::sources;
+use crate::orders::archive::{self, Archived};
 
 /// Loads whatever has an id, in batches. It keeps nothing between requests.
 pub struct Loaders {
@@ -24,6 +34,13 @@ pub struct Loaders {
 /// The batching loader over an app.
 pub fn loader(app: Arc<App>) -> DataLoader<Loaders> {
     DataLoader::new(Loaders { app }, tokio::spawn)
+}
+
+impl Loaders {
+    /// Where everything is read from.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.app.db.read
+    }
 }
 
 /// A loading that failed, shared by all who waited for it.
@@ -37,11 +54,62 @@ pub async fn load<K>(
 where
     K: Send + Sync + Hash + Eq + Clone + 'static,
     Loaders: Loader<K, Error = LoadError>,
+    <Loaders as Loader<K>>::Value: 'static,
 {
-    ctx.data_unchecked::<DataLoader<Loaders>>()
-        .load_one(key)
+    let shelf = shelf(ctx);
+    // Whether an order was put away is asked of the table that it left: it may be back.
+    let order = (&key as &dyn Any).downcast_ref::<OrderId>().copied();
+    if order.is_none()
+        && let Some(found) = shelf.and_then(|shelf| shelf.find(&key))
+    {
+        return Ok(Some(found));
+    }
+    let loader = ctx.data_unchecked::<DataLoader<Loaders>>();
+    let found = loader
+        .load_one(key.clone())
         .await
-        .map_err(|error| fault((*error).clone()))
+        .map_err(|error| fault((*error).clone()))?;
+    let Some(shelf) = shelf else {
+        return Ok(found);
+    };
+    if found.is_some() {
+        if let Some(id) = order {
+            shelf.is_back(id);
+        }
+        return Ok(found);
+    }
+    let Some(row) = row_of(&key) else {
+        return Ok(None);
+    };
+    let archived = put_away(loader, row).await?;
+    Ok(archived.and_then(|archived| {
+        shelf.place(&archived);
+        shelf.find(&key)
+    }))
+}
+
+async fn put_away(
+    loader: &DataLoader<Loaders>,
+    row: Uuid,
+) -> async_graphql::Result<Option<Arc<Archived>>> {
+    let found = loader.load_one(PutAway(row)).await;
+    found.map_err(|error| fault((*error).clone()))
+}
+
+/// The order that was put away with a row, by the row's identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PutAway(pub Uuid);
+
+impl Loader<PutAway> for Loaders {
+    type Value = Arc<Archived>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[PutAway]) -> Result<HashMap<PutAway, Self::Value>, LoadError> {
+        let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let found = archive::with_rows(&self.app.db.read, &ids).await?;
+        let found = found.into_iter();
+        Ok(found.map(|(id, order)| (PutAway(id), order)).collect())
+    }
 }
 
 /// Loads what belongs to several keys, in their order; what is not there is left out.
@@ -54,15 +122,9 @@ where
     Loaders: Loader<K, Error = LoadError>,
 {
     let keys: Vec<K> = keys.into_iter().collect();
-    let found = ctx
-        .data_unchecked::<DataLoader<Loaders>>()
-        .load_many(keys.iter().cloned())
-        .await
-        .map_err(|error| fault((*error).clone()))?;
-    Ok(keys
-        .iter()
-        .filter_map(|key| found.get(key).cloned())
-        .collect())
+    // Side by side, so that they are loaded together.
+    let found = try_join_all(keys.into_iter().map(|key| load(ctx, key))).await?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// How many units of a variant are on their way to a warehouse.
@@ -188,9 +250,6 @@ by_id! {
 macro_rules! owner_of {
     (event_log, $row:ident) => {
         $row.order_id
-    };
-    (order, $row:ident) => {
-        $row.split_from_order_id
     };
     (variant, $row:ident) => {
         Some($row.product_id)
@@ -336,8 +395,6 @@ belonging! {
     ReservationsOf(OrderId) => reservation by OrderId ordered CreatedAt then Id,
     /// The places of an order in queues for stock.
     BackordersOf(OrderId) => backorder by OrderId ordered Position then Id,
-    /// The orders that were split off an order.
-    SplitOffsOf(OrderId) => order by SplitFromOrderId ordered ReceivedAt then Id,
     /// The events of an order.
     TimelineOf(OrderId) => event_log by OrderId ordered Seq,
     /// What the warehouses have of an order, and had.
@@ -381,6 +438,47 @@ belonging! {
     RatesOf(ShippingZoneId) => shipping_rate by ZoneId ordered MinWeightGrams then Id,
     /// The address book of a customer.
     AddressesOf(CustomerId) => address by CustomerId ordered CreatedAt then Id,
+}
+
+/// The orders that were split off an order, those that were put away included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SplitOffsOf(pub OrderId);
+
+impl Loader<SplitOffsOf> for Loaders {
+    type Value = Vec<OrderId>;
+    type Error = LoadError;
+
+    async fn load(
+        &self,
+        keys: &[SplitOffsOf],
+    ) -> Result<HashMap<SplitOffsOf, Self::Value>, LoadError> {
+        let of = || keys.iter().map(|key| key.0);
+        let mut all = order::Entity::find()
+            .select_only()
+            .column_as(order::Column::SplitFromOrderId, "first")
+            .column_as(order::Column::Id, "id")
+            .column_as(order::Column::ReceivedAt, "received_at")
+            .filter(order::Column::SplitFromOrderId.is_in(of()))
+            .into_query();
+        let archived = archived_order::Entity::find()
+            .select_only()
+            .column_as(archived_order::Column::SplitFromOrderId, "first")
+            .column_as(archived_order::Column::Id, "id")
+            .column_as(archived_order::Column::ReceivedAt, "received_at")
+            .filter(archived_order::Column::SplitFromOrderId.is_in(of()))
+            .into_query();
+        all.union(UnionType::All, archived)
+            .order_by("received_at", Direction::Asc)
+            .order_by("id", Direction::Asc);
+        let mut found: HashMap<SplitOffsOf, Self::Value> =
+            keys.iter().map(|key| (*key, Vec::new())).collect();
+        for row in self.app.db.read.query_all(&all).await? {
+            let first: OrderId = row.try_get("", "first")?;
+            let id = row.try_get("", "id")?;
+            found.entry(SplitOffsOf(first)).or_default().push(id);
+        }
+        Ok(found)
+    }
 }
 
 /// What was printed for something, void documents included.

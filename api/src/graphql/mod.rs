@@ -7,7 +7,7 @@ use async_graphql::{Context, Guard, MergedObject, MergedSubscription, Schema, Sc
 
 use crate::access::{Principal, Scope};
 use crate::app::App;
-use crate::tx::Actor;
+use crate::tx::{Actor, Origin};
 
 pub mod carriers;
 pub mod catalogue;
@@ -25,6 +25,7 @@ pub mod imports;
 pub mod invoices;
 pub mod keys;
 pub mod labels;
+pub mod audit;
 pub mod ledger;
 pub mod loaders;
 pub mod messages;
@@ -37,6 +38,7 @@ mod reader;
 pub mod reports;
 pub mod rules;
 pub mod scalars;
+pub mod shelf;
 pub mod stages;
 pub mod stock;
 pub mod stock_levels;
@@ -46,6 +48,7 @@ pub mod stock_sources;
 #[derive(MergedObject, Default)]
 pub struct Query(
     orders::OrderQuery,
+    orders::ArchiveQuery,
     orders::OrderEditQuery,
     orders::SavedViewQuery,
     orders::BulkQuery,
@@ -64,6 +67,7 @@ pub struct Query(
     imports::ImportQuery,
     documents::DocumentQuery,
     invoices::InvoiceQuery,
+    audit::AuditQuery,
     ledger::LedgerQuery,
     messages::MessageQuery,
     node::NodeQuery,
@@ -121,6 +125,7 @@ pub fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     .disable_suggestions()
     .limit_complexity(COMPLEXITY)
     .extension(once::Replays)
+    .extension(shelf::Shelves)
 }
 
 /// The schema over a running app.
@@ -154,6 +159,7 @@ pub fn actor(ctx: &Context<'_>) -> async_graphql::Result<Actor> {
     if let Ok(request) = ctx.data::<crate::http::RequestId>() {
         actor.correlation_id = request.0.clone();
     }
+    actor.origin = ctx.data::<Origin>().ok().cloned();
     Ok(actor)
 }
 

@@ -258,7 +258,7 @@ impl Levels {
             }
             // It may speak for other warehouses than before.
             Event::StockSourceSaved { .. } => gathered.all = Some(news()),
-            Event::CatalogueChanged { kind, code } if kind == "inbound_supply" => {
+            Event::CatalogueChanged { kind, code, .. } if kind == "inbound_supply" => {
                 let Ok(id) = code.parse::<Uuid>() else {
                     return Ok(());
                 };

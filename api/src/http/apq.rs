@@ -93,14 +93,8 @@ pub(super) fn hash(extensions: Option<&Map<String, Value>>) -> Result<Option<Has
 
 /// Reads 64 hex digits.
 fn decode(text: &str) -> Option<Hash> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
     let mut hash = Hash::default();
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let digit = |at: usize| char::from(digits[at]).to_digit(16);
-        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-    }
+    hex::decode_to_slice(text, &mut hash).ok()?;
     Some(hash)
 }
 

@@ -102,7 +102,7 @@ pub(super) async fn serve<E: Executor>(
     id: Path<String>,
     endpoint: Data<Endpoint<E>>,
 ) -> HttpResponse {
-    let trace = Trace::of(request.headers());
+    let trace = Trace::of(&request);
     let sent = match *request.method() {
         Method::GET | Method::HEAD => {
             let address = address(id.into_inner(), request.query_string());

@@ -16,6 +16,7 @@ use super::request::{self, Parameters};
 use super::request_id::{IdempotencyKey, Trace};
 use super::{Endpoint, Pass, apq, execute, gate, response};
 use crate::telemetry::figures::{self, Outcome};
+use crate::tx::Origin;
 
 /// Answers a GraphQL request, or says why not.
 pub(super) async fn serve<E: Executor>(
@@ -23,7 +24,7 @@ pub(super) async fn serve<E: Executor>(
     payload: Payload,
     endpoint: Data<Endpoint<E>>,
 ) -> HttpResponse {
-    let trace = Trace::of(http.headers());
+    let trace = Trace::of(&http);
     let media = match Media::negotiate(http.headers()) {
         Ok(media) => media,
         Err(refusal) => return response::refuse(refusal, Media::Json, &trace.id),
@@ -130,6 +131,7 @@ pub(super) async fn accept<E: Executor>(
     if let Some(key) = key {
         pass.data.insert(key);
     }
+    pass.data.insert(Origin::of(http));
     Ok(Accepted { pass, operation })
 }
 

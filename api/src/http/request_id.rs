@@ -1,12 +1,14 @@
 //! What ties a request to its log lines and to its repetitions: the request id, the W3C trace it
 //! belongs to, and the idempotency key.
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Span;
 use uuid::Uuid;
 
 use super::refusal::Refusal;
 use crate::telemetry::traces::TraceParent;
+use crate::tx::Origin;
 
 /// The header that carries a request id, both ways.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,16 +29,22 @@ pub struct IdempotencyKey(pub String);
 #[derive(Clone, Debug)]
 pub(super) struct Trace {
     pub id: RequestId,
+    pub origin: Origin,
     parent: Option<TraceParent>,
 }
 
 impl Trace {
+    /// The trace of a request.
+    pub fn of(http: &HttpRequest) -> Self {
+        Trace::read(http.headers(), Origin::of(http))
+    }
+
     /// Reads the headers; what is missing or malformed is replaced and never refused.
     #[allow(
         clippy::disallowed_methods,
         reason = "a request is named before there is a transaction"
     )]
-    pub fn of(headers: &HeaderMap) -> Self {
+    fn read(headers: &HeaderMap, origin: Origin) -> Self {
         let id = headers
             .get(&REQUEST_ID)
             .and_then(|value| visible(value, 128))
@@ -46,6 +54,7 @@ impl Trace {
             .and_then(|value| TraceParent::read(value.to_str().ok()?));
         Trace {
             id: RequestId(id),
+            origin,
             parent,
         }
     }
@@ -65,6 +74,26 @@ impl Trace {
             span.record("parent_id", parent.span_id());
         }
         span
+    }
+}
+
+/// How long what a request says of itself may be; the rest is cut off.
+const LONGEST: usize = 300;
+
+impl Origin {
+    /// Where a request came from.
+    pub fn of(http: &HttpRequest) -> Self {
+        let said = |name: &str| {
+            let values = http.headers().get_all(name);
+            let values: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
+            values.join(", ").chars().take(LONGEST).collect()
+        };
+        let peer = http.peer_addr();
+        Origin {
+            address: peer.map_or_else(String::new, |peer| peer.ip().to_string()),
+            forwarded: said("x-forwarded-for"),
+            agent: said("user-agent"),
+        }
     }
 }
 
@@ -107,7 +136,11 @@ mod tests {
 
     #[test]
     fn a_sane_request_id_is_taken_over_and_another_is_replaced() {
-        let id = |value: &[u8]| Trace::of(&headers(REQUEST_ID, value)).id.0;
+        let id = |value: &[u8]| {
+            Trace::read(&headers(REQUEST_ID, value), Origin::default())
+                .id
+                .0
+        };
         assert_eq!(id(b"order-42/a"), "order-42/a");
         let long = "x".repeat(129);
         for insane in ["", "two words", "caf\u{e9}", long.as_str()] {

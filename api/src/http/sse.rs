@@ -61,7 +61,7 @@ pub(super) async fn serve<E: Executor>(
     payload: Payload,
     endpoint: Data<Endpoint<E>>,
 ) -> HttpResponse {
-    let trace = Trace::of(http.headers());
+    let trace = Trace::of(&http);
     let (sender, mut receiver) = mpsc::channel(WRITTEN);
     let began = Instant::now();
     let accepted = accept(&http, payload, &endpoint).await;

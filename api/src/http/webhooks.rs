@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap};
 use actix_web::web::{self, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use tokio::runtime::Handle;
 
@@ -18,8 +20,8 @@ use super::request_id::Trace;
 use super::response;
 use crate::app::{App, Message};
 use crate::failure::Failure;
-use crate::payments::gateway;
-use crate::shipping::messages::{Signature, Unheard};
+use crate::shipping::messages::Signature;
+use crate::signatures::Unheard;
 
 /// How large a message may be.
 const LARGEST: usize = 1024 * 1024;
@@ -40,6 +42,40 @@ impl Webhooks {
             runtime: Handle::current(),
         }
     }
+
+    /// Reads a message, has it heard, and answers it.
+    async fn take_in<F>(
+        &self,
+        http: &HttpRequest,
+        payload: Payload,
+        hear: impl FnOnce(Arc<App>, Bytes) -> F,
+    ) -> HttpResponse
+    where
+        F: Future<Output = Result<Result<Json, Unheard>, Failure>> + Send + 'static,
+    {
+        let trace = Trace::of(http);
+        let body = match body::read(http.headers(), payload, LARGEST).await {
+            Ok(body) => body,
+            Err(refusal) => return response::refuse(refusal, Media::Json, &trace.id),
+        };
+        let heard = self.runtime.spawn(hear(self.app.clone(), body)).await;
+        let (status, said) = match heard {
+            Ok(Ok(Ok(said))) => (StatusCode::OK, said),
+            Ok(Ok(Err(unheard))) => {
+                let status = match unheard {
+                    Unheard::Unknown => StatusCode::NOT_FOUND,
+                    Unheard::Unsigned => StatusCode::UNAUTHORIZED,
+                    Unheard::Malformed => StatusCode::BAD_REQUEST,
+                };
+                (status, json!({ "error": unheard.to_string() }))
+            }
+            Ok(Err(failure)) => not_now(&failure),
+            Err(error) => not_now(&Failure::Internal(error.to_string())),
+        };
+        HttpResponse::build(status)
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(said)
+    }
 }
 
 /// Mounts `/webhooks/carriers/{code}` and `/webhooks/payments/{code}`.
@@ -55,37 +91,18 @@ async fn of_gateway(
     payload: Payload,
     webhooks: Data<Webhooks>,
 ) -> HttpResponse {
-    let trace = Trace::of(http.headers());
-    let body = match body::read(http.headers(), payload, LARGEST).await {
-        Ok(body) => body,
-        Err(refusal) => return response::refuse(refusal, Media::Json, &trace.id),
-    };
-    let signature = http.headers().get("stripe-signature");
-    let signature = signature.and_then(|value| value.to_str().ok());
-    let (name, signature) = (path.into_inner(), signature.unwrap_or_default().to_owned());
-    let app = webhooks.app.clone();
-    let heard = webhooks
-        .runtime
-        .spawn(async move { app.hear_gateway(&name, &signature, &body).await })
-        .await;
-    let (status, said) = match heard {
-        Ok(Ok(Ok(round))) => {
-            // What failed is asked about again by itself.
-            round.failures.iter().for_each(failed);
-            (200, json!({ "asked": round.done }))
-        }
-        Ok(Ok(Err(unheard))) => {
-            let status = match unheard {
-                gateway::Unheard::Unknown => 404,
-                gateway::Unheard::Unsigned => 401,
-                gateway::Unheard::Malformed => 400,
-            };
-            (status, json!({ "error": unheard.to_string() }))
-        }
-        Ok(Err(failure)) => not_now(&failure),
-        Err(error) => not_now(&Failure::Internal(error.to_string())),
-    };
-    answer(status, said)
+    let signature = text(http.headers(), "stripe-signature").unwrap_or_default();
+    let name = path.into_inner();
+    webhooks
+        .take_in(&http, payload, |app, body| async move {
+            let heard = app.hear_gateway(&name, &signature, &body).await?;
+            Ok(heard.map(|round| {
+                // What failed is asked about again by itself.
+                round.failures.iter().for_each(failed);
+                json!({ "asked": round.done })
+            }))
+        })
+        .await
 }
 
 async fn of_carrier(
@@ -94,62 +111,40 @@ async fn of_carrier(
     payload: Payload,
     webhooks: Data<Webhooks>,
 ) -> HttpResponse {
-    let trace = Trace::of(http.headers());
-    let body = match body::read(http.headers(), payload, LARGEST).await {
-        Ok(body) => body,
-        Err(refusal) => return response::refuse(refusal, Media::Json, &trace.id),
+    let headers = http.headers();
+    let signature = Signature {
+        easypost: text(headers, "x-hmac-signature"),
+        own: text(headers, "x-oms-signature"),
+        timestamp: text(headers, "x-oms-timestamp"),
     };
-    let message = Message {
-        carrier: path.into_inner(),
-        signature: signature(http.headers()),
-        body,
-    };
-    let app = webhooks.app.clone();
-    let heard = webhooks
-        .runtime
-        .spawn(async move { app.hear_carrier(&message).await })
-        .await;
-    let (status, said) = match heard {
-        Ok(Ok(Ok(heard))) => (200, json!({ "new": heard.new, "parked": heard.parked })),
-        Ok(Ok(Err(unheard))) => {
-            let status = match unheard {
-                Unheard::Unknown => 404,
-                Unheard::Unsigned => 401,
-                Unheard::Malformed => 400,
+    let carrier = path.into_inner();
+    webhooks
+        .take_in(&http, payload, |app, body| async move {
+            let message = Message {
+                carrier,
+                signature,
+                body,
             };
-            (status, json!({ "error": unheard.to_string() }))
-        }
-        Ok(Err(failure)) => not_now(&failure),
-        Err(error) => not_now(&Failure::Internal(error.to_string())),
-    };
-    answer(status, said)
+            let heard = app.hear_carrier(&message).await?;
+            Ok(heard.map(|heard| json!({ "new": heard.new, "parked": heard.parked })))
+        })
+        .await
 }
 
 /// Whoever sent it sends it again.
-fn not_now(failure: &Failure) -> (u16, Json) {
+fn not_now(failure: &Failure) -> (StatusCode, Json) {
     failed(failure);
-    (503, json!({ "error": "not now" }))
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        json!({ "error": "not now" }),
+    )
 }
 
 fn failed(failure: &Failure) {
     tracing::error!(%failure, "a message from outside was not taken in");
 }
 
-fn answer(status: u16, said: Json) -> HttpResponse {
-    let status = actix_web::http::StatusCode::from_u16(status).unwrap_or_default();
-    HttpResponse::build(status)
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(said)
-}
-
-fn signature(headers: &HeaderMap) -> Signature {
-    let text = |name: &str| {
-        let value = headers.get(name)?.to_str().ok()?;
-        Some(value.trim().to_owned())
-    };
-    Signature {
-        easypost: text("x-hmac-signature"),
-        own: text("x-oms-signature"),
-        timestamp: text("x-oms-timestamp"),
-    }
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.trim().to_owned())
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::rows;
 use crate::checks::Checks;
-use crate::events::{Entry, Event};
+use crate::events::{Changes, Entry, Event};
 use crate::failure::{Code, Failure, Problem};
 use crate::tx::Tx;
 
@@ -55,7 +55,7 @@ pub async fn expect(tx: &Tx, cmd: &Expect) -> Result<inbound_supply::Model, Fail
     inbound_supply::Entity::insert(insert)
         .exec_without_returning(tx.db())
         .await?;
-    changed(tx, &row);
+    changed(tx, None, &row);
     Ok(row)
 }
 
@@ -71,6 +71,7 @@ pub async fn arrive(
         .await?
         .filter(|row| row.variant_id == variant)
         .ok_or_else(|| Problem::not_found("inbound supply").at("input.inboundSupplyId"))?;
+    let before = row.clone();
     row.received += quantity;
     row.status = match row.status {
         _ if row.received >= row.quantity => Status::Received,
@@ -83,7 +84,7 @@ pub async fn arrive(
         .filter(inbound_supply::Column::Id.eq(row.id))
         .exec(tx.db())
         .await?;
-    changed(tx, &row);
+    changed(tx, Some(&before), &row);
     Ok(())
 }
 
@@ -110,13 +111,14 @@ pub async fn cancel(tx: &Tx, cmd: Cancel) -> Result<inbound_supply::Model, Failu
             );
         }
     }
+    let before = row.clone();
     row.status = Status::Cancelled;
     inbound_supply::Entity::update_many()
         .col_expr(inbound_supply::Column::Status, Expr::value(row.status))
         .filter(inbound_supply::Column::Id.eq(row.id))
         .exec(tx.db())
         .await?;
-    changed(tx, &row);
+    changed(tx, Some(&before), &row);
     Ok(row)
 }
 
@@ -129,7 +131,7 @@ async fn lock(tx: &Tx, id: InboundId) -> Result<Option<inbound_supply::Model>, D
 }
 
 /// Rows have no version, so each change is an aggregate of its own in the log.
-fn changed(tx: &Tx, row: &inbound_supply::Model) {
+fn changed(tx: &Tx, before: Option<&inbound_supply::Model>, row: &inbound_supply::Model) {
     let change: Uuid = tx.id();
     tx.emit(Entry {
         aggregate_type: "inbound_supply",
@@ -141,6 +143,7 @@ fn changed(tx: &Tx, row: &inbound_supply::Model) {
         event: Event::CatalogueChanged {
             kind: "inbound_supply".to_owned(),
             code: row.id.to_string(),
+            changes: Changes::between(before, row),
         },
     });
 }

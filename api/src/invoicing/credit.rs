@@ -59,7 +59,10 @@ pub async fn correct(tx: &Tx, cmd: &Correct) -> Result<invoice::Model, Failure> 
     }
     let standing = standing.one(tx.db()).await?.ok_or_else(missing)?;
     let order = order::Entity::find_by_id(corrected.order_id).one(tx.db());
-    let order = order.await?.ok_or_else(missing)?;
+    // Every invoice is of an order.
+    let order = order
+        .await?
+        .ok_or_else(|| Problem::archived().at("input.id"))?;
     let channel = channel::Entity::find_by_id(order.channel_id).one(tx.db());
     let channel = channel.await?.ok_or_else(missing)?;
 

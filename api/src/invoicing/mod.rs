@@ -1,11 +1,12 @@
-//! Invoices: what was taken for a shipment, numbered without gaps, never changed, corrected by credit
-//! notes alone; and their postings in the ledger.
+//! Invoices: what was taken for a shipment, numbered without gaps, never changed, corrected by
+//! credit notes alone; and their postings in the ledger.
 //!
 //! An invoice is *issued* in the transaction that records that all of what a shipment owes was
-//! captured, so that invoices and captures never disagree. Its number is the last thing that the transaction takes: the row of the series is
-//! locked from there to the commit, over one round trip that writes everything else; whoever rolls
-//! back has taken none. It is *printed* afterwards, from its own rows alone ([`paper`]), and the
-//! message that brings it is owed in the transaction that stores what was printed.
+//! captured, so that invoices and captures never disagree. Its number is the last thing that the
+//! transaction takes: the row of the series is locked from there to the commit, over one round trip
+//! that writes everything else; whoever rolls back has taken none. It is *printed* afterwards, from
+//! its own rows alone ([`paper`]), and the message that brings it is owed in the transaction that
+//! stores what was printed.
 //!
 //! A channel in which nobody sells ([`sellers`]) issues none. What was captured there meanwhile is
 //! invoiced by the workers as soon as somebody does.

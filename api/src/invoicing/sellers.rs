@@ -15,6 +15,7 @@ use super::tax;
 use crate::catalogue;
 use crate::checks::{Checks, expect_version};
 use crate::documents::Party;
+use crate::events::Changes;
 use crate::failure::{Code, Failure, Problem};
 use crate::tx::Tx;
 
@@ -97,6 +98,7 @@ pub async fn save(tx: &Tx, cmd: Save) -> Result<legal_entity::Model, Failure> {
     }
     checks.done()?;
     expect_version("legal entity", version, cmd.expected_version)?;
+    let changes = Changes::between(before.as_ref(), &row);
     let written = row.clone().into_active_model();
     match before {
         None => {
@@ -114,7 +116,7 @@ pub async fn save(tx: &Tx, cmd: Save) -> Result<legal_entity::Model, Failure> {
             .map_err(|error| taken(error, field))?;
     }
     sell_in(tx, row.id, &cmd.channels).await?;
-    catalogue::changed(tx, "legal_entity", row.id, row.version, &row.code);
+    catalogue::changed(tx, "legal_entity", row.id, row.version, &row.code, changes);
     Ok(row)
 }
 

@@ -348,6 +348,11 @@ pub async fn resend(tx: &Tx, cmd: &Resend) -> Result<MessageId, Failure> {
             .at("input.id")
             .into());
     }
+    let order = order::Entity::find_by_id(first.order_id)
+        .one(tx.db())
+        .await?;
+    // Every message is about an order.
+    let order = order.ok_or_else(|| Problem::archived().at("input.id"))?;
     let given = cmd.recipient.as_deref().map(str::trim);
     if given.is_some_and(|given| given.parse::<lettre::Address>().is_err()) {
         let message = "the e-mail address is malformed";
@@ -357,15 +362,10 @@ pub async fn resend(tx: &Tx, cmd: &Resend) -> Result<MessageId, Failure> {
     }
     let recipient = match given {
         Some(given) => Some(given.to_owned()),
-        None => {
-            let order = order::Entity::find_by_id(first.order_id)
-                .one(tx.db())
-                .await?;
-            order
-                .and_then(|order| order.email)
-                .filter(|address| address.parse::<lettre::Address>().is_ok())
-                .or(first.recipient)
-        }
+        None => order
+            .email
+            .filter(|address| address.parse::<lettre::Address>().is_ok())
+            .or(first.recipient),
     };
     if recipient.is_none() {
         let message = "neither the order nor the message has an e-mail address";

@@ -297,6 +297,9 @@ impl Aggregate {
             waits,
             self.least_advanced(),
         );
+        let watched = matches!(self.order.stage, Stage::Shipped | Stage::Delivered)
+            || lifecycle::is_terminal(self.order.status);
+        self.order.settles_at = watched.then_some(tx.now);
         let to = self.order.stage;
         if self.was != Some(to) {
             self.order.stage_since = tx.now;
@@ -369,6 +372,7 @@ impl Aggregate {
                 .col_expr(Column::UpdatedAt, Expr::value(tx.now))
                 .col_expr(Column::Version, Expr::value(order.version))
                 .col_expr(Column::Unrouted, Expr::value(order.unrouted))
+                .col_expr(Column::SettlesAt, Expr::value(order.settles_at))
                 .filter(Column::Id.eq(order.id))
                 .into_query(),
         );

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entity::bulk_operation::{self, Action, State};
 use entity::bulk_row::{self, Outcome};
-use entity::{BulkOperationId, ChannelId, OrderId, order};
+use entity::{BulkOperationId, ChannelId, OrderId, archived_order, order};
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, Query, UpdateStatement};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Order,
@@ -215,11 +215,25 @@ async fn refuse_absent(
         .all(tx.db())
         .await?;
     let found: BTreeSet<OrderId> = found.into_iter().collect();
-    let absent = Problem::not_found("Order");
-    let rows: Vec<bulk_row::ActiveModel> = named
-        .difference(&found)
+    let lacking: Vec<OrderId> = named.difference(&found).copied().collect();
+    let put_away: BTreeSet<OrderId> = archived_order::Entity::find()
+        .select_only()
+        .column(archived_order::Column::Id)
+        .filter(archived_order::Column::Id.is_in(lacking.iter().copied()))
+        .into_tuple()
+        .all(tx.db())
+        .await?
+        .into_iter()
+        .collect();
+    let absent = |id| match put_away.contains(id) {
+        true => Problem::archived(),
+        false => Problem::not_found("Order"),
+    };
+    let rows: Vec<bulk_row::ActiveModel> = lacking
+        .iter()
         .zip(taken + 1..)
-        .map(|(order_id, place)| bulk_row::ActiveModel {
+        .map(|(id, place)| (id, place, absent(id)))
+        .map(|(order_id, place, absent)| bulk_row::ActiveModel {
             operation_id: Set(id),
             position: Set(i64::try_from(place).unwrap_or(i64::MAX)),
             order_id: Set(*order_id),

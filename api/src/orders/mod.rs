@@ -30,8 +30,10 @@ use crate::tx::Tx;
 
 pub mod aggregate;
 pub mod allocation;
+pub mod archive;
 pub mod bulk;
 pub mod captures;
+pub mod completion;
 pub mod feeds;
 pub mod lifecycle;
 pub mod queue;
@@ -87,10 +89,10 @@ pub fn text(field: &str, text: &str) -> Result<String, Problem> {
 }
 
 async fn lock_one(tx: &Tx, id: OrderId) -> Result<Aggregate, Failure> {
-    aggregate::lock(tx, [id])
-        .await?
-        .remove(&id)
-        .ok_or_else(|| Problem::not_found("order").at("input.id").into())
+    match aggregate::lock(tx, [id]).await?.remove(&id) {
+        Some(aggregate) => Ok(aggregate),
+        None => Err(archive::absent(tx.db(), id).await?.into()),
+    }
 }
 
 /// Locks an order together with the stock of its lines.
@@ -104,7 +106,7 @@ async fn lock_with_stock<'a>(
     if allocation.orders.contains_key(&id) {
         Ok(allocation)
     } else {
-        Err(Problem::not_found("order").at("input.id").into())
+        Err(archive::absent(tx.db(), id).await?.into())
     }
 }
 
@@ -1352,15 +1354,20 @@ impl Around<'_> {
     }
 }
 
+/// What people do to orders, in the order of a life.
+pub fn actions_of_people() -> impl Iterator<Item = Action> {
+    Action::ALL
+        .into_iter()
+        .filter(|action| !matches!(action, Action::Confirm | Action::Expire | Action::Complete))
+}
+
 /// What may come next, from the lifecycle's own table and what is around the order: each action,
 /// whether it is open now, and if not, why.
 pub fn available_actions(
     order: &order::Model,
     around: &Around<'_>,
 ) -> Vec<(Action, Option<String>)> {
-    Action::ALL
-        .into_iter()
-        .filter(|action| !matches!(action, Action::Confirm | Action::Expire | Action::Complete))
+    actions_of_people()
         .map(|action| {
             let reason = lifecycle::next(order.status, action)
                 .err()

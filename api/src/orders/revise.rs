@@ -72,7 +72,7 @@ pub async fn revise(
         .collect();
     let mut allocation = Allocation::lock(tx, reference, variants, &[id]).await?;
     let Some(aggregate) = allocation.orders.get_mut(&id) else {
-        return Err(Problem::not_found("order").at("input.id").into());
+        return Err(super::archive::absent(tx.db(), id).await?.into());
     };
     aggregate.expect_version(Some(revision.order.version))?;
     aggregate.transition(tx, Action::Edit, Code::OrderNotEditable)?;

@@ -4,6 +4,7 @@
 //! transaction: exactly once, whatever crashes and however many nodes try. Nothing is counted
 //! where it is read.
 
+pub mod audit;
 pub mod operations;
 pub mod projection;
 pub mod readings;

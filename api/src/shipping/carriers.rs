@@ -11,13 +11,14 @@ use entity::{
 };
 use rust_decimal::Decimal;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, Select,
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 use serde_json::{Value as Json, json};
 
 use super::tariffs::bare;
 use crate::checks::{Checks, expect_version};
-use crate::events::{Entry, Event};
+use crate::events::{Changes, Entry, Event};
 use crate::failure::{Code, Failure, Problem};
 use crate::tx::Tx;
 
@@ -101,7 +102,7 @@ pub async fn save(tx: &Tx, cmd: SaveCarrier) -> Result<carrier::Model, Failure> 
         created_at: known.as_ref().map_or(tx.now, |row| row.created_at),
     };
     write(tx, row.clone(), known.is_none(), &row.code).await?;
-    changed(tx, &row);
+    changed(tx, &row, Changes::between(known.as_ref(), &row));
     Ok(row)
 }
 
@@ -220,7 +221,8 @@ pub async fn save_service(tx: &Tx, cmd: SaveService) -> Result<carrier_service::
         version: version + 1,
     };
     write(tx, row.clone(), known.is_none(), &row.code).await?;
-    touch(tx, owner).await?;
+    let changes = Changes::between(known.as_ref(), &row);
+    touch(tx, owner, changes.within(&row.code)).await?;
     Ok(row)
 }
 
@@ -284,7 +286,8 @@ pub async fn save_zone(tx: &Tx, cmd: SaveZone) -> Result<carrier_zone::Model, Fa
         extra_days: cmd.extra_days,
     };
     write(tx, row.clone(), known.is_none(), &row.code).await?;
-    touch(tx, owner).await?;
+    let changes = Changes::between(known.as_ref(), &row);
+    touch(tx, owner, changes.within(&row.code)).await?;
     Ok(row)
 }
 
@@ -338,25 +341,34 @@ pub async fn replace_rates(tx: &Tx, cmd: ReplaceRates) -> Result<carrier_service
         checks.refuse(Problem::not_found("zone of the carrier").at("input.zoneId"));
     }
     checks.done()?;
+    let replaced = Condition::all()
+        .add(carrier_rate::Column::ServiceId.eq(cmd.service_id))
+        .add(carrier_rate::Column::ZoneId.eq(cmd.zone_id))
+        .add(carrier_rate::Column::Currency.eq(cmd.currency));
+    let before = carrier_rate::Entity::find()
+        .filter(replaced.clone())
+        .order_by_asc(carrier_rate::Column::UpToGrams)
+        .all(tx.db())
+        .await?;
     carrier_rate::Entity::delete_many()
-        .filter(carrier_rate::Column::ServiceId.eq(cmd.service_id))
-        .filter(carrier_rate::Column::ZoneId.eq(cmd.zone_id))
-        .filter(carrier_rate::Column::Currency.eq(cmd.currency))
+        .filter(replaced)
         .exec(tx.db())
         .await?;
-    let rows = cmd.rates.into_iter().map(|(up_to_grams, price_minor)| {
-        carrier_rate::Model {
+    let rates = cmd.rates.into_iter();
+    let rows: Vec<_> = rates
+        .map(|(up_to_grams, price_minor)| carrier_rate::Model {
             id: tx.id(),
             service_id: cmd.service_id,
             zone_id: cmd.zone_id,
             currency: cmd.currency,
             up_to_grams,
             price_minor,
-        }
-        .into_active_model()
-    });
-    insert_all(tx, rows.collect()).await?;
-    touch(tx, owner).await?;
+        })
+        .collect();
+    let name = format!("rates.{}", cmd.currency.code());
+    let changes = Changes::of_rows(name, &before, &rows);
+    insert_all(tx, rows).await?;
+    touch(tx, owner, changes.within(&service.code)).await?;
     Ok(service)
 }
 
@@ -444,35 +456,35 @@ pub async fn replace_surcharges(
             &field("countries"),
             "REMOTE says where",
         );
-        rows.push(
-            carrier_surcharge::Model {
-                service_id: cmd.service_id,
-                position,
-                kind: new.kind,
-                percent: new.percent.map(|part| Rate(part.normalize())),
-                amount_minor: new.amount.map(|(minor, _)| minor),
-                currency: new.amount.map(|(_, currency)| currency),
-                countries: countries(&mut checks, &field("countries"), &new.countries),
-                postal_prefixes: prefixes(
-                    &mut checks,
-                    &field("postalPrefixes"),
-                    &new.postal_prefixes,
-                ),
-                above_length_mm: new.above_length_mm,
-                above_girth_mm: new.above_girth_mm,
-                above_grams: new.above_grams,
-            }
-            .into_active_model(),
-        );
+        rows.push(carrier_surcharge::Model {
+            service_id: cmd.service_id,
+            position,
+            kind: new.kind,
+            percent: new.percent.map(|part| Rate(part.normalize())),
+            amount_minor: new.amount.map(|(minor, _)| minor),
+            currency: new.amount.map(|(_, currency)| currency),
+            countries: countries(&mut checks, &field("countries"), &new.countries),
+            postal_prefixes: prefixes(&mut checks, &field("postalPrefixes"), &new.postal_prefixes),
+            above_length_mm: new.above_length_mm,
+            above_girth_mm: new.above_girth_mm,
+            above_grams: new.above_grams,
+        });
     }
     let (service, owner) = service(tx, &mut checks, cmd.service_id).await?;
     checks.done()?;
+    let of_service = carrier_surcharge::Column::ServiceId.eq(cmd.service_id);
+    let before = carrier_surcharge::Entity::find()
+        .filter(of_service.clone())
+        .order_by_asc(carrier_surcharge::Column::Position)
+        .all(tx.db())
+        .await?;
     carrier_surcharge::Entity::delete_many()
-        .filter(carrier_surcharge::Column::ServiceId.eq(cmd.service_id))
+        .filter(of_service)
         .exec(tx.db())
         .await?;
+    let changes = Changes::of_rows("surcharges", &before, &rows);
     insert_all(tx, rows).await?;
-    touch(tx, owner).await?;
+    touch(tx, owner, changes.within(&service.code)).await?;
     Ok(service)
 }
 
@@ -583,11 +595,13 @@ where
     })
 }
 
-async fn insert_all<A>(tx: &Tx, rows: Vec<A>) -> Result<(), Failure>
+async fn insert_all<M, A>(tx: &Tx, rows: Vec<M>) -> Result<(), Failure>
 where
+    M: IntoActiveModel<A>,
     A: ActiveModelTrait,
 {
     if !rows.is_empty() {
+        let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
         A::Entity::insert_many(rows)
             .exec_without_returning(tx.db())
             .await?;
@@ -596,16 +610,16 @@ where
 }
 
 /// Says that a carrier changed with one of its parts.
-async fn touch(tx: &Tx, carrier: Option<carrier::Model>) -> Result<(), Failure> {
+async fn touch(tx: &Tx, carrier: Option<carrier::Model>, changes: Changes) -> Result<(), Failure> {
     if let Some(mut row) = carrier {
         row.version += 1;
         write(tx, row.clone(), false, &row.code).await?;
-        changed(tx, &row);
+        changed(tx, &row, changes);
     }
     Ok(())
 }
 
-fn changed(tx: &Tx, row: &carrier::Model) {
+fn changed(tx: &Tx, row: &carrier::Model, changes: Changes) {
     tx.emit(Entry {
         aggregate_type: "carrier",
         aggregate_id: row.id.to_string(),
@@ -616,6 +630,7 @@ fn changed(tx: &Tx, row: &carrier::Model) {
         event: Event::CatalogueChanged {
             kind: "carrier".to_owned(),
             code: row.code.clone(),
+            changes,
         },
     });
 }

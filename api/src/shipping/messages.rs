@@ -8,18 +8,13 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::carrier::{self, Adapter};
 use entity::shipment::TrackingStatus;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
 use unicode_normalization::UnicodeNormalization;
 
 use super::port::Sighting;
 use super::port::easypost::Tracker;
-
-/// For how many seconds a signature is good, before and after.
-const WINDOW_SECS: i64 = 300;
+use crate::signatures::{self, Unheard};
 
 /// How many scans a message may have.
 const MOST_SCANS: usize = 1_000;
@@ -69,20 +64,6 @@ pub struct Signature {
     pub timestamp: Option<String>,
 }
 
-/// Why a message is not listened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unheard {
-    /// No such carrier, or it sends no messages.
-    #[error("no such carrier")]
-    Unknown,
-    /// It is not signed as the carrier's, or not now.
-    #[error("the signature is wrong or too old")]
-    Unsigned,
-    /// It says nothing that is understood.
-    #[error("the message is malformed")]
-    Malformed,
-}
-
 /// Reads a message, if it is the carrier's.
 pub fn read(
     carrier: &carrier::Model,
@@ -101,33 +82,19 @@ pub fn read(
         }
         Adapter::Table => {
             let stamp = signature.timestamp.as_deref().ok_or(Unheard::Unsigned)?;
-            let at: i64 = stamp.parse().map_err(|_| Unheard::Unsigned)?;
             let given = signature.own.as_deref();
             let given = given.and_then(|given| given.strip_prefix("sha256="));
             check(secret, &[stamp.as_bytes(), b".", body], given)?;
-            let age = now.timestamp().saturating_sub(at);
-            if !(-WINDOW_SECS..=WINDOW_SECS).contains(&age) {
-                return Err(Unheard::Unsigned);
+            match signatures::is_fresh(stamp, now) {
+                true => of_table(body),
+                false => Err(Unheard::Unsigned),
             }
-            of_table(body)
         }
     }
 }
 
 fn check(secret: &str, signed: &[&[u8]], given: Option<&str>) -> Result<(), Unheard> {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| Unheard::Unsigned)?;
-    for part in signed {
-        mac.update(part);
-    }
-    let expected: String = mac
-        .finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let given = given.unwrap_or_default().to_ascii_lowercase();
-    match bool::from(expected.as_bytes().ct_eq(given.as_bytes())) {
+    match signatures::is_signed(secret.as_bytes(), signed, given.unwrap_or_default()) {
         true => Ok(()),
         false => Err(Unheard::Unsigned),
     }
@@ -217,17 +184,14 @@ mod tests {
         }
     }
 
-    fn hex(parts: &[&[u8]]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-        parts.iter().for_each(|part| mac.update(part));
-        let bytes = mac.finalize().into_bytes();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    fn sign(parts: &[&[u8]]) -> String {
+        signatures::sign(SECRET.as_bytes(), parts)
     }
 
     fn own(at: i64, body: &[u8]) -> Signature {
         let stamp = at.to_string();
         Signature {
-            own: Some(format!("sha256={}", hex(&[stamp.as_bytes(), b".", body]))),
+            own: Some(format!("sha256={}", sign(&[stamp.as_bytes(), b".", body]))),
             timestamp: Some(stamp),
             easypost: None,
         }
@@ -271,7 +235,7 @@ mod tests {
              "datetime":"2026-11-26T10:00:00Z","tracking_location":{"city":"WIEN","country":"AT"}}]}}"#;
         let carrier = carrier(Adapter::Easypost);
         let signature = Signature {
-            easypost: Some(format!("hmac-sha256-hex={}", hex(&[body]))),
+            easypost: Some(format!("hmac-sha256-hex={}", sign(&[body]))),
             ..Signature::default()
         };
         let reports = read(&carrier, &signature, body, DateTime::UNIX_EPOCH).unwrap();
@@ -279,7 +243,7 @@ mod tests {
         assert_eq!(reports[0].sighting.place.as_deref(), Some("WIEN, AT"));
         let other = br#"{"description":"batch.created","result":{}}"#;
         let signature = Signature {
-            easypost: Some(format!("hmac-sha256-hex={}", hex(&[other]))),
+            easypost: Some(format!("hmac-sha256-hex={}", sign(&[other]))),
             ..Signature::default()
         };
         assert_eq!(
@@ -294,7 +258,7 @@ mod tests {
             let now = DateTime::UNIX_EPOCH;
             for adapter in [Adapter::Table, Adapter::Easypost] {
                 let signature = Signature {
-                    easypost: Some(format!("hmac-sha256-hex={}", hex(&[&body]))),
+                    easypost: Some(format!("hmac-sha256-hex={}", sign(&[&body]))),
                     ..own(0, &body)
                 };
                 let _ = read(&carrier(adapter), &signature, &body, now);

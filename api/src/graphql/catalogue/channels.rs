@@ -154,6 +154,17 @@ impl Channel {
         self.0.reauthorizes
     }
 
+    /// How long after its carrier had it a shipment of which nothing else is heard is taken for
+    /// delivered, in seconds: then its order may be complete.
+    async fn completes_after_secs(&self) -> i64 {
+        self.0.completes_after_secs
+    }
+
+    /// How long after its last change an order that is over is put away, in seconds.
+    async fn archives_after_secs(&self) -> i64 {
+        self.0.archives_after_secs
+    }
+
     /// What decides between warehouses when an order is routed, most important first.
     async fn routing(&self) -> Vec<RoutingRule> {
         Rule::listed(&self.0.routing)
@@ -349,6 +360,12 @@ pub struct ChannelUpdateInput {
     pub capture_retry_secs: Option<i64>,
     /// Whether what is set aside is set aside afresh by itself before it runs out.
     pub reauthorizes: Option<bool>,
+    /// How long after its carrier had it a shipment of which nothing else is heard is taken for
+    /// delivered, in seconds: 1 to 7,776,000.
+    pub completes_after_secs: Option<i64>,
+    /// How long after its last change an order that is over is put away, in seconds: 0 to
+    /// 315,360,000.
+    pub archives_after_secs: Option<i64>,
     /// What decides between warehouses, most important first: one or more different rules.
     #[graphql(validator(max_items = 10))]
     pub routing: Option<Vec<RoutingRule>>,
@@ -392,6 +409,8 @@ impl ChannelUpdateInput {
             pickup_within_secs: self.pickup_within_secs,
             capture_retry_secs: self.capture_retry_secs,
             reauthorizes: self.reauthorizes,
+            completes_after_secs: self.completes_after_secs,
+            archives_after_secs: self.archives_after_secs,
             active: self.active,
             warehouses: self
                 .warehouse_ids

@@ -23,6 +23,7 @@ use crate::graphql::ids::from_global;
 use crate::graphql::loaders::load;
 use crate::graphql::once::once_required;
 use crate::graphql::orders::order_of;
+use crate::graphql::shelf::changeable;
 use crate::graphql::{Allowed, actor, app, principal};
 
 /// The most shipments that one request hands over.
@@ -432,12 +433,12 @@ pub async fn shipment(
         Err(problem) => return Ok(Err(problem)),
     };
     let seen = match load(ctx, id).await? {
-        Some(row) => order_of(ctx, row.order_id).await?.is_some(),
-        None => false,
+        Some(row) => order_of(ctx, row.order_id).await?,
+        None => None,
     };
     Ok(match seen {
-        true => Ok(id),
-        false => Err(Problem::not_found("Shipment").at(field)),
+        Some(order) => changeable(ctx, order.id, field).map(|()| id),
+        None => Err(Problem::not_found("Shipment").at(field)),
     })
 }
 
@@ -447,15 +448,15 @@ async fn package(ctx: &Context<'_>, id: &ID, field: &str) -> Result<Result<Packa
         Ok(id) => id,
         Err(problem) => return Ok(Err(problem)),
     };
-    let mut seen = false;
+    let mut seen = None;
     if let Some(row) = load(ctx, id).await?
         && let Some(of) = load(ctx, row.shipment_id).await?
     {
-        seen = order_of(ctx, of.order_id).await?.is_some();
+        seen = order_of(ctx, of.order_id).await?;
     }
     Ok(match seen {
-        true => Ok(id),
-        false => Err(Problem::not_found("Package").at(field)),
+        Some(order) => changeable(ctx, order.id, field).map(|()| id),
+        None => Err(Problem::not_found("Package").at(field)),
     })
 }
 

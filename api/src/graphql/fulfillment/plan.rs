@@ -21,6 +21,7 @@ use crate::graphql::ids::{from_global, from_globals, from_optional};
 use crate::graphql::loaders::{LoadError, Loaders, load};
 use crate::graphql::once::{mark_replayed, once};
 use crate::graphql::orders::{Order, order_of};
+use crate::graphql::shelf::changeable;
 use crate::graphql::{Allowed, actor, app};
 use crate::orders::Changed;
 use crate::tx::Tx;
@@ -357,12 +358,12 @@ async fn work(
         Err(problem) => return Ok(Err(problem)),
     };
     let seen = match load(ctx, id).await? {
-        Some(row) => order_of(ctx, row.order_id).await?.is_some(),
-        None => false,
+        Some(row) => order_of(ctx, row.order_id).await?,
+        None => None,
     };
     Ok(match seen {
-        true => Ok(id),
-        false => Err(Problem::not_found("FulfillmentOrder").at(field)),
+        Some(order) => changeable(ctx, order.id, field).map(|()| id),
+        None => Err(Problem::not_found("FulfillmentOrder").at(field)),
     })
 }
 

@@ -15,6 +15,7 @@ use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::from_global;
 use crate::graphql::once::{mark_replayed, once};
 use crate::graphql::scalars::{Decimal, Money, money};
+use crate::graphql::shelf::changeable;
 use crate::graphql::{Allowed, actor, app, principal};
 use crate::orders::revise::{Revision, revise};
 
@@ -316,6 +317,9 @@ async fn visible(
     let order = read(ctx, id).await?;
     if order.is_none_or(|order| !caller.sees(order.0.channel_id)) {
         return Ok(Err(missing()));
+    }
+    if let Err(problem) = changeable(ctx, id, "input.id") {
+        return Ok(Err(problem));
     }
     Ok(input.edit().map(|edit| (id, edit)))
 }

@@ -15,16 +15,20 @@ use super::invoices::Invoice;
 use super::loaders::{
     BackordersOf, ExceptionsOf, HoldsOf, InvoicesOf, LinesOf, MessagesOf, NotesOf, PaymentsOf,
     ReservationsOf, ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
+    load_all,
 };
 use super::messages::Message;
 use super::principal;
 use super::scalars::{CurrencyCode, Decimal, Money, money};
+use super::shelf::archived_at;
 use crate::access::Scope;
 use crate::capture::correct::is_about_billing;
 use crate::exceptions::rules::context::is_history;
+use crate::failure::Code;
 use crate::orders::lifecycle::Action;
 use crate::orders::remedies::{Grounds, remedies};
 
+pub mod archive;
 pub mod bulk;
 pub mod edit;
 pub mod enums;
@@ -38,6 +42,7 @@ pub mod views;
 
 use enums::*;
 
+pub use archive::ArchiveQuery;
 pub use bulk::{BulkMutation, BulkOperation, BulkQuery, BulkSubscription};
 pub use edit::{OrderEditMutation, OrderEditQuery};
 pub use mutations::OrderMutation;
@@ -315,7 +320,14 @@ impl Order {
         self.0.confirmed_at
     }
 
-    /// When it was cancelled, rejected or expired.
+    /// When it was put away: it was over for as long as its channel says. It is read as any other
+    /// order, and found by `order`, `node` and `archivedOrders`; to be changed it is opened again
+    /// by `orderReopen`. Null if it was not.
+    async fn archived_at(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
+        archived_at(ctx, self.0.id)
+    }
+
+    /// When it was completed, cancelled, rejected or expired.
     async fn closed_at(&self) -> Option<DateTime<Utc>> {
         self.0.closed_at
     }
@@ -340,8 +352,8 @@ impl Order {
 
     /// The orders that were split off it, oldest first.
     async fn split_offs(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Order>> {
-        let rows = load(ctx, SplitOffsOf(self.0.id)).await?.unwrap_or_default();
-        Ok(rows.into_iter().map(Order).collect())
+        let ids = load(ctx, SplitOffsOf(self.0.id)).await?.unwrap_or_default();
+        Ok(load_all(ctx, ids).await?.into_iter().map(Order).collect())
     }
 
     /// Its lines, in their order.
@@ -429,11 +441,21 @@ impl Order {
         Ok(rows.into_iter().map(TimelineEntry::from).collect())
     }
 
-    /// What may come next, from the lifecycle's own table.
+    /// What may come next, from the lifecycle's own table. Of an order that was put away nothing is
+    /// open, for the reason ORDER_ARCHIVED.
     async fn available_actions(
         &self,
         ctx: &Context<'_>,
     ) -> async_graphql::Result<Vec<AvailableAction>> {
+        if archived_at(ctx, self.0.id).is_some() {
+            let closed = |action: Action| AvailableAction {
+                action: action.into(),
+                enabled: false,
+                disabled_reason: Some(Code::OrderArchived.as_str()),
+            };
+            let open_to_people = crate::orders::actions_of_people();
+            return Ok(open_to_people.map(closed).collect());
+        }
         let holds = load(ctx, HoldsOf(self.0.id)).await?.unwrap_or_default();
         let exceptions = load(ctx, ExceptionsOf(self.0.id))
             .await?

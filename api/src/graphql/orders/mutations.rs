@@ -20,8 +20,10 @@ use crate::capture::submission::{
 use crate::failure::{Code, Failure, Problem};
 use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::{from_global, to_global};
+use crate::graphql::loaders::load;
 use crate::graphql::once::{mark_replayed, once};
 use crate::graphql::scalars::Decimal;
+use crate::graphql::shelf::{changeable, shelf};
 use crate::graphql::{Allowed, actor, app, principal};
 use crate::http::IdempotencyKey;
 use crate::orders::{self, Changed};
@@ -256,6 +258,19 @@ pub struct OrderHoldInput {
     pub reason: String,
     /// The version that you decided on; STALE_VERSION if it has moved on.
     pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Takes an order out of the archive.
+#[derive(Serialize, InputObject)]
+pub struct OrderReopenInput {
+    /// The order, which was put away.
+    pub id: ID,
+    /// Why: 1 to 4,000 characters.
+    pub reason: String,
     /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
     /// hours. 1 to 255 visible ASCII characters.
     #[serde(skip)]
@@ -518,6 +533,39 @@ impl OrderMutation {
                     reason: input.reason.clone(),
                 };
                 orders::hold(&tx, &cmd).await
+            },
+        )
+        .await
+    }
+
+    /// Takes an order out of the archive, so that it can be changed: it is as it was when it was put
+    /// away, and is put away again when it has been left alone for as long as its channel says.
+    /// Errors: INVALID_INPUT, NOT_FOUND, ORDER_STATE_INVALID (it was not put away). Needs the scope
+    /// ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_reopen(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order, and why.")] input: OrderReopenInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let id = match visible(ctx, &input.id).await? {
+            Ok(id) => id,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let key = input.idempotency_key.as_deref();
+        command_on(
+            ctx,
+            "orderReopen",
+            input,
+            id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::archive::Reopen {
+                    order_id,
+                    reason: input.reason.clone(),
+                };
+                orders::archive::reopen(&tx, &cmd).await
             },
         )
         .await
@@ -872,17 +920,41 @@ pub(super) async fn command<Case>(
 where
     Case: Future<Output = Result<Changed, Failure>>,
 {
+    let id = match visible(ctx, id).await? {
+        Ok(id) => id,
+        Err(problem) => return Ok(refused(problem)),
+    };
+    if let Err(problem) = changeable(ctx, id, "input.id") {
+        return Ok(refused(problem));
+    }
+    command_on(ctx, operation, input, id, key, case).await
+}
+
+/// The order under an identifier, if the caller may see it.
+async fn visible(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Result<OrderId, Problem>> {
     let missing = || Problem::not_found("Order").at("input.id");
     let Ok(id) = from_global::<OrderId>(id, "input.id") else {
-        return Ok(refused(missing()));
+        return Ok(Err(missing()));
     };
     let caller = principal(ctx)?;
-    let visible = read(ctx, id)
+    let seen = read(ctx, id)
         .await?
         .filter(|order| caller.sees(order.0.channel_id));
-    if visible.is_none() {
-        return Ok(refused(missing()));
-    }
+    Ok(seen.map(|_| id).ok_or_else(missing))
+}
+
+/// Runs a command on an order that the caller sees, whether it was put away or not.
+async fn command_on<Case>(
+    ctx: &Context<'_>,
+    operation: &'static str,
+    input: &impl Serialize,
+    id: OrderId,
+    key: Option<&str>,
+    case: impl Fn(Arc<Tx>, OrderId) -> Case,
+) -> async_graphql::Result<OrderPayload>
+where
+    Case: Future<Output = Result<Changed, Failure>>,
+{
     let claim = match once(ctx, operation, input, key) {
         Ok(claim) => claim,
         Err(problem) => return Ok(refused(problem)),
@@ -939,5 +1011,15 @@ pub(super) async fn read(ctx: &Context<'_>, id: OrderId) -> async_graphql::Resul
         .one(&app(ctx).db.read)
         .await
         .map_err(fault)?;
-    Ok(row.map(Order))
+    Ok(match row {
+        Some(row) => {
+            if let Some(shelf) = shelf(ctx) {
+                shelf.is_back(id);
+            }
+            Some(row)
+        }
+        // It may have been put away.
+        None => load(ctx, id).await?,
+    }
+    .map(Order))
 }

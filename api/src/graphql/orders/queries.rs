@@ -2,9 +2,9 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject};
 use chrono::{DateTime, Utc};
-use entity::{OrderId, order, order_exception};
+use entity::{OrderId, archived_order, order, order_exception};
 use sea_orm::sea_query::{Expr, ExprTrait, Query as Sql};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, Order as Direction, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, Order as Direction, QueryFilter, QuerySelect};
 
 use super::enums::*;
 use super::search::matching;
@@ -15,6 +15,7 @@ use crate::graphql::filters::{
     AmountFilter, DateTimeFilter, IdFilter, StringFilter, condition, enum_filter, filter,
 };
 use crate::graphql::ids::from_global;
+use crate::graphql::loaders::load;
 use crate::graphql::pagination::{Rows, Sort, cost, page};
 use crate::graphql::{Allowed, app, principal};
 use crate::orders::tags::key;
@@ -458,6 +459,14 @@ pub fn visible(principal: &Principal) -> Condition {
     )
 }
 
+/// The archived orders that a caller sees: all, or those of its channels.
+pub fn visible_archived(principal: &Principal) -> Condition {
+    use archived_order::Column;
+    let channels = principal.channels.as_ref();
+    let own = channels.map(|own| Column::ChannelId.is_in(own.iter().copied()));
+    Condition::all().add_option(own)
+}
+
 /// The exceptions on orders that a caller sees.
 pub fn visible_exceptions(principal: &Principal) -> Condition {
     Condition::all().add_option(principal.channels.as_ref().map(|_| {
@@ -476,17 +485,18 @@ pub struct OrderQuery;
 
 #[Object]
 impl OrderQuery {
-    /// One order, by its identifier, its number, or its name at a channel; null if there is none
-    /// that you may see. Needs the scope ORDERS_READ.
+    /// One order, by its identifier, its number, or its name at a channel, whether it was put away
+    /// or not; null if there is none that you may see. Needs the scope ORDERS_READ.
     #[graphql(guard = "Allowed(Scope::OrdersRead)")]
     async fn order(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which order.")] by: OrderIdentity,
     ) -> async_graphql::Result<Option<Order>> {
-        let named = match by {
+        use archived_order::Column as Archived;
+        let (named, archived) = match by {
             OrderIdentity::Id(id) => match from_global::<OrderId>(&id, "by.id") {
-                Ok(id) => order::Column::Id.eq(id),
+                Ok(id) => (order::Column::Id.eq(id), Archived::Id.eq(id)),
                 Err(_) => return Ok(None),
             },
             // PostgreSQL cannot be asked about a NUL character, and no text that is kept has one.
@@ -494,12 +504,20 @@ impl OrderQuery {
             OrderIdentity::ExternalReference(name) if name.reference.contains('\0') => {
                 return Ok(None);
             }
-            OrderIdentity::Number(number) => order::Column::Number.eq(number),
+            OrderIdentity::Number(number) => (
+                order::Column::Number.eq(number.clone()),
+                Archived::Number.eq(number),
+            ),
             OrderIdentity::ExternalReference(name) => {
                 match from_global::<entity::ChannelId>(&name.channel_id, "by.channelId") {
-                    Ok(channel) => order::Column::ChannelId
-                        .eq(channel)
-                        .and(order::Column::ExternalReference.eq(name.reference)),
+                    Ok(channel) => (
+                        order::Column::ChannelId
+                            .eq(channel)
+                            .and(order::Column::ExternalReference.eq(name.reference.clone())),
+                        Archived::ChannelId
+                            .eq(channel)
+                            .and(Archived::ExternalReference.eq(name.reference)),
+                    ),
                     Err(_) => return Ok(None),
                 }
             }
@@ -510,10 +528,26 @@ impl OrderQuery {
             .one(&app(ctx).db.read)
             .await
             .map_err(fault)?;
-        Ok(row.map(Order))
+        if row.is_some() {
+            return Ok(row.map(Order));
+        }
+        let put_away: Option<OrderId> = archived_order::Entity::find()
+            .select_only()
+            .column(Archived::Id)
+            .filter(visible_archived(principal(ctx)?))
+            .filter(archived)
+            .into_tuple()
+            .one(&app(ctx).db.read)
+            .await
+            .map_err(fault)?;
+        Ok(match put_away {
+            Some(id) => load(ctx, id).await?.map(Order),
+            None => None,
+        })
     }
 
-    /// Orders, newest first unless `orderBy` says otherwise.
+    /// Orders, newest first unless `orderBy` says otherwise; those that were put away are found by
+    /// `archivedOrders`.
     ///
     /// A `query` is terms with blanks between them, which must all match; `OR`, `NOT` or `-`, and
     /// parentheses do what they say, and `"…"` takes its contents as they are, with `\"` and `\\`
@@ -667,7 +701,7 @@ pub struct IntegrityReport {
 /// One way in which the data disagrees with itself.
 #[derive(async_graphql::SimpleObject)]
 pub struct IntegrityDifference {
-    /// Which invariant: `I1` … `I10`.
+    /// Which invariant: `I1` … `I11`.
     invariant: &'static str,
     /// What it says.
     rule: &'static str,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::{ExceptionId, LineId, order, order_exception};
+use entity::{ExceptionId, LineId, order_exception};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde::Serialize;
 
@@ -18,7 +18,9 @@ use crate::exceptions::Remedy;
 use crate::failure::{Code, Failure, Problem};
 use crate::graphql::errors::{UserError, fault};
 use crate::graphql::ids::{from_global, from_globals, to_global};
-use crate::graphql::{Allowed, app, principal};
+use crate::graphql::loaders::load;
+use crate::graphql::orders::order_of;
+use crate::graphql::{Allowed, app};
 use crate::http::IdempotencyKey;
 use crate::orders::queue::{self, Assign, Named, Receiver, Reopen, Snooze, Take};
 use crate::orders::split::{Part, Split, split};
@@ -581,22 +583,11 @@ pub(super) async fn visible(
     let Ok(id) = from_global::<ExceptionId>(id, "input.id") else {
         return Ok(None);
     };
-    let db = &app(ctx).db.read;
-    let found = order_exception::Entity::find_by_id(id)
-        .one(db)
-        .await
-        .map_err(fault)?;
-    let Some(exception) = found else {
+    let Some(exception) = load(ctx, id).await? else {
         return Ok(None);
     };
-    let caller = principal(ctx)?;
-    let order = order::Entity::find_by_id(exception.order_id)
-        .one(db)
-        .await
-        .map_err(fault)?;
-    Ok(order
-        .filter(|order| caller.sees(order.channel_id))
-        .map(|_| exception))
+    let order = order_of(ctx, exception.order_id).await?;
+    Ok(order.map(|_| exception))
 }
 
 /// The refusal of an exception that is not there.

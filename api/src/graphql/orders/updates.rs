@@ -11,6 +11,7 @@ use crate::access::Scope;
 use crate::graphql::errors::bad_input;
 use crate::graphql::feed::{Feed, Followed, Item, Moment, scope_of};
 use crate::graphql::ids::to_global;
+use crate::graphql::shelf::shelf;
 use crate::graphql::{Allowed, app, principal};
 
 /// One item of `orderUpdates`. Apply an order if its `version` is above what you have: an item
@@ -33,8 +34,12 @@ impl UpdatedOrder {
     }
 
     /// The order; null where it is about none, and for REMOVE.
-    async fn order(&self) -> Option<Order> {
-        self.row.clone().map(Order)
+    async fn order(&self, ctx: &Context<'_>) -> Option<Order> {
+        let row = self.row.clone()?;
+        if let Some(shelf) = shelf(ctx) {
+            shelf.is_back(row.id);
+        }
+        Some(Order(row))
     }
 }
 

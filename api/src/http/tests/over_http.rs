@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
 use crate::http::Limits;
+use crate::signatures;
 
 const GRAPHQL: &str = "application/graphql-response+json";
 
@@ -399,10 +399,7 @@ async fn an_idempotency_key_reaches_the_mutation_or_is_refused() {
 async fn a_persisted_query_is_known_after_its_text_was_sent_once() {
     let server = Server::start().await;
     let text = "{ hello }";
-    let hash: String = Sha256::digest(text)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let hash = signatures::sha256(text);
     let extensions = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
     let extensions_text = extensions.to_string();
     let by_hash = || server.post(&json!({"extensions": extensions}));

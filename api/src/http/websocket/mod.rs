@@ -92,7 +92,7 @@ pub(super) async fn upgrade<E: Executor>(
     endpoint: Data<Endpoint<E>>,
 ) -> HttpResponse {
     let headers = http.headers();
-    let trace = Trace::of(headers);
+    let trace = Trace::of(&http);
     if !asks_for_websocket(headers) {
         return response::refuse(Refusal::upgrade_required(), Media::Json, &trace.id);
     }

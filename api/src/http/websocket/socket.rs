@@ -349,7 +349,8 @@ impl<E: Executor> Socket<E> {
         judged: Result<Pass, GateError>,
     ) -> Result<(), End> {
         match judged {
-            Ok(pass) => {
+            Ok(mut pass) => {
+                pass.data.insert(self.trace.origin.clone());
                 self.stage = Stage::Open(Caller {
                     data: Arc::new(pass.data),
                     rights: pass.rights,

@@ -9,6 +9,7 @@ use entity::TransactionId;
 
 use super::Effect;
 use crate::config::PaymentsConfig;
+use crate::signatures::Unheard;
 
 mod sandbox;
 mod stripe;
@@ -81,20 +82,6 @@ pub struct Notice {
     pub transaction: Option<TransactionId>,
     /// The gateway's name for something.
     pub reference: Option<String>,
-}
-
-/// Why a message is not listened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unheard {
-    /// No such gateway, or it sends no messages.
-    #[error("no such gateway")]
-    Unknown,
-    /// It is not signed as the gateway's, or not now.
-    #[error("the signature is wrong or too old")]
-    Unsigned,
-    /// It says nothing that is understood.
-    #[error("the message is malformed")]
-    Malformed,
 }
 
 /// The gateways that can be asked.

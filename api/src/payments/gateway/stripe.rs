@@ -20,17 +20,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use entity::payment_transaction::Kind;
 use entity::{Money, TransactionId};
-use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value as Json;
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
 use url::form_urlencoded::Serializer;
 
-use super::{Answer, Known, Notice, PaymentGateway, Unheard};
+use super::{Answer, Known, Notice, PaymentGateway};
 use crate::config::PaymentsConfig;
 use crate::payments::{Effect, Source};
+use crate::signatures::{self, Unheard};
 
 /// How long a call may take, and the making of its connection: less than [`super::PATIENCE`].
 const CALL: Span = Span::from_secs(9);
@@ -38,9 +36,6 @@ const CONNECT: Span = Span::from_secs(3);
 
 /// For how long a repetition with the same key is the same request: an hour less than Stripe says.
 const KEY_HOURS: i64 = 23;
-
-/// How old a message may be, and how far ahead its clock.
-const WINDOW_SECS: i64 = 300;
 
 /// How many pages of a list are read to find something.
 const PAGES: usize = 20;
@@ -423,28 +418,16 @@ fn refunded(refund: &Json) -> Answer {
 /// Checks a signature as Stripe makes it: `t=<seconds>,v1=<HMAC of "<seconds>.<body>">`, of which
 /// there may be several.
 fn check(secret: &str, signature: &str, body: &[u8], now: DateTime<Utc>) -> Result<(), Unheard> {
-    let parts = || {
-        signature
-            .split(',')
-            .filter_map(|part| part.trim().split_once('='))
+    let named = |name: &'static str| {
+        let parts = signature.split(',');
+        let parts = parts.filter_map(|part| part.trim().split_once('='));
+        parts.filter(move |(part, _)| *part == name)
     };
-    let stamp = parts()
-        .find(|(name, _)| *name == "t")
-        .map(|(_, stamp)| stamp);
-    let stamp = stamp.ok_or(Unheard::Unsigned)?;
-    let at: i64 = stamp.parse().map_err(|_| Unheard::Unsigned)?;
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| Unheard::Unsigned)?;
-    for part in [stamp.as_bytes(), b".", body] {
-        mac.update(part);
-    }
-    let bytes = mac.finalize().into_bytes();
-    let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let is_signed = parts()
-        .filter(|(name, _)| *name == "v1")
-        .any(|(_, given)| bool::from(expected.as_bytes().ct_eq(given.as_bytes())));
-    let age = now.timestamp().saturating_sub(at);
-    match is_signed && (-WINDOW_SECS..=WINDOW_SECS).contains(&age) {
+    let (_, stamp) = named("t").next().ok_or(Unheard::Unsigned)?;
+    let signed = [stamp.as_bytes(), b".", body];
+    let is_signed =
+        named("v1").any(|(_, given)| signatures::is_signed(secret.as_bytes(), &signed, given));
+    match is_signed && signatures::is_fresh(stamp, now) {
         true => Ok(()),
         false => Err(Unheard::Unsigned),
     }
