@@ -208,7 +208,7 @@ impl Shop {
         let mut waiting = self.usual();
         waiting.channel = "b2b".to_owned();
         waiting.customer = known("B-2001");
-        waiting.lines = lines(&[("CUP-ESP-BLACK", 90)]);
+        waiting.lines = lines(&[("GLASS-L", 120)]);
         waiting.payment = paid(PaymentMethod::Account, None);
         self.order(25 * 60, waiting).await?;
         let sent = self.send_out(18 * 60, 3, usize::MAX).await?;
@@ -250,6 +250,11 @@ impl Shop {
             let order = self.usual();
             self.order(minutes, order).await?;
         }
+        // Not longer ago than an order without money is kept.
+        let mut declined = self.usual();
+        declined.channel = "marketplace".to_owned();
+        declined.payment.token = Some("tok_decline".to_owned());
+        self.order(4, declined).await?;
         self.at(1);
         workers::settle(&self.app).await
     }
@@ -259,10 +264,6 @@ impl Shop {
         let mut dear = self.usual();
         dear.lines = lines(&[("MACH-ONE", 1), ("GRIND-E-BLACK", 1)]);
         self.order(235, dear).await?;
-        let mut declined = self.usual();
-        declined.channel = "marketplace".to_owned();
-        declined.payment.token = Some("tok_decline".to_owned());
-        self.order(220, declined).await?;
         let mut silent = self.usual();
         silent.payment.token = Some("tok_silent".to_owned());
         self.order(205, silent).await?;

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks'
 import { ask, now } from './api'
-import { moment, money, words } from './format'
+import { moment, money } from './format'
 import { graphql } from './graphql'
 import { useKeys } from './keys'
 import { Badge, Due, Empty, Failure, NoPermission, Skeleton, useLoad } from './parts'
@@ -138,7 +138,7 @@ export function Orders() {
                     <td>{row.customerName ?? '–'}</td>
                     <td><Badge name={row.stage} tone={row.stage === 'ON_HOLD' ? 'soon' : ''} /></td>
                     <td><Badge name={row.paymentStatus} tone={row.paymentStatus === 'UNKNOWN' ? 'soon' : ''} /></td>
-                    <td>{LEFT.includes(row.stage) ? <span class="muted">{words(row.status)}</span> : <Due at={row.dispatchBy} />}</td>
+                    <td>{LEFT.includes(row.stage) ? <span class="muted">–</span> : <Due at={row.dispatchBy} />}</td>
                     <td>{row.tags.join(', ')}</td>
                     <td class="number">{money(row.total)}</td>
                   </tr>
