@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use entity::api_key::{self, Role};
 use entity::{ApiKeyId, ChannelId};
 use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::events::{Entry, Event};
@@ -183,6 +184,7 @@ impl Principal {
             actor: Actor {
                 name: "demo".to_owned(),
                 correlation_id: String::new(),
+                origin: None,
             },
             role: Role::Admin,
             channels: None,

@@ -340,6 +340,7 @@ impl Shop {
         let shop = Actor {
             name: "webshop".to_owned(),
             correlation_id: String::new(),
+            origin: None,
         };
         let principal = Principal::operator("demo");
         let taken = self
@@ -624,6 +625,7 @@ fn person(name: &str) -> Actor {
     Actor {
         name: name.to_owned(),
         correlation_id: String::new(),
+        origin: None,
     }
 }
 

@@ -174,7 +174,7 @@ const tests = {
     await page.locator(`[id="${id}"]`).waitFor({ state: 'detached' })
     const focused = await page.evaluate(() => document.activeElement?.id)
     check(focused && focused !== id && (await numbers(page)).includes(focused), 'nothing has the focus')
-    await page.getByText('let it pass').waitFor()
+    await page.locator('.toast').getByText('let it pass').waitFor()
     await page.keyboard.press('z')
     await page.locator('.toast').getByText('Opened again').waitFor()
     await server.end()
