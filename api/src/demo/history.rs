@@ -239,7 +239,7 @@ impl Shop {
             let order = self.usual();
             self.order(minutes, order).await?;
         }
-        self.to_decide().await?;
+        self.undecided().await?;
         self.send_out(150, 0, 3).await?;
         for minutes in (0..5).map(|place| 110 - place * 13) {
             let order = self.usual();
@@ -260,7 +260,7 @@ impl Shop {
     }
 
     /// Orders with something that a person must look at.
-    async fn to_decide(&mut self) -> Result<(), Failure> {
+    async fn undecided(&mut self) -> Result<(), Failure> {
         let mut dear = self.usual();
         dear.lines = lines(&[("MACH-ONE", 1), ("GRIND-E-BLACK", 1)]);
         self.order(235, dear).await?;

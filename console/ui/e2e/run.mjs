@@ -5,7 +5,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -78,6 +78,8 @@ function demo() {
   copies += 1
   const database = join(folder, `${copies}.db`)
   copyFileSync(template, database)
+  // What the ended server had not yet moved into the file.
+  if (existsSync(`${template}-wal`)) copyFileSync(`${template}-wal`, `${database}-wal`)
   return database
 }
 
