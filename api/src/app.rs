@@ -26,6 +26,7 @@ mod invoices;
 mod paper;
 mod labels;
 mod messages;
+mod settlements;
 
 pub use bulk::Started;
 pub use documents::OpenedDocument;
@@ -34,6 +35,7 @@ pub use feeds::{Sync, Synced};
 pub use import::{Imported, OrderFile};
 pub use intake::Submitted;
 pub use labels::Message;
+pub use settlements::{Settled, SettlementFile};
 
 use crate::access::{self, Principal};
 use crate::catalogue::{Reference, ReferenceCache};
@@ -46,7 +48,7 @@ use crate::exceptions::rules::RuleSet;
 use crate::failure::{Code, Failure, Problem};
 use crate::notifications::Mailer;
 use crate::orders::{self, Changed};
-use crate::payments::gateway::{self, Gateways};
+use crate::payments::gateway::{self, Dispute, Gateways};
 use crate::payments::{Answer, Effect, PaymentGateway};
 use crate::shipping::Carriers;
 use crate::signatures::Unheard;
@@ -112,8 +114,8 @@ impl App {
     ) -> Arc<App> {
         Arc::new(App {
             hub: Hub::new(db.clone(), Bus::of(&config.redis)),
-            carriers: Carriers::of(&config.shipping),
-            gateways: Gateways::of(&config.payments, gateway),
+            carriers: Carriers::of(&config.shipping, &config.tls.ca_file),
+            gateways: Gateways::of(&config.payments, &config.tls.ca_file, gateway),
             db,
             clock,
             config,
@@ -443,8 +445,44 @@ impl App {
             Ok(notice) => notice,
             Err(unheard) => return Ok(Err(unheard)),
         };
+        if let Some(reference) = &notice.dispute {
+            let said = match self.gateways.named(name) {
+                Some(gateway) => gateway::look_up_dispute(gateway, reference).await,
+                None => None,
+            };
+            let done = match said {
+                Some(said) => usize::from(self.record_dispute(name, &said).await?),
+                None => 0,
+            };
+            let failures = Vec::new();
+            return Ok(Ok(Round { done, failures }));
+        }
         let about = crate::payments::about(&self.db.read, &notice).await?;
         self.reconcile_all(about).await.map(Ok)
+    }
+
+    async fn record_dispute(&self, name: &str, said: &Dispute) -> Result<bool, Failure> {
+        self.write(&Actor::worker("payments"), move |tx| async move {
+            orders::disputes::record(&tx, name, said).await
+        })
+        .await
+    }
+
+    /// Hears what the sandbox has nobody to send: what became of captures by its disputed cards.
+    pub async fn hear_sandbox(&self) -> Result<Round, Failure> {
+        let now = self.clock.now();
+        let Some(gateway) = self.gateways.named("sandbox") else {
+            return Ok(Round::default());
+        };
+        let due = crate::payments::disputes::of_test_cards(&self.db.read, now).await?;
+        let mut outcomes = Vec::new();
+        for (capture, payment) in due {
+            if let Some(said) = gateway.disputes(&capture, &payment, now) {
+                let news = self.record_dispute("sandbox", &said).await;
+                outcomes.push(news.map(usize::from));
+            }
+        }
+        Ok(outcomes.into_iter().collect())
     }
 
     /// Asks about effects, a few at a time. A gateway that says nothing of any of them is away: the

@@ -22,6 +22,8 @@ pub struct Config {
     pub redis: RedisConfig,
     /// How long the log of events can be read again.
     pub events: EventsConfig,
+    /// Whom to trust on the way out.
+    pub tls: TlsConfig,
     /// How the log is written.
     pub log: LogConfig,
     /// What the program tells of itself besides its log.
@@ -150,6 +152,14 @@ pub struct ShippingConfig {
     pub easypost_key: String,
 }
 
+/// Whom to trust on the way out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// A file of certificates of authorities, besides those that Mozilla trusts; empty = none.
+    pub ca_file: String,
+}
+
 /// Who is asked for money.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -162,6 +172,8 @@ pub struct PaymentsConfig {
     pub stripe_key: String,
     /// What its messages are signed with; empty = they are not heard.
     pub stripe_webhook_secret: String,
+    /// After how many seconds without a definite answer a person is told.
+    pub unknown_secs: u32,
 }
 
 /// How messages reach people.
@@ -323,16 +335,20 @@ impl Config {
             self.workers.interval_ms > 0,
             "OMS__WORKERS__INTERVAL_MS: at least 1 is needed".to_owned(),
         );
+        if let Err(error) = crate::tls::client_config(&self.tls.ca_file) {
+            require(false, format!("OMS__TLS__CA_FILE: {error}"));
+        }
         let easypost = &self.shipping.easypost_url;
         require(
-            easypost.starts_with("http://"),
-            format!("OMS__SHIPPING__EASYPOST_URL: {easypost:?} is not http://HOST:PORT"),
+            is_web(easypost),
+            format!("OMS__SHIPPING__EASYPOST_URL: {easypost:?} is not https://HOST:PORT"),
         );
         let PaymentsConfig {
             gateway,
             stripe_url,
             stripe_key,
             stripe_webhook_secret: _,
+            unknown_secs: _,
         } = &self.payments;
         require(
             ["sandbox", "stripe"].contains(&gateway.as_str()),
@@ -343,8 +359,8 @@ impl Config {
             "OMS__PAYMENTS__STRIPE_KEY: needed for the gateway stripe".to_owned(),
         );
         require(
-            stripe_url.starts_with("http://"),
-            format!("OMS__PAYMENTS__STRIPE_URL: {stripe_url:?} is not http://HOST:PORT"),
+            is_web(stripe_url),
+            format!("OMS__PAYMENTS__STRIPE_URL: {stripe_url:?} is not https://HOST:PORT"),
         );
         let MailConfig {
             smtp_url,
@@ -386,6 +402,11 @@ impl Config {
             .parse::<std::net::SocketAddr>()
             .is_ok_and(|address| !address.ip().is_loopback())
     }
+}
+
+/// Whether a URL is of the web, in the open or not.
+fn is_web(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
 }
 
 /// Reads text as the type that the default has.

@@ -33,6 +33,8 @@ codes! {
     CaptureFailed,
     /// The channel takes no orders at present.
     ChannelInactive,
+    /// A customer takes captured money back through a bank; `details` has the amount and the reason.
+    Chargeback,
     /// No such channel.
     ChannelNotFound,
     /// The feed's time lies in the future by more than clocks may differ.
@@ -51,6 +53,8 @@ codes! {
     CurrencyUnknown,
     /// No such customer.
     CustomerNotFound,
+    /// The difference is settled already.
+    DifferenceNotOpen,
     /// The document cannot be printed; the message says why.
     DocumentUnprintable,
     /// The document is no longer in force.
@@ -123,6 +127,9 @@ codes! {
     PaymentExpired,
     /// The payment instrument is missing or malformed.
     PaymentInvalid,
+    /// A gateway has given no definite answer for so long that a person should look; `details` has what
+    /// was asked.
+    PaymentUnknown,
     /// The telephone number is impossible for its country.
     PhoneInvalid,
     /// Somebody else has the pick list; `details` has who.
@@ -162,6 +169,10 @@ codes! {
     ScanUnknown,
     /// The item is to be taken from another bin; `details` has which.
     ScanWrongBin,
+    /// What a gateway has settled is not what we know; `details` has both amounts.
+    SettlementDifference,
+    /// A line of this name was read before, and said something else.
+    SettlementLineChanged,
     /// The shipment cannot leave; the message says why.
     ShipmentNotDispatchable,
     /// The submitted shipping charge is not ours.
@@ -224,6 +235,7 @@ impl Code {
             CreditLimitExceeded
                 | CreditNotGranted
                 | CreditExceedsInvoice
+                | DifferenceNotOpen
                 | DocumentVoided
                 | ExceptionNotOpen
                 | ExceptionNotSettled

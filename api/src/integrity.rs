@@ -378,6 +378,36 @@ const INVARIANTS: &[Invariant] = &[
                 AND p.gateway <> 'account' AND t.amount_minor <> COALESCE(l.posted, 0)",
     },
     Invariant {
+        name: "I5",
+        rule: "the ledger has every line of a settlement, as the gateway says it",
+        query: "SELECT s.gateway || ' ' || s.reference || ': ' || s.net_minor || ' and a fee of '
+                || s.fee_minor || ' but posted ' || COALESCE(l.bank, 0) || ' and '
+                || COALESCE(l.fees, 0)
+            FROM settlement_line s LEFT JOIN (
+                SELECT document_id,
+                    SUM(CASE WHEN debit = 'BANK' THEN amount_minor ELSE 0 END)
+                        - SUM(CASE WHEN credit = 'BANK' THEN amount_minor ELSE 0 END) AS bank,
+                    SUM(CASE WHEN debit = 'FEES' THEN amount_minor ELSE 0 END)
+                        - SUM(CASE WHEN credit = 'FEES' THEN amount_minor ELSE 0 END) AS fees
+                FROM ledger_entry WHERE document = 'SETTLEMENT' GROUP BY document_id) l
+            ON l.document_id = s.id
+            WHERE s.kind <> 'PAYOUT'
+                AND (s.net_minor <> COALESCE(l.bank, 0) OR s.fee_minor <> COALESCE(l.fees, 0))",
+    },
+    Invariant {
+        name: "I5",
+        rule: "the ledger has every dispute until it is won",
+        query: "SELECT d.gateway || ' ' || d.reference || ': ' || d.amount_minor || ' but posted '
+                || COALESCE(l.taken, 0)
+            FROM dispute d LEFT JOIN (
+                SELECT document_id,
+                    SUM(CASE WHEN debit = 'CHARGEBACKS' THEN amount_minor ELSE 0 END)
+                        - SUM(CASE WHEN credit = 'CHARGEBACKS' THEN amount_minor ELSE 0 END) AS taken
+                FROM ledger_entry WHERE document = 'CHARGEBACK' GROUP BY document_id) l
+            ON l.document_id = d.id
+            WHERE COALESCE(l.taken, 0) <> CASE d.state WHEN 'WON' THEN 0 ELSE d.amount_minor END",
+    },
+    Invariant {
         name: "I6",
         rule: "the log has no holes",
         query: "SELECT 'last ' || s.last_seq || ' but ' || l.events || ' events from ' || s.floor_seq

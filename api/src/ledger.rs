@@ -8,7 +8,7 @@
 
 use chrono::{DateTime, Utc};
 use entity::ledger_entry::{Account, Column, Document, Entity};
-use entity::{ChannelId, Currency, TransactionId, ledger_entry, order, payment};
+use entity::{ChannelId, Currency, OrderId, TransactionId, ledger_entry, order, payment};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
@@ -20,18 +20,32 @@ use crate::tx::Tx;
 
 /// What is posted for one document.
 #[derive(Clone, Copy, Debug)]
-pub struct Posting<'a> {
-    /// Whose money.
-    pub order: &'a order::Model,
+pub struct Posting {
+    /// The order whose money it is, and its channel; none = it is of no order that we know.
+    pub of: Option<(OrderId, ChannelId)>,
+    /// The currency.
+    pub currency: Currency,
     /// What it is posted for.
     pub document: Document,
     /// Which.
     pub document_id: Uuid,
 }
 
+impl Posting {
+    /// What is posted for a document of an order.
+    pub fn of(order: &order::Model, document: Document, document_id: Uuid) -> Posting {
+        Posting {
+            of: Some((order.id, order.channel_id)),
+            currency: order.currency,
+            document,
+            document_id,
+        }
+    }
+}
+
 /// Posts amounts, each with the account that it is taken to and the one that it comes from. Nothing
 /// is written for an amount of zero; one below zero goes the other way.
-pub fn post(tx: &Tx, of: Posting<'_>, amounts: &[(Account, Account, i64)]) {
+pub fn post(tx: &Tx, of: Posting, amounts: &[(Account, Account, i64)]) {
     let rows = amounts.iter().filter(|(_, _, minor)| *minor != 0);
     let rows = rows.map(|(debit, credit, minor)| {
         let (debit, credit) = match *minor > 0 {
@@ -42,11 +56,11 @@ pub fn post(tx: &Tx, of: Posting<'_>, amounts: &[(Account, Account, i64)]) {
             id: tx.id(),
             document: of.document,
             document_id: of.document_id,
-            order_id: of.order.id,
-            channel_id: of.order.channel_id,
+            order_id: of.of.map(|(order, _)| order),
+            channel_id: of.of.map(|(_, channel)| channel),
             debit,
             credit,
-            currency: of.order.currency,
+            currency: of.currency,
             amount_minor: minor.abs(),
             posted_at: tx.now,
         }
@@ -94,11 +108,7 @@ fn post_money(
     if !moves_money(&payment.gateway) {
         return;
     }
-    let of = Posting {
-        order,
-        document,
-        document_id: id.0,
-    };
+    let of = Posting::of(order, document, id.0);
     post(
         tx,
         of,

@@ -247,7 +247,7 @@ struct Client {
 
 impl Client {
     fn new(stream: &Stream) -> Result<Client, NoServer> {
-        let http = reqwest::Client::builder()
+        let http = crate::tls::plain()
             .timeout(PATIENCE)
             .build()
             .map_err(|error| NoServer(error.to_string()))?;

@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use crate::app::{App, Round};
 use crate::events::retention;
 use crate::exceptions;
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::fulfillment::{lists, picking, routing, tracking};
 use crate::inventory::{self, sources};
 use crate::orders::{self, Changed, bulk};
-use crate::payments::charges;
+use crate::payments::{self, charges};
 use crate::reports::{audit, operations, projection, stages};
 use crate::telemetry::figures;
 use crate::tx::{Actor, Tx};
@@ -43,6 +43,8 @@ pub async fn round(app: &App) -> Round {
     let mut all = Round::default();
     for part in [
         app.reconcile_payments().await,
+        app.hear_sandbox().await,
+        tell_unknown(app).await,
         capture_again(app).await,
         watch_authorizations(app).await,
         miss_scans(app).await,
@@ -102,6 +104,23 @@ async fn capture_again(app: &App) -> Result<Round, Failure> {
             })
             .await;
         outcomes.push(carried_out(app, changed).await);
+    }
+    Ok(outcomes.into_iter().collect())
+}
+
+/// Says to people which effects a gateway has given no definite answer for, for too long.
+async fn tell_unknown(app: &App) -> Result<Round, Failure> {
+    let wait = TimeDelta::seconds(app.config.payments.unknown_secs.into());
+    let told = Code::PaymentUnknown.as_str();
+    let due = payments::unanswered(&app.db.read, app.clock.now() - wait, &told).await?;
+    let mut outcomes = Vec::with_capacity(due.len());
+    for (order, effect) in due {
+        let said = app
+            .write(&Actor::worker("payments"), move |tx| async move {
+                orders::tell_unknown(&tx, order, effect).await
+            })
+            .await;
+        outcomes.push(said.map(usize::from));
     }
     Ok(outcomes.into_iter().collect())
 }

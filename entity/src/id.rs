@@ -140,4 +140,12 @@ ids! {
     LedgerEntryId,
     /// Identifies who sells.
     LegalEntityId,
+    /// Identifies a dispute over captured money.
+    DisputeId,
+    /// Identifies a file of what a gateway has paid out.
+    SettlementId,
+    /// Identifies a line of such a file.
+    SettlementLineId,
+    /// Identifies a difference between such a file and what we know.
+    SettlementDifferenceId,
 }

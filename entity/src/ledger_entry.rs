@@ -34,6 +34,10 @@ pub enum Account {
     Rounding,
     /// What gateways keep for themselves.
     Fees,
+    /// What customers have taken back through their banks.
+    Chargebacks,
+    /// What was written off, less what was found.
+    WrittenOff,
 }
 
 /// What a posting is made for.
@@ -57,6 +61,10 @@ pub enum Document {
     Refund,
     /// Money that a gateway paid out.
     Settlement,
+    /// Money that a customer has taken back through a bank, or that came back from there.
+    Chargeback,
+    /// A difference that was written off.
+    WriteOff,
 }
 
 /// A posting. It never changes.
@@ -68,12 +76,13 @@ pub struct Model {
     pub id: LedgerEntryId,
     /// What it is made for.
     pub document: Document,
-    /// Which: an invoice, or an effect at a gateway. What has the same document was posted together.
+    /// Which: an invoice, an effect at a gateway, a line of a settlement, a dispute, a difference.
+    /// What has the same document was posted together.
     pub document_id: Uuid,
-    /// The order.
-    pub order_id: OrderId,
+    /// The order; none = it is of no order that we know.
+    pub order_id: Option<OrderId>,
     /// The order's channel.
-    pub channel_id: ChannelId,
+    pub channel_id: Option<ChannelId>,
     /// The account that it is taken to.
     pub debit: Account,
     /// The account that it comes from.

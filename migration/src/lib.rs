@@ -35,6 +35,7 @@ mod m20261123_000024_invoices;
 mod m20261123_000025_origins;
 mod m20261123_000026_figures;
 mod m20261123_000027_archive;
+mod m20261123_000028_settlements;
 mod m20261123_000030_audit;
 
 /// Every step, oldest first.
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000025_origins::Migration),
             Box::new(m20261123_000026_figures::Migration),
             Box::new(m20261123_000027_archive::Migration),
+            Box::new(m20261123_000028_settlements::Migration),
             Box::new(m20261123_000030_audit::Migration),
         ]
     }

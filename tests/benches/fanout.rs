@@ -393,7 +393,7 @@ impl Floor {
         Floor {
             child,
             address: lines.next().unwrap().unwrap(),
-            http: reqwest::Client::new(),
+            http: support::http(),
         }
     }
 

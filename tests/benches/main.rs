@@ -300,7 +300,7 @@ struct Shop {
 impl Shop {
     async fn open(server: &Server) -> Shop {
         let mut shop = Shop {
-            http: reqwest::Client::new(),
+            http: support::http(),
             address: server.address.clone(),
             key: server.key.clone(),
             skus: Vec::new(),

@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 
 /// The rooms, lowest shelf first.
 const SHELVES: &[(&str, &[&str])] = &[
-    ("ground", &["failure", "clock", "config"]),
+    ("ground", &["failure", "clock", "config", "tls"]),
     ("values", &["checks", "signatures", "telemetry"]),
     ("store", &["db"]),
     ("transaction", &["tx", "events", "access"]),
@@ -32,7 +32,14 @@ const SHELVES: &[(&str, &[&str])] = &[
     ("aggregate", &["orders"]),
     (
         "flows",
-        &["capture", "fulfillment", "returns", "reports", "integrity"],
+        &[
+            "capture",
+            "fulfillment",
+            "returns",
+            "settlement",
+            "reports",
+            "integrity",
+        ],
     ),
     ("wiring", &["app"]),
     ("work", &["workers", "demo"]),
@@ -71,6 +78,11 @@ const LISTED: &[(&str, &str, &str)] = &[
         "shipping",
         "pricing",
         "surcharges are rounded as all money is",
+    ),
+    (
+        "config",
+        "tls",
+        "a file of certificates is read with the settings, so that its mistakes are among theirs",
     ),
     (
         "graphql",

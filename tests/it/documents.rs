@@ -113,7 +113,7 @@ async fn f4_a_document_is_read_by_its_signed_address_and_by_no_other(app: &TestA
     ] {
         assert_eq!(headers[name], value, "{name}");
     }
-    let client = reqwest::Client::new();
+    let client = support::http();
     let again = client.get(app.url(path)).header("if-none-match", &tag);
     let again = again.send().await.unwrap();
     assert_eq!(again.status(), 304);

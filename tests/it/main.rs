@@ -7,8 +7,8 @@
 )]
 
 mod access;
-mod audit;
 mod archive;
+mod audit;
 mod bulk;
 mod bus;
 mod cancelled_begin;
@@ -24,6 +24,7 @@ mod events;
 mod fanout;
 mod finding;
 mod fulfillment;
+mod gateways;
 mod imports;
 mod invoices;
 mod lifecycle;
@@ -39,6 +40,7 @@ mod rig;
 mod rules;
 mod scan_laws;
 mod schema;
+mod settlements;
 mod shipping;
 mod stages;
 mod statements;

@@ -249,7 +249,7 @@ async fn every_subscriber_gets_the_log_while_redis_comes_and_goes_and_a_node_die
 
         let done = AtomicUsize::new(0);
         let next = AtomicUsize::new(0);
-        let client = reqwest::Client::new();
+        let client = support::http();
         let submit = async || {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -375,7 +375,7 @@ async fn whoever_goes_from_node_to_node_while_orders_flow_hears_each_change_once
         all_say(&alive, "ready").await;
 
         let over = AtomicBool::new(false);
-        let client = reqwest::Client::new();
+        let client = support::http();
         let ordering = async {
             let mut number = 0;
             while !over.load(Ordering::Relaxed) {

@@ -736,7 +736,7 @@ async fn p1_a_scan_before_its_label_waits_for_it_and_a_forged_one_is_not_heard(a
         let signature = format!("sha256={}", hmac(SECRET, &format!("{stamp}.{signed}")));
         headers.insert("x-oms-signature", signature.parse().unwrap());
         headers.insert("x-oms-timestamp", stamp.to_string().parse().unwrap());
-        let request = reqwest::Client::new()
+        let request = support::http()
             .post(app.url(&format!("/webhooks/carriers/{carrier}")))
             .headers(headers)
             .body(body.clone());
@@ -772,7 +772,7 @@ pub async fn signed(app: &TestApp, carrier: &str, secret: &str, body: &str) -> (
         format!("sha256={signature}").parse().unwrap(),
     );
     headers.insert("x-oms-timestamp", stamp.to_string().parse().unwrap());
-    let request = reqwest::Client::new()
+    let request = support::http()
         .post(app.url(&format!("/webhooks/carriers/{carrier}")))
         .headers(headers)
         .body(body.to_owned());

@@ -18,7 +18,7 @@ use crate::captures::{
     card, effects, leave, open, packed, part, payment_of, placed, scanned, seen,
 };
 
-const SECRET: &str = "whsec_what_stripe_and_we_know";
+pub const SECRET: &str = "whsec_what_stripe_and_we_know";
 
 struct Localstripe {
     process: Child,
@@ -70,7 +70,7 @@ impl Localstripe {
         let form = format!(
             "type=card&card[number]={number}&card[exp_month]=12&card[exp_year]=2030&card[cvc]=123"
         );
-        let answer = reqwest::Client::new()
+        let answer = support::http()
             .post(format!("{}/v1/payment_methods", self.url()))
             .bearer_auth("sk_test_12345")
             .header("content-type", "application/x-www-form-urlencoded")
@@ -80,7 +80,7 @@ impl Localstripe {
     }
 
     async fn intent(&self, id: &str) -> Value {
-        let asked = reqwest::Client::new()
+        let asked = support::http()
             .get(format!("{}/v1/payment_intents/{id}", self.url()))
             .bearer_auth("sk_test_12345");
         asked.send().await.unwrap().json().await.unwrap()
@@ -105,7 +105,7 @@ async fn rows(app: &TestApp, id: OrderId, kind: Kind) -> Vec<payment_transaction
     rows.all(&app.app.db.read).await.unwrap()
 }
 
-fn signed(at: i64, body: &str) -> String {
+pub fn signed(at: i64, body: &str) -> String {
     use hmac::{Hmac, KeyInit, Mac};
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(format!("{at}.{body}").as_bytes());
@@ -114,8 +114,8 @@ fn signed(at: i64, body: &str) -> String {
     format!("t={at},v0=old,v1={hex}")
 }
 
-async fn send(app: &TestApp, signature: &str, body: &str) -> (u16, Value) {
-    let request = reqwest::Client::new()
+pub async fn send(app: &TestApp, signature: &str, body: &str) -> (u16, Value) {
+    let request = support::http()
         .post(app.url("/webhooks/payments/stripe"))
         .header("stripe-signature", signature)
         .body(body.to_owned());

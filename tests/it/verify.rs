@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use api::integrity;
+use api::app::SettlementFile;
 use api::orders::{aggregate, archive};
+use api::payments::gateway::Dispute;
 use api::tx::Actor;
+use api::{integrity, orders};
+use entity::{Currency, Money, dispute, payment_transaction};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 use serde_json::json;
 use support::merchant::basket_with;
@@ -250,6 +253,22 @@ const FAULTS: &[Fault] = &[
         forbidden_by: &["ledger_entry.ledger_entry_is_kept_from_update"],
         made: &["UPDATE ledger_entry SET amount_minor = amount_minor + 1 WHERE document = 'CAPTURE'"],
         repaired: &["UPDATE ledger_entry SET amount_minor = amount_minor - 1 WHERE document = 'CAPTURE'"],
+    },
+    Fault {
+        name: "I5",
+        rule: "the ledger has every line of a settlement, as the gateway says it",
+        forbidden_by: NONE,
+        made: &["UPDATE settlement_line SET gross_minor = gross_minor + 1, net_minor = net_minor + 1"],
+        repaired: &[
+            "UPDATE settlement_line SET gross_minor = gross_minor - 1, net_minor = net_minor - 1",
+        ],
+    },
+    Fault {
+        name: "I5",
+        rule: "the ledger has every dispute until it is won",
+        forbidden_by: NONE,
+        made: &["UPDATE dispute SET amount_minor = amount_minor + 1"],
+        repaired: &["UPDATE dispute SET amount_minor = amount_minor - 1"],
     },
     Fault {
         name: "I6",
@@ -545,6 +564,44 @@ async fn trade(app: &TestApp) {
         })
         .await
         .unwrap();
+    app.settle().await;
+    settled_and_disputed(app).await;
+}
+
+/// Something was paid out, and something taken back.
+async fn settled_and_disputed(app: &TestApp) {
+    let fee = json!([{ "id": "txn_1", "amount": -40, "fee": 0, "net": -40, "currency": "eur",
+        "created": 1_795_168_800, "reporting_category": "fee", "source": null }]);
+    let file = SettlementFile {
+        gateway: "sandbox".to_owned(),
+        format: "stripe".to_owned(),
+        mapping: None,
+        source: "fee.json".to_owned(),
+        content: fee.to_string().into_bytes(),
+    };
+    let by = Actor::worker("test");
+    let settled = app.app.import_settlement(&by, &file, |_| {}).await.unwrap();
+    assert_eq!(settled.run.accepted, 1);
+    let capture = payment_transaction::Entity::find()
+        .filter(payment_transaction::Column::Kind.eq(payment_transaction::Kind::Capture))
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
+    let said = &Dispute {
+        reference: "dispute_1".to_owned(),
+        of: capture.gateway_reference.unwrap(),
+        amount: Money::new(100, Currency::EUR),
+        reason: "fraudulent".to_owned(),
+        state: dispute::State::Open,
+    };
+    let news = app
+        .app
+        .write(&by, move |tx| async move {
+            orders::disputes::record(&tx, "sandbox", said).await
+        })
+        .await;
+    assert!(news.unwrap());
     app.settle().await;
 }
 

@@ -149,7 +149,7 @@ impl TestApp {
             admin_key,
             address: running.address,
             metrics: running.metrics,
-            http: reqwest::Client::new(),
+            http: crate::http(),
             running: Some(running),
             place: Some(place),
         }

@@ -28,6 +28,7 @@ mod places;
 pub mod postgres;
 pub mod python;
 pub mod redis;
+pub mod stripe;
 mod ws;
 
 pub use app::{Answer, Setup, TestApp, journey};
@@ -35,6 +36,11 @@ pub use clock::MockClock;
 pub use entities::{ExpectedColumn, ExpectedTable, entities};
 pub use places::{Backend, Place};
 pub use ws::{Ended, Socket};
+
+/// A client of HTTP for those who ask from outside.
+pub fn http() -> reqwest::Client {
+    api::tls::plain().build().expect("a client of HTTP")
+}
 
 /// Makes two tests of each journey, `name::sqlite` and `name::postgres`. A journey is an
 /// `async fn(&TestApp)` beside the list; the app is settled and checked when it ends.

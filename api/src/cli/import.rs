@@ -1,4 +1,5 @@
-//! `oms import`: orders from files, the reference table of postal codes, the Northwind company.
+//! `oms import`: orders from files, what gateways have paid out, the reference table of postal codes,
+//! the Northwind company.
 
 use std::error::Error;
 use std::fs::File;
@@ -18,11 +19,12 @@ use sea_orm::{
 
 use super::progress::Progress;
 use crate::access::Principal;
-use crate::app::{App, OrderFile};
+use crate::app::{App, OrderFile, SettlementFile};
 use crate::capture::address::reference::places;
 use crate::capture::import::northwind::{CHANNEL, Northwind};
 use crate::capture::import::record::OrderFault;
 use crate::capture::import::{Entry, FileError, Tally, csv, jsonl};
+use crate::settlement;
 
 /// How many places one transaction stores.
 const PLACES: usize = 10_000;
@@ -35,6 +37,8 @@ const SHOWN: usize = 20;
 pub(super) enum Import {
     /// Take orders from a file. Repeating it changes nothing for those that are there.
     Orders(Orders),
+    /// Take a file of what a gateway has paid out. Repeating it changes nothing.
+    Settlement(Settlement),
     /// Fill the table of postal codes from a file of download.geonames.org/export/zip.
     PostalCodes {
         /// The unpacked file: tab-separated, twelve columns.
@@ -70,6 +74,22 @@ pub(super) struct Orders {
     parallel: u16,
 }
 
+/// A file of what a gateway has paid out.
+#[derive(Debug, Args)]
+pub(super) struct Settlement {
+    /// The file.
+    file: PathBuf,
+    /// Whose: `sandbox`, `stripe` …
+    #[arg(long)]
+    gateway: String,
+    /// How it is written: `stripe`, or a name under which that was kept.
+    #[arg(long)]
+    format: String,
+    /// A file that says how it is written, as JSON; kept under the name of the format.
+    #[arg(long)]
+    mapping: Option<PathBuf>,
+}
+
 /// How a file of orders is written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -83,6 +103,7 @@ enum Format {
 pub(super) async fn run(app: Arc<App>, what: Import) -> Result<ExitCode, Box<dyn Error>> {
     match what {
         Import::Orders(asked) => orders(&app, &asked).await,
+        Import::Settlement(asked) => settlement(&app, &asked).await,
         Import::PostalCodes { file } => postal_codes(&app, &file).await,
         Import::Northwind { directory, errors } => {
             northwind(&app, &directory, errors.as_deref()).await
@@ -124,6 +145,44 @@ async fn orders(app: &App, asked: &Orders) -> Result<ExitCode, Box<dyn Error>> {
     errors.close()?;
     let imported = imported.map_err(again)?;
     print_summary(app, &asked.channel, &imported.tally).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn settlement(app: &App, asked: &Settlement) -> Result<ExitCode, Box<dyn Error>> {
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let mapping = asked.mapping.as_deref().map(read).transpose()?;
+    let mapping = mapping.map(|text| serde_json::from_slice(&text));
+    let file = SettlementFile {
+        gateway: asked.gateway.clone(),
+        format: asked.format.clone(),
+        mapping: mapping.transpose()?,
+        source: name(&asked.file),
+        content: read(&asked.file)?,
+    };
+    let actor = Principal::operator("import").actor;
+    let mut progress = Progress::start("lines", None);
+    let settled = app
+        .import_settlement(&actor, &file, |tally| {
+            let processed = u64::try_from(tally.processed).unwrap_or(0);
+            progress.at(processed, || {
+                let settlement::Tally {
+                    accepted,
+                    replayed,
+                    refused,
+                    ..
+                } = tally;
+                format!("{accepted} new, {replayed} known, {refused} refused")
+            });
+        })
+        .await;
+    progress.done();
+    let settled = settled.map_err(again)?;
+    let run = &settled.run;
+    println!(
+        "{} lines read, {} of them new, {} known, {} refused",
+        run.processed, run.accepted, run.replayed, run.refused
+    );
     Ok(ExitCode::SUCCESS)
 }
 

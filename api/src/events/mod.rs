@@ -10,8 +10,8 @@ use entity::order::Stage;
 use entity::shipment::TrackingStatus;
 use entity::{
     ChannelId, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId, PackageId,
-    ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, message,
-    outbox, stock_source,
+    ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, ledger_entry,
+    message, outbox, settlement_difference, stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -240,6 +240,44 @@ pub enum Event {
         amount: i64,
         /// The gateway's reason.
         reason: String,
+    },
+    /// A customer takes captured money back through a bank.
+    #[serde(rename = "order.dispute_opened")]
+    OrderDisputeOpened {
+        /// The dispute.
+        dispute_id: Uuid,
+        /// The capture.
+        transaction_id: Uuid,
+        /// How much, in minor units.
+        amount: i64,
+        /// The gateway's reason.
+        reason: String,
+    },
+    /// A dispute was decided.
+    #[serde(rename = "order.dispute_closed")]
+    OrderDisputeClosed {
+        /// The dispute.
+        dispute_id: Uuid,
+        /// Whether the money came back.
+        won: bool,
+    },
+    /// A file of what a gateway has paid out was held against what we know.
+    #[serde(rename = "settlement.completed")]
+    SettlementCompleted {
+        /// Whose file.
+        gateway: String,
+        /// How many lines it has.
+        lines: i64,
+        /// How many of them were refused.
+        refused: i64,
+    },
+    /// A difference between what a gateway has settled and what we know was settled by a person.
+    #[serde(rename = "settlement.difference_resolved")]
+    SettlementDifferenceResolved {
+        /// What differed.
+        kind: settlement_difference::Kind,
+        /// The account that it was written off to.
+        written_off_to: Option<ledger_entry::Account>,
     },
     /// Every gate is green: released to staging.
     #[serde(rename = "order.confirmed")]

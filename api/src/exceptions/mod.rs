@@ -98,6 +98,9 @@ impl Finding {
             Code::AuthorizationExpiring => {
                 policy(Medium, false, "payments", &["REAUTHORIZE", "OVERRIDE"])
             }
+            Code::Chargeback => policy(High, false, "payments", &["OVERRIDE"]),
+            Code::PaymentUnknown => policy(High, false, "payments", &[]),
+            Code::SettlementDifference => policy(Medium, false, "finance", &[]),
             Code::NoPickupScan => policy(Medium, false, "logistics", &["OVERRIDE"]),
             Code::ShippingUnavailable => {
                 policy(High, true, "logistics", &["OVERRIDE", "EDIT", "CANCEL"])

@@ -105,6 +105,14 @@ event_types! {
     OrderPaymentRefunded = "order.payment_refunded" for OrdersRead,
     /// `order.refund_declined`: the gateway refused to give captured money back.
     OrderRefundDeclined = "order.refund_declined" for OrdersRead,
+    /// `order.dispute_opened`: a customer takes captured money back through a bank.
+    OrderDisputeOpened = "order.dispute_opened" for OrdersRead,
+    /// `order.dispute_closed`: a dispute was decided.
+    OrderDisputeClosed = "order.dispute_closed" for OrdersRead,
+    /// `settlement.completed`: what a gateway has paid out was held against what we know.
+    SettlementCompleted = "settlement.completed" for FinanceRead,
+    /// `settlement.difference_resolved`: a difference was settled by a person.
+    SettlementDifferenceResolved = "settlement.difference_resolved" for FinanceRead,
     /// `order.confirmed`: every gate is green; released to staging.
     OrderConfirmed = "order.confirmed" for OrdersRead,
     /// `order.cancelled`: called off.

@@ -38,6 +38,10 @@ pub enum LedgerAccount {
     Rounding,
     /// What gateways keep for themselves.
     Fees,
+    /// What customers have taken back through their banks.
+    Chargebacks,
+    /// What was written off, less what was found.
+    WrittenOff,
 }
 
 /// What a posting is made for. Values may be added.
@@ -54,6 +58,10 @@ pub enum LedgerDocument {
     Refund,
     /// Money that a gateway paid out.
     Settlement,
+    /// Money that a customer has taken back through a bank, or that came back from there.
+    Chargeback,
+    /// A difference that was written off.
+    WriteOff,
 }
 
 /// A posting of the ledger.
@@ -68,15 +76,18 @@ impl LedgerEntry {
         self.0.document.into()
     }
 
-    /// Which: the identifier inside that of an invoice or of an effect at a gateway. What has the
-    /// same was posted together.
+    /// Which: the identifier inside that of an invoice, an effect at a gateway, a line of a
+    /// settlement, a dispute or a difference. What has the same was posted together.
     async fn document_id(&self) -> Uuid {
         self.0.document_id
     }
 
-    /// The order.
+    /// The order; null if it is of no order that we know.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
-        Ok(order_of(ctx, self.0.order_id).await?.map(Order))
+        match self.0.order_id {
+            Some(id) => Ok(order_of(ctx, id).await?.map(Order)),
+            None => Ok(None),
+        }
     }
 
     /// The account that it is taken to.

@@ -234,6 +234,9 @@ by_id! {
     promotion by PromotionId,
     reservation by ReservationId,
     saved_view by SavedViewId,
+    settlement by SettlementId,
+    settlement_difference by SettlementDifferenceId,
+    settlement_line by SettlementLineId,
     shipment by ShipmentId,
     shipping_rate by ShippingRateId,
     shipping_zone by ShippingZoneId,
@@ -391,6 +394,8 @@ belonging! {
     PaymentsOf(OrderId) => payment by OrderId ordered CreatedAt then Id,
     /// What was asked of the gateway for an order.
     TransactionsOf(OrderId) => payment_transaction by OrderId ordered CreatedAt then Id,
+    /// What customers have taken back of an order.
+    DisputesOf(OrderId) => dispute by OrderId ordered OpenedAt then Id,
     /// The stock held for an order, ended holds included.
     ReservationsOf(OrderId) => reservation by OrderId ordered CreatedAt then Id,
     /// The places of an order in queues for stock.

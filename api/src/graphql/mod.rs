@@ -39,22 +39,43 @@ pub mod reports;
 pub mod rules;
 pub mod scalars;
 pub mod shelf;
+pub mod settlements;
 pub mod stages;
 pub mod stock;
 pub mod stock_levels;
 pub mod stock_sources;
 
-/// Everything that can be read.
+/// Everything that can be read. In groups, since each name makes the type of all the others deeper,
+/// and the compiler follows it only so far.
 #[derive(MergedObject, Default)]
 pub struct Query(
+    OrderReads,
+    TradeReads,
+    BookReads,
+    stages::StageQuery,
+    reports::ReportQuery,
+    keys::KeyQuery,
+    events::EventQuery,
+    imports::ImportQuery,
+    documents::DocumentQuery,
+    messages::MessageQuery,
+    node::NodeQuery,
+);
+
+/// Orders and what waits with them.
+#[derive(MergedObject, Default)]
+pub struct OrderReads(
     orders::OrderQuery,
     orders::ArchiveQuery,
     orders::OrderEditQuery,
     orders::SavedViewQuery,
     orders::BulkQuery,
-    stages::StageQuery,
-    reports::ReportQuery,
     orders::QueueQuery,
+);
+
+/// What is sold, to whom, from where, and how it gets there.
+#[derive(MergedObject, Default)]
+pub struct TradeReads(
     catalogue::CatalogueQuery,
     carriers::CarrierQuery,
     customers::CustomerQuery,
@@ -62,15 +83,15 @@ pub struct Query(
     stock::StockQuery,
     fulfillment::FulfillmentQuery,
     stock_sources::StockSourceQuery,
-    keys::KeyQuery,
-    events::EventQuery,
-    imports::ImportQuery,
-    documents::DocumentQuery,
+);
+
+/// What was written down of it.
+#[derive(MergedObject, Default)]
+pub struct BookReads(
     invoices::InvoiceQuery,
-    audit::AuditQuery,
     ledger::LedgerQuery,
-    messages::MessageQuery,
-    node::NodeQuery,
+    settlements::SettlementQuery,
+    audit::AuditQuery,
 );
 
 /// Everything that can be done.
@@ -93,6 +114,7 @@ pub struct Mutation(
     keys::KeyMutation,
     documents::DocumentMutation,
     invoices::InvoiceMutation,
+    settlements::SettlementMutation,
     messages::MessageMutation,
 );
 
@@ -106,6 +128,7 @@ pub struct Subscription(
     stock_sources::StockSourceSubscription,
     events::EventSubscription,
     imports::ImportSubscription,
+    settlements::SettlementSubscription,
 );
 
 /// The schema.

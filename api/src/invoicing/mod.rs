@@ -190,11 +190,7 @@ async fn write(
         insert
     });
     tx.defer_rows(vec![standing.into_active_model()], |insert| insert);
-    let of = Posting {
-        order,
-        document,
-        document_id: row.id.0,
-    };
+    let of = Posting::of(order, document, row.id.0);
     ledger::post(tx, of, &amounts);
     let event = match row.corrects_id {
         None => Event::InvoiceIssued {

@@ -11,8 +11,9 @@ use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::payment_transaction::{Kind, State};
 use entity::{
-    ExceptionId, HoldId, NoteId, OrderId, channel, customer, note, order, order_exception,
-    order_line, payment, payment_transaction, promotion_use, reservation, stock_movement,
+    ExceptionId, HoldId, Money, NoteId, OrderId, TransactionId, channel, customer, note, order,
+    order_exception, order_line, payment, payment_transaction, promotion_use, reservation,
+    stock_movement,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -34,6 +35,7 @@ pub mod archive;
 pub mod bulk;
 pub mod captures;
 pub mod completion;
+pub mod disputes;
 pub mod feeds;
 pub mod lifecycle;
 pub mod queue;
@@ -498,6 +500,12 @@ fn beyond_words(code: &str, paid: bool, voiding: bool) -> Option<&'static str> {
     if (is(Code::PaymentDeclined) || is(Code::PaymentExpired)) && !paid {
         return Some("the order is not paid for: retry the payment or cancel the order");
     }
+    if is(Code::PaymentUnknown) {
+        return Some("only the gateway knows: its answer settles the exception");
+    }
+    if is(Code::SettlementDifference) {
+        return Some("settle the difference of the settlement: that settles the exception");
+    }
     if is(Code::VoidDeclined) && voiding {
         return Some(voids::ASKED_ALREADY);
     }
@@ -628,6 +636,11 @@ pub async fn settle_payment(
         ));
     };
     let settled = payments::settle(tx, effect, payment, answer).await?;
+    if !matches!(settled, Settled::Nothing | Settled::Unknown { .. }) {
+        settle_found(tx, &mut aggregate, "the gateway has answered", |open| {
+            is_unknown(open, effect.id)
+        });
+    }
     let mut effects = Vec::new();
     match (settled, effect.kind) {
         (Settled::Nothing, _) | (Settled::Unknown { first: false }, _) => {
@@ -780,6 +793,43 @@ pub async fn settle_payment(
         order_id: effect.order_id,
         effects,
     })
+}
+
+/// Whether an exception says that an effect has no answer.
+fn is_unknown(open: &order_exception::Model, effect: TransactionId) -> bool {
+    open.code == Code::PaymentUnknown.as_str()
+        && open.details["transactionId"] == serde_json::json!(effect)
+}
+
+/// Says to a person that a gateway has given no definite answer for a while, if it still has not:
+/// what was asked stays reserved, and is asked about further.
+pub async fn tell_unknown(
+    tx: &Tx,
+    id: OrderId,
+    transaction: TransactionId,
+) -> Result<bool, Failure> {
+    let mut aggregate = lock_one(tx, id).await?;
+    let open = payments::open_effects(tx.db(), id).await?;
+    let Some(effect) = open.into_iter().find(|effect| effect.id == transaction) else {
+        return Ok(false);
+    };
+    if aggregate.has_open(Code::PaymentUnknown) {
+        return Ok(false);
+    }
+    let amount = Money::new(effect.amount_minor, aggregate.order.currency);
+    let finding = Finding {
+        code: Code::PaymentUnknown,
+        line: None,
+        field: "payment".to_owned(),
+        message: format!("nobody knows what became of {amount} at the gateway"),
+        details: serde_json::json!({ "transactionId": effect.id, "kind": effect.kind,
+            "amount": amount.minor, "currency": amount.currency,
+            "firstSentAt": effect.first_sent_at }),
+        rule: None,
+    };
+    open_exception(tx, &mut aggregate, &finding);
+    aggregate.save(tx);
+    Ok(true)
 }
 
 /// Whether what is set aside for an order was to be set aside afresh, rather than for the first time.

@@ -18,6 +18,7 @@ use crate::tx::Tx;
 
 pub mod authorizations;
 pub mod charges;
+pub mod disputes;
 pub mod gateway;
 
 use authorizations::Authorization;
@@ -368,7 +369,12 @@ pub async fn settle(
     answer: &Answer,
 ) -> Result<Settled, DbErr> {
     use payment_transaction::{Column, Entity, Kind, State};
-    let open = [State::Ready, State::Sent, State::Unknown];
+    let mut open = vec![State::Ready, State::Sent, State::Unknown];
+    let is_late = effect.kind == Kind::Authorization && matches!(answer, Answer::Succeeded { .. });
+    if is_late {
+        // The gateway did it after all: what nobody waits for any more goes back.
+        open.push(State::NotExecuted);
+    }
     let update = Entity::update_many()
         .col_expr(Column::UpdatedAt, Expr::value(tx.now))
         .col_expr(Column::Attempts, Expr::value(effect.attempts))
@@ -609,7 +615,8 @@ pub async fn due(
 }
 
 /// The effects without a definite answer that a gateway's message is about: the one that it names,
-/// and those that draw on what it names.
+/// and those that draw on what it names. An authorisation that it names and that was given up is
+/// asked about as well, and never asked for again.
 pub async fn about(
     db: &impl sea_orm::ConnectionTrait,
     notice: &gateway::Notice,
@@ -620,13 +627,19 @@ pub async fn about(
         .column(Column::Id)
         .filter(Column::GatewayReference.eq(notice.reference.clone().unwrap_or_default()))
         .into_query();
+    use sea_orm::Condition;
+    let open = Column::State.is_in([State::Ready, State::Sent, State::Unknown]);
+    let given_up = Condition::all()
+        .add(Column::State.eq(State::NotExecuted))
+        .add(Column::Kind.eq(payment_transaction::Kind::Authorization));
+    let named_itself = Condition::all()
+        .add(Column::Id.is_in(notice.transaction))
+        .add(Condition::any().add(open.clone()).add(given_up));
+    let drawing = Condition::all()
+        .add(open)
+        .add(Column::SourceId.in_subquery(named));
     let rows = Entity::find()
-        .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
-        .filter(
-            sea_orm::Condition::any()
-                .add(Column::Id.is_in(notice.transaction))
-                .add(Column::SourceId.in_subquery(named)),
-        )
+        .filter(Condition::any().add(named_itself).add(drawing))
         .limit(100)
         .all(db)
         .await?;
@@ -667,7 +680,8 @@ async fn effects_of(
                 .iter()
                 .find(|source| Some(source.id) == row.source_id);
             let source = source.map(|source| Source::of(source, voided(source.id)));
-            let wanted = row.kind != Kind::Authorization || order.closed_at.is_none();
+            let wanted = row.kind != Kind::Authorization
+                || order.closed_at.is_none() && row.state != State::NotExecuted;
             Some((Effect::from_row(row, payment, source), wanted))
         })
         .collect())
@@ -742,4 +756,38 @@ pub async fn last_instrument(tx: &Tx, order: OrderId) -> Result<Option<String>, 
 pub fn expect_expiry(tx: &Tx, payment: &mut payment::Model, until: Option<DateTime<Utc>>) {
     payment.authorization_expires_at = until;
     write(tx, payment);
+}
+
+/// The orders with an effect that a gateway has given no definite answer for since a moment, and
+/// that nobody was told of.
+pub async fn unanswered(
+    db: &impl sea_orm::ConnectionTrait,
+    since: DateTime<Utc>,
+    told: &str,
+) -> Result<Vec<(OrderId, TransactionId)>, DbErr> {
+    use entity::order_exception;
+    use payment_transaction::{Column, Entity, State};
+    use sea_orm::QueryOrder;
+    use sea_orm::sea_query::{ExprTrait, Query};
+    let told = Query::select()
+        .expr(Expr::val(1))
+        .from(order_exception::Entity)
+        .and_where(
+            Expr::col((order_exception::Entity, order_exception::Column::OrderId))
+                .equals((Entity, Column::OrderId)),
+        )
+        .and_where(order_exception::Column::Code.eq(told))
+        .and_where(order_exception::Column::ResolvedAt.is_null())
+        .to_owned();
+    Entity::find()
+        .select_only()
+        .columns([Column::OrderId, Column::Id])
+        .filter(Column::State.is_in([State::Ready, State::Sent, State::Unknown]))
+        .filter(Column::FirstSentAt.lte(since))
+        .filter(Expr::exists(told).not())
+        .order_by_asc(Column::FirstSentAt)
+        .limit(100)
+        .into_tuple()
+        .all(db)
+        .await
 }

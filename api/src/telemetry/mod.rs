@@ -1,7 +1,9 @@
 //! What the program tells those who run it: its log, its traces, its figures.
 
+use std::time::Duration;
+
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::EnvFilter;
@@ -9,9 +11,13 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogConfig, TelemetryConfig};
+use crate::tls;
 
 pub mod figures;
 pub mod traces;
+
+/// How long a collector may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends the traces that wait when it is dropped.
 pub struct Telemetry(Option<SdkTracerProvider>);
@@ -55,8 +61,19 @@ pub fn start(log: &LogConfig, telemetry: &TelemetryConfig) -> Result<Telemetry, 
 }
 
 fn provider(endpoint: &str, percent: u32) -> Result<SdkTracerProvider, String> {
+    // It is asked from a thread of its own, and must not be made in a runtime.
+    let client = std::thread::spawn(|| {
+        tls::install();
+        let builder = reqwest::blocking::Client::builder();
+        builder.timeout(PATIENCE).tls_certs_only([]).build()
+    });
+    let client = client
+        .join()
+        .map_err(|_| "the client of the collector was not made".to_owned())?
+        .map_err(|error| format!("OMS__TELEMETRY__OTLP_ENDPOINT: {error}"))?;
     let exporter = SpanExporter::builder()
         .with_http()
+        .with_http_client(client)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .build()

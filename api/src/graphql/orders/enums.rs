@@ -195,6 +195,18 @@ pub enum PaymentTransactionState {
     NotExecuted,
 }
 
+/// How a dispute stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "entity::dispute::State")]
+pub enum DisputeState {
+    /// The money is gone, and may come back.
+    Open,
+    /// It came back.
+    Won,
+    /// It did not.
+    Lost,
+}
+
 /// Where a reservation stands. One compare-and-set decides between its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::reservation::Status")]

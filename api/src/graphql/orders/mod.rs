@@ -4,7 +4,7 @@
 use async_graphql::{ComplexObject, Context, ID, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::{
-    backorder, event_log, hold, note, order, order_exception, order_line, payment,
+    backorder, dispute, event_log, hold, note, order, order_exception, order_line, payment,
     payment_transaction, reservation,
 };
 
@@ -13,9 +13,9 @@ use super::fulfillment::{FulfillmentOrder, Shipment};
 use super::ids::to_global;
 use super::invoices::Invoice;
 use super::loaders::{
-    BackordersOf, ExceptionsOf, HoldsOf, InvoicesOf, LinesOf, MessagesOf, NotesOf, PaymentsOf,
-    ReservationsOf, ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf, WorkOf, load,
-    load_all,
+    BackordersOf, DisputesOf, ExceptionsOf, HoldsOf, InvoicesOf, LinesOf, MessagesOf, NotesOf,
+    PaymentsOf, ReservationsOf, ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf,
+    WorkOf, load, load_all,
 };
 use super::messages::Message;
 use super::principal;
@@ -702,6 +702,52 @@ impl Payment {
             .into_iter()
             .map(|row| PaymentTransaction::new(row, self.0.currency))
             .collect())
+    }
+
+    /// What customers have taken back of it through their banks, oldest first.
+    async fn disputes(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Dispute>> {
+        let rows = load(ctx, DisputesOf(self.0.order_id)).await?;
+        Ok(rows
+            .unwrap_or_default()
+            .into_iter()
+            .map(Dispute::from)
+            .collect())
+    }
+}
+
+/// Captured money that a customer takes back through a bank.
+#[derive(SimpleObject)]
+pub struct Dispute {
+    /// Its identifier.
+    id: ID,
+    /// The capture.
+    transaction_id: ID,
+    /// The gateway's name for it.
+    reference: String,
+    /// How much.
+    amount: Money,
+    /// The gateway's reason.
+    reason: String,
+    /// How it stands.
+    state: DisputeState,
+    /// When we heard of it.
+    opened_at: DateTime<Utc>,
+    /// When we heard how it ended.
+    closed_at: Option<DateTime<Utc>>,
+}
+
+impl From<dispute::Model> for Dispute {
+    fn from(row: dispute::Model) -> Self {
+        Dispute {
+            id: to_global(row.id),
+            transaction_id: to_global(row.transaction_id),
+            amount: money(row.amount_minor, row.currency),
+            reference: row.reference,
+            reason: row.reason,
+            state: row.state.into(),
+            opened_at: row.opened_at,
+            closed_at: row.closed_at,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use entity::TransactionId;
+use entity::{Money, TransactionId, dispute, payment, payment_transaction};
 
 use super::Effect;
 use crate::config::PaymentsConfig;
@@ -14,7 +14,7 @@ use crate::signatures::Unheard;
 mod sandbox;
 mod stripe;
 
-pub use sandbox::Sandbox;
+pub use sandbox::{DISPUTED_AFTER_SECS, Sandbox};
 pub use stripe::Stripe;
 
 /// How long a gateway may take before its answer counts as unknown.
@@ -69,6 +69,22 @@ pub trait PaymentGateway: Send + Sync + 'static {
         chrono::Duration::MAX
     }
 
+    /// Says how a dispute stands; none if it cannot say now, or if no money is in dispute.
+    async fn look_up_dispute(&self, _: &str) -> Option<Dispute> {
+        None
+    }
+
+    /// Says what it would send by itself of a dispute over a capture: of a gateway that has nobody to
+    /// send it.
+    fn disputes(
+        &self,
+        _: &payment_transaction::Model,
+        _: &payment::Model,
+        _: DateTime<Utc>,
+    ) -> Option<Dispute> {
+        None
+    }
+
     /// Reads what the gateway sent by itself, if it is the gateway's.
     fn hear(&self, _: &str, _: &[u8], _: DateTime<Utc>) -> Result<Notice, Unheard> {
         Err(Unheard::Unknown)
@@ -82,6 +98,23 @@ pub struct Notice {
     pub transaction: Option<TransactionId>,
     /// The gateway's name for something.
     pub reference: Option<String>,
+    /// The gateway's name for a dispute.
+    pub dispute: Option<String>,
+}
+
+/// What a gateway says of a dispute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispute {
+    /// Its name for it.
+    pub reference: String,
+    /// Its name for the capture that is disputed.
+    pub of: String,
+    /// How much.
+    pub amount: Money,
+    /// Its reason.
+    pub reason: String,
+    /// How it stands.
+    pub state: dispute::State,
 }
 
 /// The gateways that can be asked.
@@ -92,10 +125,14 @@ pub struct Gateways {
 
 impl Gateways {
     /// Those that the settings have, with what answers for the sandbox.
-    pub fn of(config: &PaymentsConfig, sandbox: Arc<dyn PaymentGateway>) -> Gateways {
+    pub fn of(
+        config: &PaymentsConfig,
+        ca_file: &str,
+        sandbox: Arc<dyn PaymentGateway>,
+    ) -> Gateways {
         Gateways {
             sandbox,
-            stripe: Stripe::of(config),
+            stripe: Stripe::of(config, ca_file),
         }
     }
 
@@ -137,6 +174,12 @@ pub async fn resolve(
         Ok(Known::Absent) => Answer::NotExecuted,
         Ok(Known::Unclear) | Err(_) => Answer::Unknown,
     }
+}
+
+/// Asks a gateway how a dispute stands.
+pub async fn look_up_dispute(gateway: &dyn PaymentGateway, reference: &str) -> Option<Dispute> {
+    let said = tokio::time::timeout(PATIENCE, gateway.look_up_dispute(reference)).await;
+    said.ok().flatten()
 }
 
 /// Whether a repetition of an effect would be known for one.

@@ -19,16 +19,17 @@ use std::time::Duration as Span;
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use entity::payment_transaction::Kind;
-use entity::{Money, TransactionId};
+use entity::{Currency, Money, TransactionId, dispute};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value as Json;
 use url::form_urlencoded::Serializer;
 
-use super::{Answer, Known, Notice, PaymentGateway};
+use super::{Answer, Dispute, Known, Notice, PaymentGateway};
 use crate::config::PaymentsConfig;
 use crate::payments::{Effect, Source};
 use crate::signatures::{self, Unheard};
+use crate::tls;
 
 /// How long a call may take, and the making of its connection: less than [`super::PATIENCE`].
 const CALL: Span = Span::from_secs(9);
@@ -63,13 +64,13 @@ enum Reply {
 
 impl Stripe {
     /// A client, if the settings have a key.
-    pub fn of(config: &PaymentsConfig) -> Option<Stripe> {
+    pub fn of(config: &PaymentsConfig, ca_file: &str) -> Option<Stripe> {
         if config.stripe_key.is_empty() {
             return None;
         }
-        let client = Client::builder().timeout(CALL).connect_timeout(CONNECT);
+        let client = tls::client(ca_file).ok()?.timeout(CALL);
         Some(Stripe {
-            client: client.build().ok()?,
+            client: client.connect_timeout(CONNECT).build().ok()?,
             url: config.stripe_url.trim_end_matches('/').to_owned(),
             key: config.stripe_key.clone(),
             webhook_secret: config.stripe_webhook_secret.clone(),
@@ -292,6 +293,13 @@ impl PaymentGateway for Stripe {
         }
     }
 
+    async fn look_up_dispute(&self, reference: &str) -> Option<Dispute> {
+        let Reply::Success(said) = self.get(&format!("/v1/disputes/{reference}"), &[]).await else {
+            return None;
+        };
+        disputed(reference, &said)
+    }
+
     fn repeats_within(&self) -> Duration {
         Duration::hours(KEY_HOURS)
     }
@@ -307,10 +315,12 @@ impl PaymentGateway for Stripe {
             return Err(Unheard::Malformed);
         }
         let text = |field: &Json| field.as_str().map(str::to_owned);
+        let is_dispute = object["object"] == "dispute";
         let transaction = object["metadata"][OURS].as_str();
         Ok(Notice {
             transaction: transaction.and_then(|id| Some(TransactionId(id.parse().ok()?))),
             reference: text(&object["payment_intent"]).or_else(|| text(&object["id"])),
+            dispute: text(&object["id"]).filter(|id| is_dispute && is_plain(id)),
         })
     }
 }
@@ -400,6 +410,44 @@ fn captured(effect: &Effect, from: &Source, intent: &Json) -> Option<Answer> {
         }),
         _ => None,
     }
+}
+
+/// What Stripe says of a dispute; none of an inquiry, which takes no money.
+fn disputed(reference: &str, said: &Json) -> Option<Dispute> {
+    let state = match said["status"].as_str()? {
+        "won" => dispute::State::Won,
+        "lost" => dispute::State::Lost,
+        "needs_response" | "under_review" => dispute::State::Open,
+        _ => return None,
+    };
+    let currency: Currency = said["currency"].as_str()?.parse().ok()?;
+    let minor = said["amount"].as_i64()?;
+    let minor = match currency.code() {
+        "ISK" | "UGX" => minor / 100,
+        _ => minor,
+    };
+    let is_it = said["id"] == reference && minor > 0;
+    is_it.then(|| Dispute {
+        reference: reference.to_owned(),
+        of: said["payment_intent"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        amount: Money::new(minor, currency),
+        reason: reason_of(&said["reason"]),
+        state,
+    })
+}
+
+fn reason_of(word: &Json) -> String {
+    let word = word.as_str().unwrap_or("general");
+    word.chars().take(100).collect()
+}
+
+/// Whether a name can stand in a path.
+fn is_plain(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.len() <= 100 && name.chars().all(is_plain)
 }
 
 fn refunded(refund: &Json) -> Answer {

@@ -23,6 +23,7 @@ use crate::config::ShippingConfig;
 use crate::pricing;
 use crate::shipping::choice::{Offered, Parcel};
 use crate::shipping::labels::{Offer, Purchase};
+use crate::tls;
 
 /// How long a call may take: less than [`super::PATIENCE`], so that it ends by itself.
 const CALL: Duration = Duration::from_secs(8);
@@ -158,12 +159,12 @@ fn status(status: &str, detail: Option<&str>) -> TrackingStatus {
 
 impl Easypost {
     /// A client, if the settings have a key.
-    pub fn of(config: &ShippingConfig) -> Option<Easypost> {
+    pub fn of(config: &ShippingConfig, ca_file: &str) -> Option<Easypost> {
         if config.easypost_key.is_empty() {
             return None;
         }
         Some(Easypost {
-            client: Client::builder().timeout(CALL).build().ok()?,
+            client: tls::client(ca_file).ok()?.timeout(CALL).build().ok()?,
             url: config.easypost_url.trim_end_matches('/').to_owned(),
             key: config.easypost_key.clone(),
         })

@@ -205,10 +205,10 @@ pub struct Carriers {
 
 impl Carriers {
     /// Those that the settings have.
-    pub fn of(config: &ShippingConfig) -> Carriers {
+    pub fn of(config: &ShippingConfig, ca_file: &str) -> Carriers {
         Carriers {
             table: Table,
-            easypost: Easypost::of(config),
+            easypost: Easypost::of(config, ca_file),
         }
     }
 
