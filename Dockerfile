@@ -1,5 +1,11 @@
 # One binary on a small Debian. `docker compose up` builds it; see compose.yaml.
+FROM node:22-bookworm-slim AS node
+
 FROM rust:1.95-bookworm AS build
+# What the console is built with; Debian 12's own is too old.
+COPY --from=node /usr/local/bin/node /usr/local/bin/node
+COPY --from=node /usr/local/lib/node_modules /usr/local/lib/node_modules
+RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 WORKDIR /oms
 COPY . .
 RUN cargo build --locked --profile dist --bin oms

@@ -135,7 +135,7 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
                 .into(),
         );
     }
-    if app.config.database.url.starts_with("sqlite:") && demo::seed(&app).await? {
+    if app.config.database.url.starts_with("sqlite:") && demo::open(&app).await? {
         tracing::info!("the database was empty: the demo merchant is there");
     }
     let key = if fresh {
@@ -144,6 +144,7 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
         None
     };
     let running = server::start(app, Background::Running)?;
+    println!("Console:     http://{}/", running.address);
     println!("GraphQL API: http://{}/graphql", running.address);
     if let Some(key) = key {
         println!("Administrator key, shown this once: {key}");

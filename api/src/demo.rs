@@ -6,10 +6,10 @@ use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
 use entity::{
     BinId, ChannelId, Currency, PriceListId, ProductId, Rate, ShippingZoneId, TimeZone, VariantId,
     WarehouseId, bin, bin_stock, carton, channel, channel_warehouse, customer, customer_group,
-    inbound_supply, listing, price, price_list, product, promotion, shipping_rate, shipping_zone,
-    stock, stock_movement, stock_source, tax_rate, variant, variant_code, warehouse,
+    inbound_supply, legal_entity, listing, price, price_list, product, promotion, shipping_rate,
+    shipping_zone, stock, stock_movement, stock_source, tax_rate, variant, variant_code, warehouse,
 };
-use sea_orm::{EntityTrait, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
 use serde_json::json;
 
 use crate::app::App;
@@ -26,7 +26,10 @@ use crate::invoicing::sellers;
 use crate::tx::{Actor, Tx};
 
 mod carriers;
+mod history;
 mod rules;
+
+pub use history::open;
 
 /// A product: code, title, tax category, grams a unit, price in cents, whether it may wait for
 /// stock, units in the first warehouse, units in the second; then its sizes or flavours.
@@ -172,12 +175,24 @@ async fn fill(app: &App, with_rules: bool) -> Result<bool, Failure> {
     Ok(true)
 }
 
+/// Who the demo merchant is to the tax office.
+const SELLER: &str = "ROASTERY";
+
+/// Whether the demo merchant, with its rules, is who sells here.
+pub async fn is_there(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let found = legal_entity::Entity::find()
+        .filter(legal_entity::Column::Code.eq(SELLER))
+        .one(db)
+        .await?;
+    Ok(found.is_some())
+}
+
 /// Who sells in every channel.
 async fn seller(tx: &Tx) -> Result<(), Failure> {
     let some = |text: &str| Some(text.to_owned());
     let channels = channel::Entity::find().all(tx.db()).await?;
     let cmd = sellers::Save {
-        code: "ROASTERY".to_owned(),
+        code: SELLER.to_owned(),
         party: Party {
             name: "Alpenrösterei GmbH".to_owned(),
             line1: "Lindengasse 41".to_owned(),

@@ -16,11 +16,13 @@ use sea_orm::{ActiveEnum, DbErr, Iterable};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::access::Principal;
+use crate::access::{self, Principal};
 use crate::app::App;
+use crate::demo;
 use crate::documents::links::NotOpened;
 use crate::exports;
 use crate::graphql;
+use crate::http::console::Visitors;
 use crate::http::{
     self, Documents, Endpoint, Exports, FanOut, Gate, GateError, Limits, NoDocument, Pass,
     Readiness, Sent, SentParts, Sockets,
@@ -54,14 +56,17 @@ pub enum Background {
 /// Lets callers in by their API key.
 struct Keys {
     app: Arc<App>,
+    /// The key that the console's pages are given on this machine, if any.
+    visitor: Option<Arc<str>>,
     /// The ends of the keys in use, each watched once however many clients show it.
     ends: Arc<Mutex<HashMap<ApiKeyId, WeakShared<BoxFuture<'static, ()>>>>>,
 }
 
 impl Keys {
-    fn of(app: Arc<App>) -> Keys {
+    fn of(app: Arc<App>, visitor: Option<Arc<str>>) -> Keys {
         Keys {
             app,
+            visitor,
             ends: Arc::default(),
         }
     }
@@ -70,8 +75,17 @@ impl Keys {
 impl Gate for Keys {
     fn open(&self, credentials: Option<String>) -> BoxFuture<'static, Result<Pass, GateError>> {
         let (app, ends) = (self.app.clone(), self.ends.clone());
+        let visitor = self.visitor.clone();
         Box::pin(async move {
             let key = credentials.ok_or(GateError::Missing)?;
+            if visitor.is_some_and(|visitor| access::is_same(&visitor, &key)) {
+                let principal = Principal::visitor();
+                let rights = Some(rights_of(&principal));
+                return Ok(Pass {
+                    rights,
+                    ..Pass::of(principal)
+                });
+            }
             match app.authenticate(&key).await {
                 Ok(Some(principal)) => {
                     let rights = Some(rights_of(&principal));
@@ -138,9 +152,10 @@ async fn ended(app: Arc<App>, key: String) {
 /// Binds, and serves until [`Running::stop`].
 pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> {
     let (stop, stopped) = watch::channel(false);
+    let visitor = visitor(&app);
     let mut endpoint = Endpoint::new(
         graphql::schema(app.clone()),
-        Arc::new(Keys::of(app.clone())),
+        Arc::new(Keys::of(app.clone(), visitor.clone())),
         tokio::runtime::Handle::current(),
     );
     endpoint.limits = Arc::new(Limits {
@@ -158,11 +173,14 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
     let fan_out = endpoint.fan_out.clone();
 
     let webhooks = http::webhooks::Webhooks::of(app.clone());
+    let visitors = visitors(app.clone(), visitor);
     let mut server = HttpServer::new(move || {
         let (endpoint, webhooks) = (endpoint.clone(), webhooks.clone());
+        let visitors = visitors.clone();
         HttpApp::new()
             .configure(move |cfg| http::configure(cfg, endpoint))
             .configure(move |cfg| http::webhooks::configure(cfg, webhooks))
+            .configure(move |cfg| http::console::configure(cfg, visitors))
     })
     .on_connect(http::wire::keep)
     .disable_signals()
@@ -219,6 +237,30 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
         handles,
         stop,
         tasks,
+    })
+}
+
+/// A key for the console's pages on this machine, good until the process ends. There is none where
+/// others can reach the server, nor where a pepper says that it is meant for more than a look.
+fn visitor(app: &App) -> Option<Arc<str>> {
+    let alone = !app.config.is_public() && app.config.access.pepper.is_empty();
+    alone.then(|| access::visitor_key().into())
+}
+
+/// Gives the key out while what is served is the demo.
+fn visitors(app: Arc<App>, key: Option<Arc<str>>) -> Visitors {
+    Visitors::asking(tokio::runtime::Handle::current(), move || {
+        let (app, key) = (app.clone(), key.clone());
+        async move {
+            let key = key?;
+            match demo::is_there(&app.db.read).await {
+                Ok(there) => there.then_some(key),
+                Err(error) => {
+                    tracing::warn!(%error, "whether this is the demo is not known");
+                    None
+                }
+            }
+        }
     })
 }
 

@@ -90,6 +90,11 @@ const LISTED: &[(&str, &str, &str)] = &[
         "http",
         "resolvers read what the transport knows of a request: its id, its idempotency key",
     ),
+    (
+        "demo",
+        "workers",
+        "its two days are worked off by the rounds that work off everybody's",
+    ),
 ];
 
 #[test]

@@ -10,7 +10,7 @@
 //! the answer; [`graphql`] is the handler that calls them in this order. [`websocket`] does the same
 //! for a socket and [`sse`] for a stream of events: there [`run`] runs it, and [`fanout`] shares it
 //! among those who follow the same. [`documents`] sends what was printed to whoever has its signed
-//! address, and [`exports`] what was exported.
+//! address, and [`exports`] what was exported. [`console`] sends the pages that people look at.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 mod apq;
 mod body;
+pub mod console;
 mod course;
 mod documents;
 mod execute;
