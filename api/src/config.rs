@@ -56,6 +56,8 @@ pub struct ServerConfig {
     pub allowed_origins: Vec<String>,
     /// Whether introspection is answered.
     pub introspection: bool,
+    /// How long a connection may rest between two requests, in seconds.
+    pub keep_alive_secs: u64,
     /// How long requests may take to finish at shutdown, in seconds.
     pub shutdown_secs: u64,
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App as HttpApp, HttpResponse, HttpServer, web};
@@ -141,7 +142,7 @@ fn watched<F: Future<Output = ()> + Send + 'static>(
 /// Completes when a key stops being good: it is looked at every two seconds while it is in use.
 async fn ended(app: Arc<App>, key: String) {
     loop {
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         // A database that is away says nothing about the key.
         if let Ok(None) = app.authenticate(&key).await {
             return;
@@ -183,6 +184,7 @@ pub fn start(app: Arc<App>, background: Background) -> std::io::Result<Running> 
             .configure(move |cfg| http::console::configure(cfg, visitors))
     })
     .on_connect(http::wire::keep)
+    .keep_alive(Duration::from_secs(app.config.server.keep_alive_secs))
     .disable_signals()
     .shutdown_timeout(app.config.server.shutdown_secs);
     if app.config.server.threads > 0 {

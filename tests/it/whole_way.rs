@@ -1,11 +1,12 @@
 //! A company's orders from its files to its customers' doors, by the API alone: routed, picked in
-//! waves, packed by double scan, labelled by a carrier, handed over, told of, delivered.
+//! waves, packed by double scan, labelled by a carrier, handed over, told of, delivered, invoiced,
+//! completed and put away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use api::access::Principal;
-use api::capture::import::northwind::Northwind;
+use api::capture::import::northwind::{CHANNEL as NORTHWIND, Northwind};
 use api::graphql::ids::to_global;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ use super::fulfillment::{
     WAVE, assert_clean, buy, dispatch, live_shipment, ok, order, pack_all, pick_all, run,
 };
 use super::imports::totals;
+use super::invoices::sell_in;
 use super::shipping::signed;
 
 /// How many units the company's orders ask for.
@@ -68,6 +70,7 @@ async fn goes_the_whole_way(app: &TestApp, directory: &Path, server: &Aiosmtpd) 
     let operator = Principal::operator("import");
     app.app.set_up_northwind(&operator, files).await.unwrap();
     give_addresses(app).await;
+    sell_in(app, &[NORTHWIND]).await;
     let carriers = engage_carriers(app).await;
     let imported = app
         .app
@@ -113,35 +116,158 @@ async fn goes_the_whole_way(app: &TestApp, directory: &Path, server: &Aiosmtpd) 
     }
     assert_clean(app).await;
 
-    reported(app, directory).await;
+    let first = app.app.clock.now().date_naive() - chrono::Duration::days(30);
+    reported(app, directory, first).await;
+    written_to(server, &sent);
 
-    // Each shipment was told of once, in a letter of its own.
+    booked(app, directory).await;
+    let shown = look_at(app, &sent).await;
+    put_away(app, directory).await;
+    assert_eq!(look_at(app, &sent).await, shown, "it is read as before");
+    assert_clean(app).await;
+    booked(app, directory).await;
+    reported(app, directory, first).await;
+}
+
+/// Each customer has had one letter about each shipment and one with its invoice.
+fn written_to(server: &Aiosmtpd, sent: &[Left]) {
     let letters = server.taken();
     let ids: BTreeSet<&str> = letters
         .iter()
         .filter_map(|letter| letter.lines().find(|line| line.starts_with("Message-ID: ")))
         .collect();
-    assert_eq!((letters.len(), ids.len()), (sent.len(), sent.len()));
-    for left in &sent {
+    assert_eq!((letters.len(), ids.len()), (2 * sent.len(), 2 * sent.len()));
+    for left in sent {
         // In the customer's language.
         let number = &left.order_number;
-        let subjects = [
-            format!("Subject: Your order {number} is on its way"),
-            format!("Subject: Ihre Bestellung {number} ist unterwegs"),
-        ];
-        let of_it = |letter: &&String| subjects.iter().any(|own| letter.contains(own));
-        assert_eq!(letters.iter().filter(of_it).count(), 1, "{number}");
+        let about = |subjects: [&str; 2]| {
+            let of_it = |letter: &&String| {
+                let mut lines = letter.lines();
+                let subject = lines.find_map(|line| line.strip_prefix("Subject: "));
+                subject.is_some_and(|subject| {
+                    let said = |own: &&str| subject.contains(*own);
+                    subjects.iter().any(|own| said(&own)) && subject.contains(number.as_str())
+                })
+            };
+            letters.iter().filter(of_it).count()
+        };
+        let shipments = about(["is on its way", "ist unterwegs"]);
+        assert_eq!(shipments, 1, "{number}");
+        assert_eq!(about(["Invoice ", "Rechnung "]), 1, "{number}");
     }
 }
 
+/// The books say what the files say, and are in balance.
+async fn booked(app: &TestApp, directory: &Path) {
+    let expected = totals(directory);
+    let all: i64 = expected.values().sum();
+    let db = &app.app.db.read;
+    let invoices = entity::invoice::Entity::find().all(db).await.unwrap();
+    assert_eq!(invoices.len(), expected.len());
+    let billed: i64 = invoices.iter().map(|invoice| invoice.total_minor).sum();
+    assert_eq!(billed, all);
+    let query = "{ trialBalance(currency: \"USD\") {
+        account debit { amount } credit { amount } balance { amount } } }";
+    let found = app.gql(query, json!({})).await;
+    let rows = found["trialBalance"].as_array().unwrap();
+    let sum = |field: &str| -> i64 { rows.iter().map(|row| cents(&row[field])).sum() };
+    assert_eq!(sum("debit"), sum("credit"));
+    assert_eq!(sum("balance"), 0);
+    let of = |account: &str| {
+        let row = rows.iter().find(|row| row["account"] == account);
+        row.map_or(0, |row| cents(&row["balance"]))
+    };
+    // The channel took the money itself: it is owed by nobody, and on its way to us.
+    assert_eq!((of("RECEIVABLE"), of("CASH_IN_TRANSIT")), (0, all));
+}
+
+fn cents(amount: &Value) -> i64 {
+    let amount = amount["amount"].as_str().unwrap();
+    amount.replace('.', "").parse().unwrap()
+}
+
+/// What is shown of every tenth order.
+async fn look_at(app: &TestApp, sent: &[Left]) -> Vec<Value> {
+    let query = "query Look($id: ID!) { order(by: { id: $id }) { number externalReference
+        total { amount } lines { sku quantity shipped unitPrice { amount } }
+        shipments { number packages { trackingNumber } } invoices { number total { amount } }
+        payment { transactions { kind state amount { amount } } } } }";
+    let mut shown = Vec::new();
+    for left in sent.iter().step_by(10) {
+        shown.push(app.gql(query, json!({ "id": left.order })).await);
+    }
+    shown
+}
+
+/// Orders that have been over for long enough leave the tables that are worked on, whole.
+async fn put_away(app: &TestApp, directory: &Path) {
+    let db = &app.app.db.read;
+    // What was not ready when it arrived is looked at again a little later.
+    for wait in [chrono::Duration::hours(1), chrono::Duration::days(31)] {
+        app.clock.advance(wait);
+        app.settle().await;
+        let orders = entity::order::Entity::find().all(db).await.unwrap();
+        let is_over =
+            |order: &entity::order::Model| order.status == entity::order::Status::Completed;
+        assert!(orders.iter().all(is_over));
+    }
+    let rows = entity::archived_order::Entity::find().all(db).await;
+    let found: BTreeMap<String, [i64; 3]> = rows
+        .unwrap()
+        .into_iter()
+        .map(|row| {
+            assert_eq!(row.status, entity::order::Status::Completed);
+            let amounts = [row.total_minor, row.captured_minor, row.invoiced_minor];
+            (row.external_reference.unwrap(), amounts)
+        })
+        .collect();
+    let expected = totals(directory).into_iter();
+    let expected: BTreeMap<_, _> = expected.map(|(id, cents)| (id, [cents; 3])).collect();
+    let differing = found
+        .iter()
+        .filter(|(id, amounts)| expected.get(*id) != Some(amounts));
+    assert_eq!(differing.collect::<Vec<_>>(), []);
+    assert_eq!(found.len(), expected.len());
+    macro_rules! empty {
+        ($($table:ident),*) => {
+            $(assert_eq!(
+                entity::$table::Entity::find().count(db).await.unwrap(),
+                0,
+                stringify!($table)
+            );)*
+        };
+    }
+    empty!(
+        order,
+        order_line,
+        hold,
+        order_exception,
+        reservation,
+        backorder,
+        fulfillment_order,
+        fulfillment_line,
+        pick_task,
+        shipment,
+        package,
+        package_line,
+        label,
+        tracking_event,
+        tracking_poll,
+        scan,
+        payment,
+        payment_transaction,
+        charge
+    );
+}
+
 /// The report says what the files say.
-async fn reported(app: &TestApp, directory: &Path) {
+async fn reported(app: &TestApp, directory: &Path, first: chrono::NaiveDate) {
     let cents: i64 = totals(directory).values().sum();
     let today = app.app.clock.now().date_naive();
     let query = "query Report($input: OperationsReportInput!) { operationsReport(input: $input) {
         report { lines { ordersReceived orderValue { amount } unitsShipped
             shipmentsDispatched deliveries { count } unitsPicked unitsPacked misScans } } } }";
-    let input = json!({ "from": today - chrono::Duration::days(30), "to": today,
+    let input = json!({ "from": first, "to": today,
         "interval": "TOTAL", "timeZone": "America/New_York" });
     let found = app.gql(query, json!({ "input": input })).await;
     let value = format!("{}.{:02}", cents / 100, cents % 100);

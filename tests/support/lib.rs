@@ -39,7 +39,9 @@ pub use ws::{Ended, Socket};
 
 /// A client of HTTP for those who ask from outside.
 pub fn http() -> reqwest::Client {
-    api::tls::plain().build().expect("a client of HTTP")
+    let resting = std::time::Duration::from_secs(30);
+    let client = api::tls::plain().pool_idle_timeout(resting);
+    client.build().expect("a client of HTTP")
 }
 
 /// Makes two tests of each journey, `name::sqlite` and `name::postgres`. A journey is an
