@@ -1,5 +1,6 @@
 /** Figures as pictures: each is a table as well, since a picture alone tells some people nothing. */
 
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { graphDay } from './format'
 
 export interface Series {
@@ -9,16 +10,24 @@ export interface Series {
 }
 
 const HEIGHT = 120
-const WIDTH = 560
 
 /** Columns for each period, beside one another; from zero, so that heights can be compared. */
 export function Columns({ title, says, series, periods, values }: { title: string; says: string; series: Series[]; periods: string[]; values: number[][] }) {
+  const figure = useRef<HTMLElement>(null)
+  // Drawn as wide as it is shown, so that its letters are as large as all others.
+  const [full, setFull] = useState(600)
+  useEffect(() => {
+    const seen = new ResizeObserver(([entry]) => entry && setFull(Math.max(240, Math.floor(entry.contentRect.width))))
+    if (figure.current) seen.observe(figure.current)
+    return () => seen.disconnect()
+  }, [])
+  const WIDTH = full - 40
   const most = Math.max(1, ...values.flat())
   const step = WIDTH / Math.max(1, periods.length)
   const wide = Math.min(28, (step * 0.7) / series.length)
-  const every = Math.ceil(periods.length / 8)
+  const every = Math.ceil(periods.length / Math.floor(WIDTH / 56))
   return (
-    <figure class="chart">
+    <figure class="chart" ref={figure}>
       <figcaption><h2>{title}</h2><p class="muted">{says}</p></figcaption>
       <ul class="legend" aria-hidden="true">{series.map((one) => <li key={one.name}><i class={one.tone} /> {one.name}</li>)}</ul>
       <svg viewBox={`0 0 ${WIDTH + 40} ${HEIGHT + 28}`} role="img" aria-label={`${title}. ${says}`}>

@@ -62,8 +62,8 @@ export function span(ms: number): string {
   const minutes = Math.floor(secs / 60)
   if (minutes < 60) return `${minutes} min`
   const hours = Math.floor(minutes / 60)
-  if (hours < 24) return `${hours} h ${String(minutes % 60).padStart(2, '0')} m`
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`
+  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${String(minutes % 60).padStart(2, '0')} m`
+  return hours % 24 === 0 ? `${Math.floor(hours / 24)} d` : `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
 /** The same in a narrow place: minutes are left out where they decide nothing. */

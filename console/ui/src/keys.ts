@@ -7,7 +7,7 @@
 
 import { useEffect, useRef } from 'preact/hooks'
 
-export type Scope = 'Everywhere' | 'Lists' | 'Board' | 'Exceptions' | 'Order' | 'Stock' | 'Reports' | 'Settings' | 'System'
+export type Scope = 'Everywhere' | 'Lists' | 'Board' | 'Exceptions' | 'Order' | 'Stock' | 'Reports' | 'Settings' | 'System' | 'Pick and pack'
 
 export interface Key {
   scope: Scope
@@ -51,6 +51,10 @@ export const KEYS: readonly Key[] = [
   { scope: 'Stock', key: 'c', does: 'Correct a count' },
   { scope: 'Reports', key: 'e', does: 'Make a file of the period' },
   { scope: 'Settings', key: 'x', does: 'Try the rule on the newest orders' },
+  { scope: 'Pick and pack', key: 'F2', does: 'To the scan field', moves: true },
+  { scope: 'Pick and pack', key: 'F4', does: 'Too few in this bin' },
+  { scope: 'Pick and pack', key: 'F8', does: 'Back to all work' },
+  { scope: 'Pick and pack', key: 'F9', does: 'Close the parcel' },
   { scope: 'System', key: 'v', does: 'Check the books' },
 ]
 
@@ -87,7 +91,7 @@ addEventListener('keydown', (event) => {
   clearTimeout(pending)
   if (event.altKey || event.defaultPrevented) return
   const name = pressed(event)
-  if (typing(event) && name !== 'Escape' && !name.startsWith('mod+')) return
+  if (typing(event) && name !== 'Escape' && !/^(mod\+.|F\d)/.test(name)) return
   const joined = chord ? `${chord} ${name}` : name
   clearTimeout(chordTimer)
   chord = ''

@@ -314,7 +314,7 @@ export function StockList() {
             <div class="scroll" tabIndex={0} role="region" aria-label="Stock" aria-busy={loading}>
               <table>
                 <thead>
-                  <tr><th scope="col">SKU</th><th scope="col">Warehouse</th><th scope="col">Marks</th><th scope="col" class="number">On hand</th><th scope="col" class="number">Reserved</th><th scope="col" class="number">Available</th><th scope="col" class="number">Incoming</th>{tab === 'ghost' && <th scope="col">The feed</th>}<th scope="col">Title</th></tr>
+                  <tr><th scope="col">SKU</th><th scope="col">Warehouse</th><th scope="col">Marks</th><th scope="col" class="number">On hand</th><th scope="col" class="number">Reserved</th><th scope="col" class="number">Available</th><th scope="col" class="number">Incoming</th>{tab === 'ghost' && <th scope="col">The feed</th>}<th scope="col" class="aside">Title</th></tr>
                 </thead>
                 <tbody>
                   {rows.map((row, index) => {
@@ -329,7 +329,7 @@ export function StockList() {
                         <td class="number"><b>{row.available.toLocaleString('en-GB')}</b>{row.withheld > 0 && <span class="muted"> −{row.withheld}</span>}</td>
                         <td class="number">{row.incoming > 0 ? `+${row.incoming.toLocaleString('en-GB')}` : '–'}</td>
                         {tab === 'ghost' && <td>{drift && `${drift.kind === 'MISSING' ? 'left it out' : `had ${drift.stated}, books ${drift.had}`}, ${moment(drift.foundAt, now.value)}`}</td>}
-                        <td class="wrap muted">{row.variant?.title}</td>
+                        <td class="wrap muted aside">{row.variant?.title}</td>
                       </tr>
                     )
                   })}

@@ -73,7 +73,7 @@ export function System() {
         <dl class="fact-boxes">
           <Fact name="Server" tone={!said ? 'late' : said.status === 'ready' ? '' : said.status === 'degraded' ? 'soon' : 'late'}>
             <b>{said ? words(said.status) : 'No answer'}</b>
-            <span>{said ? said.reasons.join('; ') || `Database and Redis answer, in ${said.took} ms` : ready.error} {!said && <button type="button" class="link" onClick={ready.again}>Try again</button>}</span>
+            <span>{said ? said.reasons.join('; ') || `the database answers, nothing is degraded; asked in ${said.took} ms` : ready.error} {!said && <button type="button" class="link" onClick={ready.again}>Try again</button>}</span>
           </Fact>
           <Fact name="Link" tone={link.value === 'live' ? '' : 'soon'}>
             <b>{words(link.value)}</b>
