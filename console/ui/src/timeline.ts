@@ -50,7 +50,7 @@ export function fold<T extends Entry>(timeline: readonly T[]): Told<T>[] {
     told.push(one)
     if (FAILURE.test(entry.event)) tries.set(name, one)
     // What went well in between ends the row of failures.
-    else if (transactionId) for (const key of tries.keys()) if (key.includes(` ${story} `)) tries.delete(key)
+    else if (transactionId && !REQUEST.test(entry.event)) for (const key of tries.keys()) if (key.includes(` ${story} `)) tries.delete(key)
   }
   return told
 }
