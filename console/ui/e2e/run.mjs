@@ -327,7 +327,7 @@ const tests = {
   async 'a timeline is told in words, and tries that failed alike are one'() {
     const server = await serve(demo())
     const page = await open(server.base, '/orders/1001')
-    const failed = page.locator('.timeline summary', { hasText: 'Capture failed' })
+    const failed = page.locator('.timeline summary', { has: page.getByText('Capture failed', { exact: true }) })
     await failed.first().waitFor()
     same(await failed.count(), 1, (await failed.allTextContents()).join(' | '))
     check(/next try (\d\d? \w+ )?\d\d:\d\d, \d+ tries since/.test(await failed.textContent()), await failed.textContent())
@@ -421,7 +421,7 @@ const tests = {
     check((await correct.isDisabled()) && (await correct.getAttribute('title')).includes('STOCK_MANAGE'), 'who may only read can correct a count, or is not told why not')
     await page.getByRole('button', { name: 'Revoke Lookout' }).click()
     await page.getByRole('button', { name: 'Revoke', exact: true }).click()
-    await page.locator('[data-key="Lookout"]').getByText('Revoked').waitFor()
+    await page.locator('[data-key="Lookout"] .badge').getByText('Revoked').waitFor()
     await other.getByText('does not accept this key').waitFor({ timeout: 15_000 })
     await server.end()
   },
