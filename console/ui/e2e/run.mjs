@@ -453,6 +453,7 @@ const tests = {
     await page.screenshot({ path: join(shots, 'pack-wrong-phone.png') })
     check(await page.getByRole('button', { name: 'Close the parcel' }).isDisabled(), 'an empty parcel can be closed')
     for (const { sku, quantity } of lines) for (let unit = 0; unit < quantity; unit += 1) await scan(sku, 'good')
+    await page.locator('button.primary:enabled', { hasText: 'Close the parcel' }).waitFor()
     await page.screenshot({ path: join(shots, 'pack-good-phone.png') })
     await scan(lines[0].sku, 'over')
     await page.keyboard.press('F9')

@@ -14,7 +14,7 @@ export interface Key {
   /** As KeyboardEvent.key has it; `g b` is one after the other. */
   key: string
   does: string
-  /** Whether it changes something at the server. */
+  /** Whether it changes something at the server, or begins to. */
   changes?: boolean
   /** Whether it only moves about, so that a list of commands has no use for it. */
   moves?: boolean
@@ -48,8 +48,8 @@ export const KEYS: readonly Key[] = [
   { scope: 'Exceptions', key: 'z', does: 'Undo the last settling', changes: true },
   { scope: 'Order', key: 'n', does: 'Write a note' },
   { scope: 'Stock', key: '1-9', does: 'Tab of that number', moves: true },
-  { scope: 'Stock', key: 'c', does: 'Correct a count' },
-  { scope: 'Reports', key: 'e', does: 'Make a file of the period' },
+  { scope: 'Stock', key: 'c', does: 'Correct a count', changes: true },
+  { scope: 'Reports', key: 'e', does: 'Make a file of the period', changes: true },
   { scope: 'Settings', key: 'x', does: 'Try the rule on the newest orders' },
   { scope: 'Pick and pack', key: 'F2', does: 'To the scan field', moves: true },
   { scope: 'Pick and pack', key: 'F4', does: 'Too few in this bin' },
