@@ -464,6 +464,34 @@ const tests = {
     await server.end()
   },
 
+  async 'a list is taken and walked bin by bin, and a bin with too few is said to be'() {
+    const server = await serve(demo())
+    const house = (await gql(server.base, '{ warehouses { nodes { id code } } }')).warehouses.nodes.find((it) => it.code === 'VIE')
+    const wave = (await gql(server.base, `mutation($w: ID!) { waveCreate(input: { warehouseId: $w, idempotencyKey: "wave" }) { wave { id } userErrors { code message } } }`, { w: house.id })).waveCreate
+    same(wave.userErrors, [], 'the wave')
+    same((await gql(server.base, `mutation($id: ID!) { waveRelease(input: { id: $id, idempotencyKey: "go" }) { userErrors { code message } } }`, { id: wave.wave.id })).waveRelease.userErrors, [], 'its release')
+    const page = await open(server.base, '/pack')
+    await page.locator('[data-list]:enabled').first().click()
+    const next = page.locator('[data-next]')
+    await next.waitFor()
+    const sku = await next.getAttribute('data-next')
+    await page.keyboard.type('NOT-A-SKU')
+    await page.keyboard.press('Enter')
+    await page.locator('[data-result="wrong"]').waitFor()
+    await page.keyboard.type(sku)
+    await page.keyboard.press('Tab')
+    await page.locator('[data-result="good"]').getByText(sku).getByText(/into slot/).waitFor()
+    await page.screenshot({ path: join(shots, 'pick.png') })
+    await page.keyboard.press('F4')
+    await page.getByRole('dialog', { name: 'Too few' }).waitFor()
+    await page.getByRole('button', { name: 'Book it' }).click()
+    await page.locator('.toast').getByText(/short/).waitFor()
+    await page.keyboard.press('F8')
+    await page.getByRole('heading', { name: 'Pick and pack' }).waitFor()
+    same(page.faults, [], 'errors')
+    await server.end()
+  },
+
   async 'a scan that is not answered waits, is never green, and counts once'() {
     const server = await serve(demo())
     const page = await open(server.base, '/pack')
