@@ -36,6 +36,8 @@ export default defineConfig({
       '/graphql': { target: server, ws: true },
       '/console': server,
       '/documents': server,
+      '/exports/': server,
+      '/readyz': server,
     },
   },
 })

@@ -1,10 +1,9 @@
 /** Asking the server, and following it: requests by fetch, everything live over one socket. */
 
-import { print } from '@0no-co/graphql.web'
 import { batch, signal } from '@preact/signals'
 import { type Client, CloseCode, createClient } from 'graphql-ws'
 import { Collection, type Item } from './collection'
-import type { TadaDocumentNode } from './graphql'
+import { type TadaDocumentNode, textOf } from './graphql'
 import { refused, session } from './session'
 
 /** How the socket stands. Stale: it is open, and silent for too long. */
@@ -58,17 +57,6 @@ export class Refused extends Error {
 interface GraphQLAnswer<T> {
   data?: T | null
   errors?: { message: string; extensions?: { code?: string; requestId?: string } }[]
-}
-
-const texts = new WeakMap<object, string>()
-
-function textOf(document: object): string {
-  let text = texts.get(document)
-  if (!text) {
-    text = print(document as Parameters<typeof print>[0])
-    texts.set(document, text)
-  }
-  return text
 }
 
 /** Runs a query or a mutation. A refusal in `userErrors` is data; everything else throws. */

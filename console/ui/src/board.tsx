@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks'
 import { follow, type Live, now } from './api'
-import { count, money, span, urgency, words } from './format'
+import { brief, count, money, urgency, words } from './format'
 import { graphql, type ResultOf } from './graphql'
 import { useKeys } from './keys'
 import { Due, Empty, Failure, NoPermission, Skeleton } from './parts'
@@ -47,7 +47,7 @@ function OrderCard({ card, fresh, leaves }: { card: Card; fresh: boolean; leaves
       </span>
       <span class="row">
         <span class="who">{card.customerName ?? words(card.serviceLevel)}</span>
-        {leaves && card.dispatchBy ? <Due at={card.dispatchBy} /> : <span class="muted">for {span(now.value - Date.parse(card.stageSince))}</span>}
+        {leaves && card.dispatchBy ? <Due at={card.dispatchBy} narrow /> : <span class="muted">for {brief(now.value - Date.parse(card.stageSince))}</span>}
       </span>
       {why.length > 0 && <span class="why">‖ {why[0]}{why.length > 1 && ` +${why.length - 1}`}</span>}
     </a>

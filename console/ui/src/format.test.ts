@@ -16,11 +16,11 @@ test('a deadline is late only once it has passed', () => {
   expect(urgency('2026-11-23T14:00:01Z', now)).toBe('calm')
   expect(urgency(null, now)).toBe('calm')
   expect(due('2026-11-23T11:25:00Z', now)).toBe('35 min late')
-  expect(due('2026-11-23T14:10:00Z', now)).toBe('2 h 10 left')
+  expect(due('2026-11-23T14:10:00Z', now)).toBe('2 h 10 m left')
 })
 
 test('spans, sizes and names are written for people', () => {
-  expect([40_000, 720_000, 11_100_000, 187_200_000].map(span)).toEqual(['40 s', '12 min', '3 h 05', '2 d 4 h'])
+  expect([40_000, 720_000, 11_100_000, 187_200_000].map(span)).toEqual(['40 s', '12 min', '3 h 05 m', '2 d 4 h'])
   expect([12, 16_429].map(size)).toEqual(['12 B', '16 kB'])
   expect(['NO_PICKUP_SCAN', 'SKU_UNKNOWN', 'weightGrams'].map(words)).toEqual(['No pickup scan', 'SKU unknown', 'Weight grams'])
 })

@@ -55,15 +55,21 @@ export function dayName(at: string, now: number): string {
   )
 }
 
-/** 40 s, 12 min, 3 h 05, 2 d 4 h */
+/** 40 s, 12 min, 3 h 05 m, 2 d 4 h */
 export function span(ms: number): string {
   const secs = Math.max(0, Math.floor(ms / 1000))
   if (secs < 60) return `${secs} s`
   const minutes = Math.floor(secs / 60)
   if (minutes < 60) return `${minutes} min`
   const hours = Math.floor(minutes / 60)
-  if (hours < 24) return `${hours} h ${String(minutes % 60).padStart(2, '0')}`
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`
+  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${String(minutes % 60).padStart(2, '0')} m`
+  return hours % 24 === 0 ? `${Math.floor(hours / 24)} d` : `${Math.floor(hours / 24)} d ${hours % 24} h`
+}
+
+/** The same in a narrow place: minutes are left out where they decide nothing. */
+export function brief(ms: number): string {
+  const hours = Math.floor(ms / 3_600_000)
+  return hours < 6 ? span(ms) : hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`
 }
 
 /** How a deadline stands: red only when it has passed. */
@@ -78,10 +84,10 @@ export function urgency(dueAt: string | null | undefined, now: number): Urgency 
   return left < 0 ? 'late' : left < SOON ? 'soon' : 'calm'
 }
 
-/** 2 h 10 left, 35 min late */
-export function due(dueAt: string, now: number): string {
+/** 2 h 10 m left, 35 min late */
+export function due(dueAt: string, now: number, say = span): string {
   const left = Date.parse(dueAt) - now
-  return left < 0 ? `${span(-left)} late` : `${span(left)} left`
+  return left < 0 ? `${say(-left)} late` : `${say(left)} left`
 }
 
 /** A name of the API as people read it: NO_PICKUP_SCAN is "No pickup scan". */
@@ -103,3 +109,16 @@ export function count(number: number, one: string, many = `${one}s`): string {
 export function size(bytes: number): string {
   return bytes < 1000 ? `${bytes} B` : `${Math.round(bytes / 1000).toLocaleString(LOCALE)} kB`
 }
+
+/** 0.9875 is 98.8 % */
+export const percent = (part: string): string => `${Number((Number(part) * 100).toFixed(1)).toLocaleString(LOCALE)} %`
+
+/** A day as people read it, or as addresses and the API do: 24 Nov, 2026-11-24. */
+export function dayOf(at: Date | string, as: 'words' | 'address' = 'words'): string {
+  const date = typeof at === 'string' ? new Date(`${at.slice(0, 10)}T12:00`) : at
+  if (as === 'words') return DAY.format(date)
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, '0')).join('-')
+}
+
+/** The day that a period of a report begins with. */
+export const graphDay = (at: string): string => DAY.format(new Date(at))

@@ -1,39 +1,45 @@
 /** The console: who we are, where we are, and the screen for it. */
 
 import { effect } from '@preact/signals'
-import { render } from 'preact'
+import { type ComponentType, render } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
 import { Board } from './board'
-import { Exceptions } from './exceptions'
-import { Order } from './order'
-import { Orders } from './orders'
-import { Empty } from './parts'
+import { loadOrder, PAGES } from './pages'
+import { Empty, Failure, Skeleton } from './parts'
 import { place } from './route'
 import { session, start } from './session'
 import { Shell } from './shell'
 import { SignIn } from './signin'
 import './style.css'
 
+/** A screen whose code comes when it is first gone to. */
+function Coming<P extends object>({ load, props }: { load: () => Promise<ComponentType<P>>; props: P }) {
+  const [screen, setScreen] = useState<{ of: ComponentType<P> } | null>(null)
+  const [lost, setLost] = useState(false)
+  useEffect(() => {
+    load().then((of) => setScreen({ of }), () => setLost(true))
+  }, [])
+  // A server that was renewed has this screen under another name: the page as a whole is asked for.
+  if (lost) return <Failure message="This screen did not come. The server may have been renewed." retry={() => location.reload()} />
+  if (!screen) return <Skeleton />
+  return <screen.of {...props} />
+}
+
 function Screen() {
   const path = place.value.path
+  if (path === '/') return <Board />
   const order = /^\/orders\/([^/]+)$/.exec(path)?.[1]
-  if (order) return <Order key={order} number={decodeURIComponent(order)} />
-  switch (path) {
-    case '/':
-      return <Board />
-    case '/exceptions':
-      return <Exceptions />
-    case '/orders':
-      return <Orders />
-    default:
-      return (
-        <Empty title="There is no such page">
-          <h1 class="quiet">Not found</h1>
-          <p>
-            Nothing is at <code>{path}</code>. <a href="/">Go to the board</a>
-          </p>
-        </Empty>
-      )
-  }
+  if (order) return <Coming key={path} load={loadOrder} props={{ number: decodeURIComponent(order) }} />
+  const page = PAGES.find((it) => it.path === path)
+  if (page) return <Coming key={path} load={page.load} props={{}} />
+  return (
+    <Empty title="There is no such page">
+      <h1 class="quiet">Not found</h1>
+      <p>
+        Nothing is at <code>{path}</code>. <a href="/">Go to the board</a>
+      </p>
+    </Empty>
+  )
 }
 
 function Console() {
@@ -48,9 +54,8 @@ function Console() {
 }
 
 effect(() => {
-  const names: Record<string, string> = { '/': 'Board', '/exceptions': 'Exceptions', '/orders': 'Orders' }
   const { path } = place.value
-  document.title = `${names[path] ?? path.split('/').pop()} · OMS`
+  document.title = `${PAGES.find((it) => it.path === path)?.name ?? path.split('/').pop()} · OMS`
 })
 
 const root = document.getElementById('console')

@@ -2,11 +2,12 @@
 
 import { useEffect, useState } from 'preact/hooks'
 import { ask, current, follow, now } from './api'
-import { clock, dayName, exact, money, size, words } from './format'
+import { clock, dayName, exact, moment, money, size, words } from './format'
 import { graphql, type ResultOf } from './graphql'
 import { useKeys } from './keys'
 import { Ask, Badge, Due, Empty, Failure, Skeleton, useLoad } from './parts'
 import { actorName, may } from './shell'
+import { fold, say } from './timeline'
 import { done, failed } from './toasts'
 
 const ORDER = graphql(`
@@ -70,20 +71,10 @@ function group(event: string): string {
   return 'Orders'
 }
 
-/** What an event says of itself, in a line. */
-function detail(details: unknown): string {
-  if (typeof details !== 'object' || details === null) return ''
-  return Object.entries(details)
-    .filter(([name, value]) => !name.endsWith('Id') && ['string', 'number', 'boolean'].includes(typeof value) && value !== '' && value !== 0 && !['amount', 'total', 'size', 'subject', 'attempts', 'number', 'format'].includes(name))
-    .map(([name, value]) => (value === true ? words(name).toLowerCase() : ['code', 'status', 'kind'].includes(name) ? words(String(value)).toLowerCase() : typeof value === 'number' ? `${words(name).toLowerCase()} ${value}` : String(value)))
-    .slice(0, 4)
-    .join(', ')
-}
-
 function Timeline({ order }: { order: Shown }) {
   const [only, setOnly] = useState('All')
-  const entries = [...order.timeline].reverse().filter((entry) => only === 'All' || group(entry.event) === only)
-  const days = [...new Set(entries.map((entry) => dayName(entry.occurredAt, now.value)))]
+  const told = fold(order.timeline).filter(({ entry }) => only === 'All' || group(entry.event) === only)
+  const days = [...new Set(told.map(({ entry }) => dayName(entry.occurredAt, now.value)))]
   return (
     <section class="timeline" aria-label="Timeline">
       <div class="row">
@@ -94,18 +85,21 @@ function Timeline({ order }: { order: Shown }) {
           ))}
         </span>
       </div>
-      {entries.length === 0 && <p class="muted">Nothing of that kind has happened.</p>}
+      {told.length === 0 && <p class="muted">Nothing of that kind has happened.</p>}
       {days.map((day) => (
         <div key={day}>
           <h3>{day}</h3>
           <ol>
-            {entries.filter((entry) => dayName(entry.occurredAt, now.value) === day).map((entry) => (
+            {told.filter(({ entry }) => dayName(entry.occurredAt, now.value) === day).map(({ entry, before }) => (
               <li key={entry.id}>
                 <time dateTime={entry.occurredAt} title={exact(entry.occurredAt)} class="muted">{clock(entry.occurredAt)}</time>
                 <details>
                   <summary>
-                    <b>{words(entry.event.replace(/^order\./, ''))}</b> {detail(entry.details)} <span class="muted">· {actorName(entry.actor)}</span>
+                    <b>{words(entry.event.replace(/^order\./, ''))}</b> {say(entry, now.value)}
+                    {before.length > 0 && `, ${before.length + 1} tries since ${moment(before.at(-1)!.occurredAt, now.value)}`}{' '}
+                    <span class="muted">· {actorName(entry.actor)}</span>
                   </summary>
+                  {before.length > 0 && <p class="muted">Before: {before.map((one) => moment(one.occurredAt, now.value)).join(', ')}</p>}
                   <pre>{JSON.stringify(entry.details, null, 2)}{entry.correlationId && `\nrequest ${entry.correlationId}`}</pre>
                 </details>
               </li>
@@ -250,7 +244,7 @@ export function Order({ number }: { number: string }) {
                 <thead><tr><th scope="col">What</th><th scope="col">State</th><th scope="col">When</th><th scope="col" class="number">Amount</th></tr></thead>
                 <tbody>
                   {order.payment.transactions.map((it) => (
-                    <tr key={it.id}><td>{words(it.kind)}</td><td><Badge name={it.state} tone={it.state === 'DECLINED' ? 'late' : it.state === 'UNKNOWN' ? 'soon' : ''} /> {it.declineCode ?? (it.state === 'UNKNOWN' ? 'asking the provider' : '')}</td><td>{exact(it.createdAt)}</td><td class="number">{money(it.amount)}</td></tr>
+                    <tr key={it.id}><td>{words(it.kind)}</td><td><Badge name={it.state} tone={it.state === 'DECLINED' ? 'late' : it.state === 'UNKNOWN' ? 'soon' : ''} /> {it.declineCode ? words(it.declineCode).toLowerCase() : (it.state === 'UNKNOWN' ? 'asking the provider' : '')}</td><td>{exact(it.createdAt)}</td><td class="number">{money(it.amount)}</td></tr>
                   ))}
                 </tbody>
               </table>

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { link, now } from './api'
-import { due, exact, span, urgency, words } from './format'
+import { brief, due, exact, span, urgency, words } from './format'
 import { useKeys } from './keys'
 
 /** A list that is on its way: nothing for a moment, then its outline. */
@@ -68,14 +68,14 @@ export function Badge({ name, tone }: { name: string; tone?: string }) {
 }
 
 /** A deadline that goes on by itself. */
-export function Due({ at, open = true }: { at: string | null | undefined; open?: boolean }) {
+export function Due({ at, open = true, narrow = false }: { at: string | null | undefined; open?: boolean; narrow?: boolean }) {
   if (!at) return <span class="muted">–</span>
   if (!open) return <time dateTime={at}>{exact(at)}</time>
   const state = link.value === 'live' ? urgency(at, now.value) : 'calm'
   return (
     <time dateTime={at} title={exact(at)} class={`due ${state}`}>
       {state !== 'calm' && <span aria-hidden="true">{state === 'late' ? '▲' : '△'} </span>}
-      {due(at, now.value)}
+      {due(at, now.value, narrow ? brief : span)}
     </time>
   )
 }

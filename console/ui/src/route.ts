@@ -43,7 +43,7 @@ function plain(event: MouseEvent): boolean {
 document.addEventListener('click', (event) => {
   const link = (event.target as Element | null)?.closest?.('a[href]')
   if (!(link instanceof HTMLAnchorElement) || !plain(event) || event.defaultPrevented) return
-  if (link.origin !== location.origin || link.target || link.pathname.startsWith('/documents/')) return
+  if (link.origin !== location.origin || link.target || /^\/(documents|exports)\//.test(link.pathname)) return
   event.preventDefault()
   go(link.pathname + link.search)
 })

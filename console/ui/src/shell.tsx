@@ -7,6 +7,8 @@ import { ask, heardAt, link, now, reconnect, setClock, watch } from './api'
 import { clock, span } from './format'
 import { graphql, type ResultOf } from './graphql'
 import { KEYS, type Scope, useKeys } from './keys'
+import { PAGES } from './pages'
+import { Palette } from './palette'
 import { Dialog } from './parts'
 import { go, place } from './route'
 import { session, signOut } from './session'
@@ -15,7 +17,7 @@ import { Toasts } from './toasts'
 const VIEWER = graphql(`query Viewer { viewer { name actor role scopes } exceptionStats { openCount overdueCount } }`)
 const KEY_NAMES = graphql(`query KeyNames { apiKeys(first: 250) { nodes { id name } } }`)
 const STAGES = graphql(`
-  subscription Stages { stageCounts { at stages { stage count slaAtRisk oldestSince } } }
+  subscription Stages { stageCounts { seq at stages { stage count slaAtRisk oldestSince } } }
 `)
 
 export type Viewer = ResultOf<typeof VIEWER>['viewer']
@@ -54,12 +56,6 @@ function changeTheme(): void {
   theme.value = theme.value === 'dark' ? 'light' : 'dark'
   localStorage.setItem('oms.theme', theme.value)
 }
-
-const PAGES = [
-  { path: '/', name: 'Board' },
-  { path: '/exceptions', name: 'Exceptions' },
-  { path: '/orders', name: 'Orders' },
-]
 
 function LinkBadge() {
   const state = link.value
@@ -102,7 +98,7 @@ function Help({ close }: { close: () => void }) {
                 <div key={key.key}>
                   <dt>
                     {key.key.split(' ').map((part) => (
-                      <kbd key={part}>{part === 'Escape' ? 'Esc' : part.toUpperCase()}</kbd>
+                      <kbd key={part}>{part === 'Escape' ? 'Esc' : part.replace('mod+', 'Ctrl ').toUpperCase()}</kbd>
                     ))}
                   </dt>
                   <dd>{key.does}</dd>
@@ -116,8 +112,12 @@ function Help({ close }: { close: () => void }) {
   )
 }
 
+/** Where each letter behind `g` leads. */
+const WAYS = Object.fromEntries(PAGES.map((page) => [`g ${page.key}`, () => go(page.path)]))
+
 export function Shell({ children }: { children: ComponentChildren }) {
   const [help, setHelp] = useState(false)
+  const [palette, setPalette] = useState(false)
   useEffect(() => {
     ask(VIEWER).then(
       (data) => {
@@ -137,12 +137,12 @@ export function Shell({ children }: { children: ComponentChildren }) {
     })
   }, [])
   useKeys('Everywhere', {
-    'g b': () => go('/'),
-    'g e': () => go('/exceptions'),
-    'g o': () => go('/orders'),
+    ...WAYS,
+    'mod+k': () => setPalette(true),
     '/': () => {
-      go('/orders')
-      requestAnimationFrame(() => document.getElementById('search')?.focus())
+      const field = document.getElementById('search')
+      if (field) field.focus()
+      else setPalette(true)
     },
     '?': () => setHelp(true),
     t: changeTheme,
@@ -176,8 +176,10 @@ export function Shell({ children }: { children: ComponentChildren }) {
             </a>
           ))}
         </nav>
-        <span class="grow" />
         <LinkBadge />
+        <button type="button" class="finder" onClick={() => setPalette(true)}>
+          Find <kbd>Ctrl K</kbd>
+        </button>
         <button type="button" class="icon" onClick={changeTheme} aria-label={theme.value === 'dark' ? 'Light colours' : 'Dark colours'}>
           {theme.value === 'dark' ? '☀' : '☾'}
         </button>
@@ -191,6 +193,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </header>
       <main id="main" tabIndex={-1}>{children}</main>
       {help && <Help close={() => setHelp(false)} />}
+      {palette && <Palette close={() => setPalette(false)} />}
       <Toasts />
     </div>
   )
