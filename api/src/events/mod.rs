@@ -287,16 +287,26 @@ pub enum Event {
     OrderCancelled {
         /// Why.
         reason: String,
+        /// What it came to, in minor units.
+        #[serde(default)]
+        total: i64,
     },
     /// Refused by a person after a check failed.
     #[serde(rename = "order.rejected")]
     OrderRejected {
         /// Why.
         reason: String,
+        /// What it came to, in minor units.
+        #[serde(default)]
+        total: i64,
     },
     /// Never paid; its hold ran out.
     #[serde(rename = "order.expired")]
-    OrderExpired {},
+    OrderExpired {
+        /// What it came to, in minor units.
+        #[serde(default)]
+        total: i64,
+    },
     /// Everything was delivered, captured, invoiced and settled.
     #[serde(rename = "order.completed")]
     OrderCompleted {},

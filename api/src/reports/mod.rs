@@ -6,7 +6,9 @@
 
 pub mod audit;
 pub mod operations;
+pub mod periods;
 pub mod projection;
 pub mod readings;
+pub mod sales;
 pub mod spans;
 pub mod stages;
