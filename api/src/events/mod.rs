@@ -765,6 +765,20 @@ pub enum Event {
         /// What it takes back, in minor units.
         total: i64,
     },
+    /// A customer has paid an invoice on account, or a part of it.
+    #[serde(rename = "invoice.paid")]
+    InvoicePaid {
+        /// What people call the invoice.
+        number: String,
+        /// The invoice.
+        invoice_id: InvoiceId,
+        /// The payment.
+        payment_id: Uuid,
+        /// How much of it, in minor units.
+        amount: i64,
+        /// What is still owed of the invoice, in minor units.
+        left: i64,
+    },
     /// Something of the catalogue, or a customer, was made or changed.
     #[serde(rename = "catalogue.changed")]
     CatalogueChanged {

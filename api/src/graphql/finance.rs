@@ -1,27 +1,37 @@
 //! What was sold, what is owed and what is in stock, in money.
 
+use std::collections::BTreeSet;
+
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{ChannelId, Currency, invoice_line};
+use entity::{
+    ChannelId, Currency, CustomerId, InvoiceId, customer_payment, invoice_line, payment_allocation,
+};
 use sea_orm::ActiveEnum;
+use uuid::Uuid;
 
 use super::catalogue::channels::{Channel, time_zone};
 use super::catalogue::seen_channels;
+use super::command::run;
+use super::customers::Customer;
 use super::errors::{UserError, outcome};
-use super::invoices::TaxCategory;
-use super::loaders::load;
-use super::scalars::{CurrencyCode, Decimal, Money, money};
+use super::ids::{from_global, from_optional};
+use super::invoices::{Invoice, TaxCategory};
+use super::loaders::{AllocationsOf, load};
+use super::once::mark_replayed;
+use super::scalars::{CurrencyCode, Decimal, Money, MoneyInput, money};
 use super::{Allowed, app, principal};
 use crate::access::Scope;
-use crate::failure::{Failure, Problem};
+use crate::failure::{Code, Failure, Problem};
+use crate::invoicing::receipts::{self, Owed, Record};
 use crate::reports::periods::Interval;
-use crate::reports::sales;
+use crate::reports::{receivables, sales};
 
 /// The channels that a report is confined to; none = all.
 fn channels(
     ctx: &Context<'_>,
     named: Option<&Vec<ID>>,
-) -> std::result::Result<Option<std::collections::BTreeSet<ChannelId>>, Problem> {
+) -> std::result::Result<Option<BTreeSet<ChannelId>>, Problem> {
     Ok(match named {
         Some(ids) => {
             let seen = seen_channels(ctx, ids, "input.channelIds")?;
@@ -246,6 +256,319 @@ pub struct SalesTax {
     tax: Money,
 }
 
+/// A customer, for callers who may see customers.
+async fn customer(ctx: &Context<'_>, id: CustomerId) -> Result<Option<Customer>> {
+    match principal(ctx)?.may(Scope::CustomersRead) {
+        true => Ok(load(ctx, id).await?.map(Customer)),
+        false => Ok(None),
+    }
+}
+
+/// What `receivables` needs.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct ReceivablesInput {
+    /// At which moment; now, if not given.
+    pub at: Option<DateTime<Utc>>,
+    /// Whose days invoices are past due by: a name of the IANA database (INVALID_INPUT).
+    #[graphql(default_with = "\"UTC\".to_owned()")]
+    pub time_zone: String,
+    /// Only what this customer owes.
+    pub customer_id: Option<ID>,
+    /// Only invoices of these channels (NOT_FOUND); of all that you may see if not given.
+    pub channel_ids: Option<Vec<ID>>,
+    /// How many lines; at most 1,000.
+    #[graphql(default = 250, validator(minimum = 0, maximum = 1000))]
+    pub first: i32,
+}
+
+impl ReceivablesInput {
+    fn ask(&self, ctx: &Context<'_>) -> std::result::Result<receivables::Ask, Problem> {
+        Ok(receivables::Ask {
+            at: self.at.unwrap_or_else(|| app(ctx).clock.now()),
+            time_zone: time_zone(&self.time_zone)?,
+            customer: from_optional(self.customer_id.as_ref(), "input.customerId")?,
+            channels: channels(ctx, self.channel_ids.as_ref())?,
+        })
+    }
+}
+
+/// What `receivables` came to.
+#[derive(SimpleObject)]
+pub struct ReceivablesPayload {
+    /// What is owed; null if the input was refused.
+    pub report: Option<ReceivablesReport>,
+    /// Why there is none; empty if there is one.
+    pub user_errors: Vec<UserError>,
+}
+
+/// What customers owe on account at a moment.
+pub struct ReceivablesReport {
+    report: receivables::Report,
+    first: usize,
+}
+
+/// What customers owe on account at a moment.
+#[Object]
+impl ReceivablesReport {
+    /// The moment.
+    async fn at(&self) -> DateTime<Utc> {
+        self.report.at
+    }
+
+    /// What is owed in each currency, by everybody who was asked for.
+    async fn totals(&self) -> Vec<Receivable> {
+        let totals = self.report.totals.iter().cloned();
+        let totals = totals.map(|(currency, owed)| Receivable { currency, owed });
+        totals.collect()
+    }
+
+    /// How many lines there are in all.
+    async fn line_count(&self) -> usize {
+        self.report.lines.len()
+    }
+
+    /// What each customer owes in each currency: who owes most past due first, and then who owes
+    /// most.
+    async fn lines(&self) -> Vec<CustomerReceivable> {
+        let lines = self.report.lines.iter().take(self.first).cloned();
+        lines.map(CustomerReceivable).collect()
+    }
+}
+
+/// What a customer owes in a currency.
+pub struct CustomerReceivable(receivables::Line);
+
+/// What a customer owes in a currency.
+#[Object]
+impl CustomerReceivable {
+    /// Who; null without the scope CUSTOMERS_READ.
+    async fn customer(&self, ctx: &Context<'_>) -> Result<Option<Customer>> {
+        customer(ctx, self.0.customer).await
+    }
+
+    /// How much.
+    async fn owed(&self) -> Receivable {
+        Receivable {
+            currency: self.0.currency,
+            owed: self.0.owed.clone(),
+        }
+    }
+}
+
+/// What is owed in a currency, by the days that it is past due.
+pub struct Receivable {
+    currency: Currency,
+    owed: receivables::Owed,
+}
+
+impl Receivable {
+    fn money(&self, minor: i64) -> Money {
+        money(minor, self.currency)
+    }
+}
+
+/// What is owed in a currency, by the days that it is past due. What is due today is not past due.
+#[Object]
+impl Receivable {
+    /// How many invoices are open.
+    async fn invoices(&self) -> i64 {
+        self.owed.invoices
+    }
+
+    /// What is not past due.
+    async fn not_due(&self) -> Money {
+        self.money(self.owed.ages[0])
+    }
+
+    /// What is 1 to 30 days past due.
+    async fn days1_to30(&self) -> Money {
+        self.money(self.owed.ages[1])
+    }
+
+    /// What is 31 to 60 days past due.
+    async fn days31_to60(&self) -> Money {
+        self.money(self.owed.ages[2])
+    }
+
+    /// What is 61 to 90 days past due.
+    async fn days61_to90(&self) -> Money {
+        self.money(self.owed.ages[3])
+    }
+
+    /// What is more than 90 days past due.
+    async fn over90_days(&self) -> Money {
+        self.money(self.owed.ages[4])
+    }
+
+    /// What is owed to customers: what credit notes took back after it was paid.
+    async fn credit(&self) -> Money {
+        self.money(self.owed.credit)
+    }
+
+    /// In all, less the credit: what the ledger's account RECEIVABLE has of orders on account.
+    async fn total(&self) -> Money {
+        self.money(self.owed.total())
+    }
+}
+
+/// What `paymentRecord` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct PaymentRecordInput {
+    /// Who paid, for the oldest invoices first; either this or `invoiceId` (INVALID_INPUT).
+    pub customer_id: Option<ID>,
+    /// Which invoice was paid; either this or `customerId` (INVALID_INPUT).
+    pub invoice_id: Option<ID>,
+    /// How much came; above zero.
+    pub amount: MoneyInput,
+    /// What the bank calls it: the same reference of the same customer is recorded once.
+    pub reference: String,
+    /// When it came; now, if not given. Not in the future (INVALID_INPUT).
+    pub received_at: Option<DateTime<Utc>>,
+}
+
+impl PaymentRecordInput {
+    fn command(self, ctx: &Context<'_>) -> std::result::Result<Record, Problem> {
+        let customer = from_optional::<CustomerId>(self.customer_id.as_ref(), "input.customerId")?;
+        let invoice = match &self.invoice_id {
+            Some(id) => Some(from_global::<InvoiceId>(id, "input.invoiceId")?),
+            None => None,
+        };
+        let of = match (customer, invoice) {
+            (Some(customer), None) => Owed::By(customer),
+            (None, Some(invoice)) => Owed::Of(invoice),
+            _ => {
+                let message = "either customerId or invoiceId says what is paid";
+                return Err(Problem::new(Code::InvalidInput, message).at("input.customerId"));
+            }
+        };
+        let caller = principal(ctx).ok();
+        Ok(Record {
+            of,
+            channels: caller.and_then(|own| own.channels.clone()),
+            amount: self.amount.read("input.amount")?,
+            reference: self.reference,
+            received_at: self.received_at,
+            by: caller.map(|own| own.actor.name.clone()).unwrap_or_default(),
+        })
+    }
+}
+
+/// Money that a customer has paid on account.
+pub struct CustomerPayment(customer_payment::Model);
+
+/// Money that a customer has paid on account. It never changes.
+#[Object]
+impl CustomerPayment {
+    /// Who paid; null without the scope CUSTOMERS_READ.
+    async fn customer(&self, ctx: &Context<'_>) -> Result<Option<Customer>> {
+        customer(ctx, self.0.customer_id).await
+    }
+
+    /// How much.
+    async fn amount(&self) -> Money {
+        money(self.0.amount_minor, self.0.currency)
+    }
+
+    /// What the bank calls it.
+    async fn reference(&self) -> &str {
+        &self.0.reference
+    }
+
+    /// When it came.
+    async fn received_at(&self) -> DateTime<Utc> {
+        self.0.received_at
+    }
+
+    /// When it was recorded.
+    async fn recorded_at(&self) -> DateTime<Utc> {
+        self.0.recorded_at
+    }
+
+    /// Who recorded it.
+    async fn recorded_by(&self) -> &str {
+        &self.0.recorded_by
+    }
+
+    /// What it pays; all of it pays something.
+    async fn allocations(&self, ctx: &Context<'_>) -> Result<Vec<PaymentAllocation>> {
+        let rows = load(ctx, AllocationsOf(self.0.id)).await?;
+        let rows = rows.unwrap_or_default().into_iter();
+        Ok(rows.map(|row| PaymentAllocation(row, self.0.currency)).collect())
+    }
+}
+
+/// What of a payment pays an invoice.
+pub struct PaymentAllocation(payment_allocation::Model, Currency);
+
+/// What of a payment pays an invoice.
+#[Object]
+impl PaymentAllocation {
+    /// The invoice; null if you do not see its channel.
+    async fn invoice(&self, ctx: &Context<'_>) -> Result<Option<Invoice>> {
+        let row = load(ctx, self.0.invoice_id).await?;
+        let seen = row.filter(|row| super::catalogue::sees(ctx, Some(row.channel_id)));
+        Ok(seen.map(Invoice))
+    }
+
+    /// How much.
+    async fn amount(&self) -> Money {
+        money(self.0.amount_minor, self.1)
+    }
+
+    /// What the ledger's posting calls it.
+    async fn document_id(&self) -> Uuid {
+        self.0.id.0
+    }
+}
+
+/// The outcome of `paymentRecord`.
+#[derive(Default, SimpleObject)]
+pub struct PaymentRecordPayload {
+    /// The payment.
+    payment: Option<CustomerPayment>,
+    /// Why nothing was done; empty if it was.
+    user_errors: Vec<UserError>,
+    /// Whether it was recorded before.
+    replayed: bool,
+}
+
+/// What finance does.
+#[derive(Default)]
+pub struct FinanceMutation;
+
+#[Object]
+impl FinanceMutation {
+    /// Records money that a customer has paid for its invoices on account, from the channels that
+    /// you see: what is due first is paid first. It is posted from RECEIVABLE to BANK, and frees the
+    /// customer's credit. The same reference of a customer is recorded once. Refusals: INVALID_INPUT,
+    /// NAME_INVALID, AMOUNT_INVALID, CURRENCY_MISMATCH, NOT_FOUND, PAYMENT_EXCEEDS_OWED,
+    /// PAYMENT_REFERENCE_TAKEN. Needs the scope FINANCE_MANAGE.
+    #[graphql(guard = "Allowed(Scope::FinanceManage)")]
+    async fn payment_record(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What came, from whom, and for what.")] input: PaymentRecordInput,
+    ) -> Result<PaymentRecordPayload> {
+        let cmd = input.command(ctx);
+        let record = async |tx: &crate::tx::Tx, cmd: Record| receipts::record(tx, &cmd).await;
+        let (recorded, user_errors) = run(ctx, cmd, record).await?;
+        let Some((id, replayed)) = recorded else {
+            return Ok(PaymentRecordPayload {
+                user_errors,
+                ..Default::default()
+            });
+        };
+        if replayed {
+            mark_replayed(ctx);
+        }
+        Ok(PaymentRecordPayload {
+            payment: load(ctx, id).await?.map(CustomerPayment),
+            user_errors,
+            replayed,
+        })
+    }
+}
+
 /// Reading what finance asks for.
 #[derive(Default)]
 pub struct FinanceQuery;
@@ -273,6 +596,30 @@ impl FinanceQuery {
         let (report, user_errors) = outcome(read)?;
         Ok(SalesReportPayload {
             report: report.map(SalesReport),
+            user_errors,
+        })
+    }
+
+    /// What customers owe on account at a moment, by how many days it is past due, by customer and
+    /// currency: of the invoices of the channels that you see. It costs what is open, and not what
+    /// was ever invoiced. Refusals: INVALID_INPUT, NOT_FOUND. Needs the scope FINANCE_READ.
+    #[graphql(
+        guard = "Allowed(Scope::FinanceRead)",
+        complexity = "100 + 20 * child_complexity"
+    )]
+    async fn receivables(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At which moment, and whose.")] input: ReceivablesInput,
+    ) -> Result<ReceivablesPayload> {
+        let first = usize::try_from(input.first).unwrap_or_default();
+        let read = match input.ask(ctx) {
+            Ok(ask) => receivables::read(&app(ctx).db.read, &ask).await,
+            Err(problem) => Err(Failure::from(problem)),
+        };
+        let (report, user_errors) = outcome(read)?;
+        Ok(ReceivablesPayload {
+            report: report.map(|report| ReceivablesReport { report, first }),
             user_errors,
         })
     }

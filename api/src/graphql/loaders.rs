@@ -210,6 +210,7 @@ by_id! {
     carton by CartonId,
     channel by ChannelId,
     customer by CustomerId,
+    customer_payment by CustomerPaymentId,
     document by DocumentId,
     exception_rule by ExceptionRuleId,
     fulfillment_order by FulfillmentOrderId,
@@ -302,6 +303,9 @@ macro_rules! owner_of {
     (invoice_standing, $row:ident) => {
         Some($row.invoice_id)
     };
+    (payment_allocation, $row:ident) => {
+        Some($row.payment_id)
+    };
     (invoice_series, $row:ident) => {
         Some($row.legal_entity_id)
     };
@@ -382,6 +386,8 @@ belonging! {
     InvoiceLinesOf(InvoiceId) => invoice_line by InvoiceId ordered Position,
     /// Where an invoice stands.
     StandingOf(InvoiceId) => invoice_standing by InvoiceId ordered InvoiceId,
+    /// What a payment on account pays.
+    AllocationsOf(CustomerPaymentId) => payment_allocation by PaymentId ordered InvoiceId,
     /// The series of a seller.
     SeriesOf(LegalEntityId) => invoice_series by LegalEntityId ordered Kind,
     /// The channels of a seller.

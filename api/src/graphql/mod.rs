@@ -118,9 +118,16 @@ pub struct Mutation(
     keys::KeyMutation,
     documents::DocumentMutation,
     exports::ExportMutation,
-    invoices::InvoiceMutation,
-    settlements::SettlementMutation,
+    BookWrites,
     messages::MessageMutation,
+);
+
+/// What is written into the books.
+#[derive(MergedObject, Default)]
+pub struct BookWrites(
+    invoices::InvoiceMutation,
+    finance::FinanceMutation,
+    settlements::SettlementMutation,
 );
 
 /// Everything that can be followed.

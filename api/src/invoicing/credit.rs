@@ -130,6 +130,10 @@ pub async fn correct(tx: &Tx, cmd: &Correct) -> Result<invoice::Model, Failure> 
                 Column::CreditedMinor,
                 Expr::col(Column::CreditedMinor).add(total),
             )
+            .col_expr(
+                Column::SettledAt,
+                Expr::value(standing.settled(total, tx.now)),
+            )
             .filter(Column::InvoiceId.eq(cmd.id))
             .into_query(),
     );

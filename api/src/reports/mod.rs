@@ -9,6 +9,7 @@ pub mod operations;
 pub mod periods;
 pub mod projection;
 pub mod readings;
+pub mod receivables;
 pub mod sales;
 pub mod spans;
 pub mod stages;
