@@ -493,7 +493,9 @@ impl CustomerPayment {
     async fn allocations(&self, ctx: &Context<'_>) -> Result<Vec<PaymentAllocation>> {
         let rows = load(ctx, AllocationsOf(self.0.id)).await?;
         let rows = rows.unwrap_or_default().into_iter();
-        Ok(rows.map(|row| PaymentAllocation(row, self.0.currency)).collect())
+        Ok(rows
+            .map(|row| PaymentAllocation(row, self.0.currency))
+            .collect())
     }
 }
 

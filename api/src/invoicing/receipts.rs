@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use entity::ledger_entry::{Account, Document};
 use entity::{
-    ChannelId, CustomerId, CustomerPaymentId, InvoiceId, Money, customer, customer_payment, invoice,
-    invoice_standing, payment_allocation,
+    ChannelId, CustomerId, CustomerPaymentId, InvoiceId, Money, customer, customer_payment,
+    invoice, invoice_standing, payment_allocation,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{

@@ -52,7 +52,10 @@ impl Owed {
 
     fn add(&mut self, age: i64, invoices: i64, minor: i64) {
         self.invoices += invoices;
-        match usize::try_from(age).ok().and_then(|age| self.ages.get_mut(age)) {
+        match usize::try_from(age)
+            .ok()
+            .and_then(|age| self.ages.get_mut(age))
+        {
             Some(of_age) => *of_age += minor,
             None => self.credit -= minor,
         }
