@@ -106,6 +106,7 @@ pub mod tracking_event;
 pub mod tracking_poll;
 pub mod variant;
 pub mod variant_code;
+pub mod variant_cost;
 pub mod warehouse;
 pub mod wave;
 

@@ -136,6 +136,7 @@ entities!(
     tracking_poll,
     variant,
     variant_code,
+    variant_cost,
     warehouse,
     wave,
 );

@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use entity::order::Stage;
 use entity::shipment::TrackingStatus;
 use entity::{
-    ChannelId, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId, PackageId,
-    ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, export,
-    ledger_entry, message, outbox, settlement_difference, stock_source,
+    ChannelId, Currency, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId,
+    PackageId, ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log,
+    export, ledger_entry, message, outbox, settlement_difference, stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -778,6 +778,20 @@ pub enum Event {
         amount: i64,
         /// What is still owed of the invoice, in minor units.
         left: i64,
+    },
+    /// What a unit of a variant costs the merchant was said.
+    #[serde(rename = "variant_cost.saved")]
+    VariantCostSaved {
+        /// The variant's SKU.
+        sku: String,
+        /// What it cost before, in minor units; none = it was not known.
+        before: Option<i64>,
+        /// The currency of that.
+        currency_before: Option<Currency>,
+        /// What it costs, in minor units; none = it is not known.
+        after: Option<i64>,
+        /// The currency of that.
+        currency_after: Option<Currency>,
     },
     /// Something of the catalogue, or a customer, was made or changed.
     #[serde(rename = "catalogue.changed")]

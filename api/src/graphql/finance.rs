@@ -1,31 +1,35 @@
 //! What was sold, what is owed and what is in stock, in money.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
-    ChannelId, Currency, CustomerId, InvoiceId, customer_payment, invoice_line, payment_allocation,
+    ChannelId, Currency, CustomerId, InvoiceId, WarehouseId, customer_payment, invoice_line,
+    payment_allocation,
 };
 use sea_orm::ActiveEnum;
 use uuid::Uuid;
 
 use super::catalogue::channels::{Channel, time_zone};
-use super::catalogue::seen_channels;
+use super::catalogue::products::Variant;
+use super::catalogue::warehouses::Warehouse;
+use super::catalogue::{confined, seen_channels};
 use super::command::run;
 use super::customers::Customer;
-use super::errors::{UserError, outcome};
+use super::errors::{UserError, bad_input, fault, outcome};
 use super::ids::{from_global, from_optional};
 use super::invoices::{Invoice, TaxCategory};
-use super::loaders::{AllocationsOf, load};
+use super::loaders::{AllocationsOf, load, load_all};
 use super::once::mark_replayed;
 use super::scalars::{CurrencyCode, Decimal, Money, MoneyInput, money};
 use super::{Allowed, app, principal};
 use crate::access::Scope;
+use crate::catalogue::costs::{self, Cost};
 use crate::failure::{Code, Failure, Problem};
 use crate::invoicing::receipts::{self, Owed, Record};
 use crate::reports::periods::Interval;
-use crate::reports::{receivables, sales};
+use crate::reports::{receivables, sales, stock};
 
 /// The channels that a report is confined to; none = all.
 fn channels(
@@ -534,6 +538,205 @@ pub struct PaymentRecordPayload {
     replayed: bool,
 }
 
+/// What `variantCostsSave` needs.
+#[derive(Clone, Debug, InputObject)]
+pub struct VariantCostsSaveInput {
+    /// What units cost, at most 1,000; each SKU once (INVALID_INPUT).
+    #[graphql(validator(max_items = 1000))]
+    pub costs: Vec<VariantCostInput>,
+}
+
+/// What a unit of a variant costs.
+#[derive(Clone, Debug, InputObject)]
+pub struct VariantCostInput {
+    /// The variant's SKU (NOT_FOUND).
+    pub sku: String,
+    /// What a unit costs the merchant; null = not known.
+    pub unit_cost: Option<MoneyInput>,
+}
+
+impl VariantCostsSaveInput {
+    fn command(self) -> std::result::Result<Vec<Cost>, Problem> {
+        let costs = self.costs.into_iter().enumerate().map(|(place, cost)| {
+            let field = format!("input.costs.{place}.unitCost");
+            let amount = cost.unit_cost.map(|amount| amount.read(&field));
+            Ok(Cost {
+                sku: cost.sku,
+                amount: amount.transpose()?,
+            })
+        });
+        costs.collect()
+    }
+}
+
+/// The outcome of `variantCostsSave`.
+#[derive(SimpleObject)]
+pub struct VariantCostsSavePayload {
+    /// The variants, in the order in which they were named; null if nothing was done.
+    variants: Option<Vec<Variant>>,
+    /// Why nothing was done; empty if it was.
+    user_errors: Vec<UserError>,
+}
+
+/// Stock is of all channels at once.
+fn all_channels(ctx: &Context<'_>) -> Result<()> {
+    match confined(ctx)? {
+        None => Ok(()),
+        Some(_) => Err(bad_input(
+            "your key sees some channels only, and stock is of all",
+        )),
+    }
+}
+
+/// What `stockReport` needs.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct StockReportInput {
+    /// At which moment; now, if not given.
+    pub at: Option<DateTime<Utc>>,
+    /// When the period begins over which stock is turned over; it ends at the moment, and not before
+    /// it begins (INVALID_INPUT).
+    pub from: Option<DateTime<Utc>>,
+    /// Only this warehouse.
+    pub warehouse_id: Option<ID>,
+}
+
+impl StockReportInput {
+    fn ask(&self, ctx: &Context<'_>) -> std::result::Result<stock::Ask, Problem> {
+        let at = self.at.unwrap_or_else(|| app(ctx).clock.now());
+        if self.from.is_some_and(|from| from > at) {
+            let message = "a period ends when it begins, or later";
+            return Err(Problem::new(Code::InvalidInput, message).at("input.from"));
+        }
+        Ok(stock::Ask {
+            from: self.from,
+            at,
+            warehouse: from_optional(self.warehouse_id.as_ref(), "input.warehouseId")?,
+        })
+    }
+}
+
+/// What `stockReport` came to.
+#[derive(SimpleObject)]
+pub struct StockReportPayload {
+    /// The report; null if the input was refused.
+    pub report: Option<StockReport>,
+    /// Why there is none; empty if there is one.
+    pub user_errors: Vec<UserError>,
+}
+
+/// What is in stock, and what it is worth.
+pub struct StockReport(Vec<stock::Line>);
+
+/// What is in stock, and what it is worth, at what units cost today.
+#[Object]
+impl StockReport {
+    /// By warehouse and currency.
+    async fn lines(&self) -> Vec<StockReportLine> {
+        let valued = self.0.iter().filter_map(|line| {
+            let value = StockValue(line.currency?, line.held);
+            Some(StockReportLine(line.warehouse, value))
+        });
+        valued.collect()
+    }
+
+    /// All warehouses together, by currency.
+    async fn totals(&self) -> Vec<StockValue> {
+        let mut totals: BTreeMap<&str, StockValue> = BTreeMap::new();
+        for line in &self.0 {
+            if let Some(currency) = &line.currency {
+                let empty = StockValue(*currency, stock::Held::default());
+                let total = totals.entry(currency.code()).or_insert(empty);
+                total.1 = total.1.and(line.held);
+            }
+        }
+        totals.into_values().collect()
+    }
+
+    /// The warehouses with units of which nobody has said what they cost.
+    async fn not_valued(&self) -> Vec<UnvaluedStock> {
+        let unvalued = self.0.iter().filter(|line| line.currency.is_none());
+        unvalued.copied().map(UnvaluedStock).collect()
+    }
+}
+
+/// The stock of a warehouse that is valued in a currency.
+pub struct StockReportLine(WarehouseId, StockValue);
+
+/// The stock of a warehouse that is valued in a currency.
+#[Object]
+impl StockReportLine {
+    /// The warehouse.
+    async fn warehouse(&self, ctx: &Context<'_>) -> Result<Option<Warehouse>> {
+        Ok(load(ctx, self.0).await?.map(Warehouse))
+    }
+
+    /// How much there is of it.
+    async fn stock(&self) -> StockValue {
+        self.1
+    }
+}
+
+/// Stock, and what it is worth.
+#[derive(Clone, Copy)]
+pub struct StockValue(Currency, stock::Held);
+
+/// Stock, and what it is worth, at what units cost today.
+#[Object]
+impl StockValue {
+    /// Units on hand, those that are held for orders included.
+    async fn units(&self) -> i64 {
+        self.1.units
+    }
+
+    /// What they are worth: units on hand times the cost of a unit.
+    async fn value(&self) -> Money {
+        money(self.1.value, self.0)
+    }
+
+    /// What was there when the period began, in the same way.
+    async fn value_before(&self) -> Money {
+        money(self.1.value_before, self.0)
+    }
+
+    /// Units that left for customers in the period; those that came back are not taken off.
+    async fn units_shipped(&self) -> i64 {
+        self.1.shipped
+    }
+
+    /// What they cost.
+    async fn shipped_cost(&self) -> Money {
+        money(self.1.shipped_cost, self.0)
+    }
+
+    /// How often the stock was turned over in the period: `shippedCost / ((valueBefore + value) / 2)`,
+    /// to four places; null if there was no stock at either end.
+    async fn turns(&self) -> Option<Decimal> {
+        self.1.turns().map(Decimal)
+    }
+}
+
+/// Units of which nobody has said what they cost.
+pub struct UnvaluedStock(stock::Line);
+
+/// Units of which nobody has said what they cost.
+#[Object]
+impl UnvaluedStock {
+    /// The warehouse.
+    async fn warehouse(&self, ctx: &Context<'_>) -> Result<Option<Warehouse>> {
+        Ok(load(ctx, self.0.warehouse).await?.map(Warehouse))
+    }
+
+    /// Units on hand.
+    async fn units(&self) -> i64 {
+        self.0.held.units
+    }
+
+    /// Units that left for customers in the period.
+    async fn units_shipped(&self) -> i64 {
+        self.0.held.shipped
+    }
+}
+
 /// What finance does.
 #[derive(Default)]
 pub struct FinanceMutation;
@@ -567,6 +770,30 @@ impl FinanceMutation {
             payment: load(ctx, id).await?.map(CustomerPayment),
             user_errors,
             replayed,
+        })
+    }
+
+    /// Says what units of variants cost the merchant: all of them, or none. Stock is valued by it,
+    /// that of the past as well. Not for keys that are confined to channels. Refusals: NOT_FOUND,
+    /// INVALID_INPUT, AMOUNT_INVALID. Needs the scope FINANCE_MANAGE.
+    #[graphql(guard = "Allowed(Scope::FinanceManage)")]
+    async fn variant_costs_save(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What units cost.")] input: VariantCostsSaveInput,
+    ) -> Result<VariantCostsSavePayload> {
+        all_channels(ctx)?;
+        let (saved, user_errors) = run(ctx, input.command(), costs::save).await?;
+        let variants = match saved {
+            Some(ids) => {
+                let rows = load_all(ctx, ids).await?;
+                Some(rows.into_iter().map(Variant).collect())
+            }
+            None => None,
+        };
+        Ok(VariantCostsSavePayload {
+            variants,
+            user_errors,
         })
     }
 }
@@ -623,6 +850,37 @@ impl FinanceQuery {
         Ok(ReceivablesPayload {
             report: report.map(|report| ReceivablesReport { report, first }),
             user_errors,
+        })
+    }
+
+    /// What is in stock at a moment and what it is worth at today's costs, by warehouse and currency,
+    /// and how many units nobody has said the cost of; with `from`, how often it was turned over since
+    /// then: the cost of what was shipped over the average of what was there at both ends. Not for
+    /// keys that are confined to channels. Refusals: INVALID_INPUT. Needs the scope FINANCE_READ.
+    #[graphql(
+        guard = "Allowed(Scope::FinanceRead)",
+        complexity = "100 + 20 * child_complexity"
+    )]
+    async fn stock_report(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At which moment, and where.")] input: StockReportInput,
+    ) -> Result<StockReportPayload> {
+        all_channels(ctx)?;
+        let ask = match input.ask(ctx) {
+            Ok(ask) => ask,
+            Err(problem) => {
+                return Ok(StockReportPayload {
+                    report: None,
+                    user_errors: vec![problem.into()],
+                });
+            }
+        };
+        let lines = stock::read(&app(ctx).db.read, &ask).await;
+        let lines = lines.map_err(fault)?;
+        Ok(StockReportPayload {
+            report: Some(StockReport(lines)),
+            user_errors: Vec::new(),
         })
     }
 }

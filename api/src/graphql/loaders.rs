@@ -261,6 +261,9 @@ macro_rules! owner_of {
     (variant_code, $row:ident) => {
         Some($row.variant_id)
     };
+    (variant_cost, $row:ident) => {
+        Some($row.variant_id)
+    };
     (stock, $row:ident) => {
         Some($row.variant_id)
     };
@@ -429,6 +432,8 @@ belonging! {
     VariantsOf(ProductId) => variant by ProductId ordered Sku,
     /// The codes of a variant.
     CodesOf(VariantId) => variant_code by VariantId ordered Code,
+    /// What a unit of a variant costs.
+    CostOf(VariantId) => variant_cost by VariantId ordered VariantId,
     /// The stock of a variant, by warehouse.
     StockOf(VariantId) => stock by VariantId ordered WarehouseId,
     /// The channels that sell a variant.

@@ -13,3 +13,4 @@ pub mod receivables;
 pub mod sales;
 pub mod spans;
 pub mod stages;
+pub mod stock;

@@ -1,5 +1,5 @@
-//! What customers pay on account, invoice by invoice, and what invoices still wait for it. The ledger
-//! takes such payments.
+//! What customers pay on account, invoice by invoice, and what invoices still wait for it: the ledger
+//! takes such payments. What units cost, and the index by which a past day's stock is told.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -51,6 +51,17 @@ CREATE INDEX invoice_standing_owed ON invoice_standing(customer_id)
     WHERE customer_id IS NOT NULL AND settled_at IS NULL;
 
 CREATE INDEX invoice_standing_settled ON invoice_standing(settled_at) WHERE customer_id IS NOT NULL;
+
+CREATE TABLE variant_cost (
+    variant_id UUID PRIMARY KEY REFERENCES variant(id),
+    currency CHAR(3),
+    amount_minor BIGINT CHECK (amount_minor >= 0),
+    version BIGINT NOT NULL CHECK (version > 0),
+    updated_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT variant_cost_has_a_currency CHECK ((currency IS NULL) = (amount_minor IS NULL))
+);
+
+CREATE INDEX stock_movement_moved ON stock_movement(occurred_at) WHERE delta_on_hand <> 0;
 
 CREATE TABLE ledger_entry_with_payments (
     id UUID PRIMARY KEY,
@@ -121,6 +132,10 @@ ALTER TABLE ledger_entry_without_payments RENAME TO ledger_entry;
 CREATE INDEX ledger_entry_order ON ledger_entry(order_id);
 
 CREATE INDEX ledger_entry_posted ON ledger_entry(posted_at, id);
+
+DROP INDEX stock_movement_moved;
+
+DROP TABLE variant_cost;
 
 DROP INDEX invoice_standing_settled;
 
