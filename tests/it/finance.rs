@@ -12,11 +12,15 @@ use entity::api_key::Role;
 use entity::invoice::Kind;
 use entity::ledger_entry::Account;
 use entity::{
-    Currency, InvoiceId, TimeZone, archived_order, customer, customer_payment, invoice,
-    invoice_line, invoice_standing, ledger_entry, order, payment_allocation,
+    CarrierRateId, Currency, InvoiceId, TimeZone, archived_order, carrier_rate, customer,
+    customer_payment, invoice, invoice_line, invoice_standing, ledger_entry, order,
+    payment_allocation, stock, stock_movement,
 };
 use futures_util::future::join_all;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, Set,
+};
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket_with, codes};
 use support::{TestApp, both_backends};
@@ -33,6 +37,8 @@ both_backends!(
     j4_a_payment_is_recorded_once_and_pays_the_oldest_first,
     j4_of_payments_at_once_none_pays_more_than_is_owed,
     j4_what_is_taken_back_after_it_was_paid_is_owed_to_the_customer,
+    j4_stock_is_worth_what_its_units_cost_and_is_turned_over_by_what_leaves,
+    j4_what_units_cost_is_checked_and_is_not_for_partners,
 );
 
 const SALES: &str = "query Sales($input: SalesReportInput!) { salesReport(input: $input) {
@@ -222,10 +228,18 @@ async fn p4b_sales_are_what_documents_say_and_days_add_up_to_the_month(app: &Tes
         app.other_channel(code, &cup, price, change).await;
     }
     sell_in(app, &["web", "us", "jp"]).await;
-    let abroad = |code: &str, charge: &str| {
-        let with = json!({ "channel": code, "shippingCharge": charge });
-        (with, code == "us")
-    };
+    // Carriers are paid in each currency.
+    let db = &app.app.db.write;
+    for mut rate in carrier_rate::Entity::find().all(db).await.unwrap() {
+        for currency in [Currency::USD, Currency::JPY] {
+            rate.id = CarrierRateId(uuid::Uuid::now_v7());
+            rate.currency = currency;
+            let row = rate.clone().into_active_model();
+            row.insert(db).await.unwrap();
+        }
+    }
+    app.app.invalidate_reference();
+    let abroad = |code: &str, charge: &str| json!({ "channel": code, "shippingCharge": charge });
     // Clocks went forward in Vienna on 2027-03-28 at one in the morning, UTC. The first of these is
     // on the day before, the last on the day after.
     for moment in [
@@ -237,10 +251,8 @@ async fn p4b_sales_are_what_documents_say_and_days_add_up_to_the_month(app: &Tes
         at(app, moment);
         sold(app, &cup, 3, json!({ "promotionCodes": ["WELCOME10"] })).await;
         sold(app, &cup, 1, json!({})).await;
-        let (us, _) = abroad("us", "4.95");
-        sold(app, &cup, 2, us).await;
-        let (jp, _) = abroad("jp", "490");
-        sold(app, &cup, 2, jp).await;
+        sold(app, &cup, 2, abroad("us", "4.95")).await;
+        sold(app, &cup, 2, abroad("jp", "490")).await;
         take_back(app, newest(app).await.id, Part::Lines(vec![(1, 1)])).await;
     }
     let web = newest_of(app, "web").await;
@@ -679,5 +691,182 @@ async fn j4_what_is_taken_back_after_it_was_paid_is_owed_to_the_customer(app: &T
         "amount": euros(second.total_minor) });
     assert_eq!(codes(&record(app, input).await), Vec::<String>::new());
     assert_eq!(in_ledger(app).await, -500);
+    assert_clean(app).await;
+}
+
+const COSTS: &str =
+    "mutation Costs($input: VariantCostsSaveInput!) { variantCostsSave(input: $input) {
+    variants { sku unitCost { amount currency } } userErrors { code field } } }";
+
+const STOCK: &str = "query Stock($input: StockReportInput!) { stockReport(input: $input) {
+    report { lines { warehouse { code } stock { ...Value } } totals { ...Value }
+        notValued { warehouse { code } units } }
+    userErrors { code field } } }
+    fragment Value on StockValue { units value { amount currency } valueBefore { amount }
+        unitsShipped shippedCost { amount } turns }";
+
+async fn set_costs(app: &TestApp, costs: Value) -> Value {
+    let input = json!({ "input": { "costs": costs } });
+    app.gql(COSTS, input).await["variantCostsSave"].take()
+}
+
+async fn in_stock(app: &TestApp, input: Value) -> Value {
+    let mut answer = app.gql(STOCK, json!({ "input": input })).await;
+    let mut answer = answer["stockReport"].take();
+    assert_eq!(answer["userErrors"], json!([]), "{answer:#}");
+    answer["report"].take()
+}
+
+/// What there was of some variants at a moment at their costs, and what of them was shipped before,
+/// movement by movement.
+async fn moved(
+    app: &TestApp,
+    costs: &[(&Stocked, i64)],
+    from: DateTime<Utc>,
+    at: DateTime<Utc>,
+) -> (i64, i64) {
+    let rows = stock_movement::Entity::find().all(&app.app.db.read).await;
+    let (mut value, mut shipped) = (0, 0);
+    for row in rows.unwrap().iter().filter(|row| row.occurred_at <= at) {
+        let cost = costs.iter().find(|(of, _)| of.id == row.variant_id);
+        let cost = cost.map_or(0, |(_, cost)| *cost);
+        value += row.delta_on_hand * cost;
+        if row.kind == stock_movement::Kind::Ship && row.occurred_at > from {
+            shipped -= row.delta_on_hand * cost;
+        }
+    }
+    (value, shipped)
+}
+
+async fn j4_stock_is_worth_what_its_units_cost_and_is_turned_over_by_what_leaves(app: &TestApp) {
+    app.open_shop().await;
+    let cup = app.stocked("CUP", 40, false).await;
+    let pot = app.stocked("POT", 9, false).await;
+    let bowl = app.stocked("BOWL", 30, false).await;
+    let dish = app.stocked("DISH", 7, false).await;
+    app.receive(&app.elsewhere(&cup, "BER").await, 10).await;
+    let cost = |sku: &str, amount: &str, currency: &str| {
+        json!({ "sku": sku,
+        "unitCost": { "amount": amount, "currency": currency } })
+    };
+    let saved = set_costs(
+        app,
+        json!([
+            cost("CUP", "4.25", "EUR"),
+            cost("POT", "11.00", "EUR"),
+            cost("BOWL", "3.50", "USD"),
+            cost("DISH", "480", "JPY"),
+        ]),
+    )
+    .await;
+    assert_eq!(saved["userErrors"], json!([]), "{saved:#}");
+    assert_eq!(saved["variants"][2]["unitCost"]["amount"], "3.50");
+    let in_euros = [(&cup, 425), (&pot, 1_100)];
+    let start = app.clock.now();
+    app.clock.advance(Duration::days(3));
+    sold(app, &cup, 5, json!({})).await;
+    app.clock.advance(Duration::days(3));
+    app.receive(&cup, 20).await;
+    sold(app, &pot, 2, json!({})).await;
+    let end = app.clock.now();
+    app.clock.advance(Duration::days(3));
+    sold(app, &cup, 1, json!({})).await;
+
+    let period = in_stock(app, json!({ "from": start, "at": end })).await;
+    let totals = period["totals"].as_array().unwrap();
+    let currencies: Vec<_> = totals
+        .iter()
+        .map(|total| &total["value"]["currency"])
+        .collect();
+    assert_eq!(currencies, ["EUR", "JPY", "USD"]);
+    let (before, _) = moved(app, &in_euros, start, start).await;
+    let (after, shipped) = moved(app, &in_euros, start, end).await;
+    assert_eq!(
+        (before, shipped),
+        (50 * 425 + 9 * 1_100, 5 * 425 + 2 * 1_100)
+    );
+    let euros = &totals[0];
+    assert_eq!(minor(&euros["valueBefore"]), before);
+    assert_eq!(minor(&euros["value"]), after);
+    assert_eq!(minor(&euros["shippedCost"]), shipped);
+    assert_eq!(euros["unitsShipped"], 7);
+    assert_eq!(euros["units"], 50 - 5 + 20 + 9 - 2);
+    let turns: rust_decimal::Decimal = euros["turns"].as_str().unwrap().parse().unwrap();
+    let exact =
+        rust_decimal::Decimal::from(2 * shipped) / rust_decimal::Decimal::from(before + after);
+    assert_eq!(turns, exact.round_dp(4).normalize());
+    assert_eq!(
+        (minor(&totals[1]["value"]), minor(&totals[2]["value"])),
+        (7 * 480, 30 * 350)
+    );
+    assert_eq!(totals[2]["turns"], "0");
+    // Warehouses add up to all of them.
+    let lines = period["lines"].as_array().unwrap();
+    let in_euro_lines = lines
+        .iter()
+        .filter(|line| line["stock"]["value"]["currency"] == "EUR");
+    let by_house: i64 = in_euro_lines
+        .map(|line| minor(&line["stock"]["value"]))
+        .sum();
+    assert_eq!(by_house, after);
+    assert_eq!(bowl.warehouse, dish.warehouse);
+    // What it was then is what it is said to have been.
+    let then = in_stock(app, json!({ "at": start })).await;
+    assert_eq!(minor(&then["totals"][0]["value"]), before);
+    let now = in_stock(app, json!({})).await;
+    assert_eq!(minor(&now["totals"][0]["value"]), after - 425);
+
+    let known = [&cup, &pot, &bowl, &dish].map(|of| of.id);
+    let rows = stock::Entity::find().all(&app.app.db.read).await.unwrap();
+    let others = rows.iter().filter(|row| !known.contains(&row.variant_id));
+    let unvalued: i64 = others.map(|row| row.on_hand).sum();
+    let said = now["notValued"].as_array().unwrap().iter();
+    let said: i64 = said.map(|one| one["units"].as_i64().unwrap()).sum();
+    assert_eq!(said, unvalued);
+    let berlin = lines
+        .iter()
+        .find(|line| line["warehouse"]["code"] == "BER")
+        .unwrap();
+    assert_eq!(minor(&berlin["stock"]["value"]), 10 * 425);
+    assert_clean(app).await;
+}
+
+async fn j4_what_units_cost_is_checked_and_is_not_for_partners(app: &TestApp) {
+    app.open_shop().await;
+    app.stocked("CUP", 4, false).await;
+    let cost = |sku: &str, amount: &str| {
+        json!({ "sku": sku,
+        "unitCost": { "amount": amount, "currency": "EUR" } })
+    };
+    for (costs, code) in [
+        (json!([cost("NOBODY-KNOWS", "1.00")]), "NOT_FOUND"),
+        (
+            json!([cost("CUP", "1.00"), cost("CUP", "2.00")]),
+            "INVALID_INPUT",
+        ),
+        (json!([cost("CUP", "1.005")]), "AMOUNT_INVALID"),
+    ] {
+        assert_eq!(codes(&set_costs(app, costs).await), [code]);
+    }
+    for (amount, shown) in [("1.00", "1.00"), ("2.00", "2.00"), ("2.00", "2.00")] {
+        let saved = set_costs(app, json!([cost("CUP", amount)])).await;
+        assert_eq!(
+            saved["variants"][0]["unitCost"]["amount"], shown,
+            "{saved:#}"
+        );
+    }
+    let seen = "{ variant(by: { sku: \"CUP\" }) { unitCost { amount } } }";
+    let partner = app.key_for(Role::Partner, &[], None).await.key;
+    let answer = app.gql_as(&partner, seen, json!({})).await;
+    assert_eq!(answer["variant"]["unitCost"], Value::Null, "{answer:#}");
+    let confined = app.key_for(Role::Finance, &["web"], None).await.key;
+    let refused = app
+        .answer_as(Some(&confined), STOCK, json!({ "input": {} }))
+        .await;
+    assert_eq!(refused.code(), "BAD_USER_INPUT");
+    let answer = set_costs(app, json!([{ "sku": "CUP", "unitCost": null }])).await;
+    assert_eq!(answer["variants"][0]["unitCost"], Value::Null);
+    let totals = in_stock(app, json!({})).await["totals"].take();
+    assert_eq!(totals, json!([]));
     assert_clean(app).await;
 }
