@@ -252,7 +252,7 @@ const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "I4",
-        rule: "a customer's used credit is what its orders on account come to, less what it has paid",
+        rule: "a customer's used credit is what its orders on account come to, less what was paid or taken back",
         query: "SELECT c.code || ': used ' || c.credit_used_minor || ' but owes '
                 || (COALESCE(o.due, 0) - COALESCE(p.paid, 0))
             FROM customer c LEFT JOIN (
@@ -263,9 +263,9 @@ const INVARIANTS: &[Invariant] = &[
                     UNION ALL SELECT customer_id, authorized_minor FROM archived_order
                     WHERE payment_method = 'ACCOUNT') each_one GROUP BY customer_id) o
             ON o.customer_id = c.id LEFT JOIN (
-                SELECT s.customer_id, SUM(a.amount_minor) AS paid
-                FROM payment_allocation a JOIN invoice_standing s ON s.invoice_id = a.invoice_id
-                GROUP BY s.customer_id) p ON p.customer_id = c.id
+                SELECT customer_id, SUM(CASE WHEN paid_minor + credited_minor < total_minor
+                    THEN paid_minor + credited_minor ELSE total_minor END) AS paid
+                FROM invoice_standing GROUP BY customer_id) p ON p.customer_id = c.id
             WHERE c.credit_used_minor <> COALESCE(o.due, 0) - COALESCE(p.paid, 0)",
     },
     Invariant {

@@ -40,6 +40,17 @@ impl Model {
         }
     }
 
+    /// What of the customer's credit so much less to owe sets free, in minor units: no more than the
+    /// invoice took of it.
+    pub fn frees(&self, less_minor: i64) -> i64 {
+        let free = |less: i64| std::cmp::min(less, self.total_minor);
+        let before = self.credited_minor + self.paid_minor;
+        match self.customer_id {
+            Some(_) => free(before + less_minor) - free(before),
+            None => 0,
+        }
+    }
+
     /// Since when nothing of it is owed if so much less is owed from a moment on, in minor units.
     pub fn settled(&self, less_minor: i64, now: DateTimeUtc) -> Option<DateTimeUtc> {
         (self.customer_id.is_some() && self.open_minor() == less_minor).then_some(now)

@@ -47,6 +47,9 @@ UPDATE invoice_standing SET settled_at = (SELECT MAX(i.issued_at) FROM invoice i
     WHERE i.corrects_id = invoice_standing.invoice_id)
     WHERE customer_id IS NOT NULL AND credited_minor = total_minor;
 
+UPDATE customer SET credit_used_minor = credit_used_minor - COALESCE((SELECT SUM(s.credited_minor)
+    FROM invoice_standing s WHERE s.customer_id = customer.id), 0);
+
 CREATE INDEX invoice_standing_owed ON invoice_standing(customer_id)
     WHERE customer_id IS NOT NULL AND settled_at IS NULL;
 

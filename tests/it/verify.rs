@@ -182,7 +182,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "I4",
-        rule: "a customer's used credit is what its orders on account come to, less what it has paid",
+        rule: "a customer's used credit is what its orders on account come to, less what was paid or taken back",
         forbidden_by: NONE,
         made: &["UPDATE customer SET credit_used_minor = credit_used_minor + 1 WHERE code = 'B-2001'"],
         repaired: &[

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use entity::invoice::Payment;
 use entity::ledger_entry::{Account, Document};
 use entity::{
     ChannelId, CustomerId, CustomerPaymentId, InvoiceId, Money, customer, customer_payment,
@@ -11,7 +12,8 @@ use entity::{
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
 };
 use serde_json::json;
 
@@ -71,11 +73,9 @@ pub async fn record(tx: &Tx, cmd: &Record) -> Result<(CustomerPaymentId, bool), 
         Owed::Of(invoice) => (debtor(tx, cmd, invoice).await?, Some(invoice)),
     };
     let missing = || Problem::not_found("Customer").at("input.customerId");
-    let mut own = customer::Entity::find_by_id(customer);
-    if tx.locks_rows() {
-        own = own.lock_exclusive();
+    if !lock(tx, customer).await? {
+        return Err(missing().into());
     }
-    own.one(tx.db()).await?.ok_or_else(missing)?;
 
     if let Some(known) = known(tx, customer, &reference).await? {
         let same = known.amount_minor == cmd.amount.minor
@@ -110,7 +110,7 @@ pub async fn record(tx: &Tx, cmd: &Record) -> Result<(CustomerPaymentId, bool), 
     };
     let id = payment.id;
     tx.defer_rows(vec![payment.into_active_model()], |insert| insert);
-    free_credit(tx, customer, cmd.amount.minor);
+    free_credit(tx, customer, cmd.amount.minor).await?;
     let mut left = cmd.amount.minor;
     for (invoice, standing) in open {
         let part = std::cmp::min(left, standing.open_minor());
@@ -214,17 +214,39 @@ async fn open(
     Ok(open.collect())
 }
 
-fn free_credit(tx: &Tx, customer: CustomerId, minor: i64) {
+/// Gives a customer, whose row is locked, so much of its credit back.
+pub(super) async fn free_credit(tx: &Tx, customer: CustomerId, minor: i64) -> Result<(), DbErr> {
     use customer::{Column, Entity};
-    tx.defer(
-        Entity::update_many()
-            .col_expr(
-                Column::CreditUsedMinor,
-                Expr::col(Column::CreditUsedMinor).sub(minor),
-            )
-            .filter(Column::Id.eq(customer))
-            .into_query(),
-    );
+    let used = Expr::col(Column::CreditUsedMinor).sub(minor);
+    let update = Entity::update_many().col_expr(Column::CreditUsedMinor, used);
+    update.filter(Column::Id.eq(customer)).exec(tx.db()).await?;
+    Ok(())
+}
+
+/// Locks a customer's row, and says whether there is one.
+async fn lock(tx: &Tx, id: CustomerId) -> Result<bool, DbErr> {
+    let mut row = customer::Entity::find_by_id(id);
+    if tx.locks_rows() {
+        row = row.lock_exclusive();
+    }
+    Ok(row.one(tx.db()).await?.is_some())
+}
+
+/// Locks the customer who owes an invoice, before what the invoice stands at; none if it is not on
+/// account.
+pub(super) async fn lock_debtor(
+    tx: &Tx,
+    invoice: &invoice::Model,
+) -> Result<Option<CustomerId>, DbErr> {
+    if invoice.payment != Payment::Account {
+        return Ok(None);
+    }
+    let standing = invoice_standing::Entity::find_by_id(invoice.id).one(tx.db());
+    let debtor = standing.await?.and_then(|standing| standing.customer_id);
+    if let Some(debtor) = debtor {
+        lock(tx, debtor).await?;
+    }
+    Ok(debtor)
 }
 
 /// Writes that a part of a payment pays an invoice, which is locked.

@@ -1,8 +1,8 @@
 //! What customers owe on account at any moment, by how long it is past due.
 //!
 //! Documents and allocations are dated and never change, so what was open then can be told now. What
-//! is looked at is what was not settled yet: `invoice_standing_settled` finds it, and what was settled
-//! before the moment costs nothing.
+//! is looked at is what was not settled yet: `invoice_standing_owed` and `invoice_standing_settled`
+//! find it, and what was settled before the moment costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,6 +142,7 @@ fn query(db: &impl ConnectionTrait, ask: &Ask, today: NaiveDate) -> Statement {
         let last = bind((today - Days::new(days)).into());
         ages.push_str(&format!(" WHEN due_on >= {last} THEN {age}"));
     }
+    // A cross join, so that SQLite goes from what is open to its invoice, and not the other way.
     let sql = format!(
         "WITH owed AS (
             SELECT s.customer_id, i.currency, i.due_on, i.total_minor
@@ -149,9 +150,13 @@ fn query(db: &impl ConnectionTrait, ask: &Ask, today: NaiveDate) -> Statement {
                     WHERE c.corrects_id = i.id AND c.issued_at <= {at}), 0)
                 - COALESCE((SELECT SUM(a.amount_minor) FROM payment_allocation a
                     WHERE a.invoice_id = i.id AND a.recorded_at <= {at}), 0) AS minor
-            FROM invoice_standing s JOIN invoice i ON i.id = s.invoice_id
-            WHERE s.customer_id IS NOT NULL AND (s.settled_at IS NULL OR s.settled_at > {at})
-                AND i.issued_at <= {at}{conditions})
+            FROM (
+                SELECT invoice_id, customer_id FROM invoice_standing
+                WHERE customer_id IS NOT NULL AND settled_at IS NULL
+                UNION ALL SELECT invoice_id, customer_id FROM invoice_standing
+                WHERE customer_id IS NOT NULL AND settled_at > {at}
+            ) s CROSS JOIN invoice i
+            WHERE i.id = s.invoice_id AND i.issued_at <= {at}{conditions})
         SELECT customer_id, currency,
             CAST(CASE WHEN minor < 0 THEN -1{ages} ELSE {oldest} END AS BIGINT) AS age,
             COUNT(*) AS invoices, CAST(SUM(minor) AS BIGINT) AS minor
