@@ -123,10 +123,14 @@ codes! {
     PackageWeightImplausible,
     /// The payment was declined.
     PaymentDeclined,
+    /// More was paid than is owed; `details` has both.
+    PaymentExceedsOwed,
     /// The authorisation ran out before the order could be released.
     PaymentExpired,
     /// The payment instrument is missing or malformed.
     PaymentInvalid,
+    /// The reference belongs to another payment of the customer.
+    PaymentReferenceTaken,
     /// A gateway has given no definite answer for so long that a person should look; `details` has what
     /// was asked.
     PaymentUnknown,

@@ -252,9 +252,9 @@ const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "I4",
-        rule: "a customer's used credit is what its live orders on account come to",
+        rule: "a customer's used credit is what its orders on account come to, less what was paid or taken back",
         query: "SELECT c.code || ': used ' || c.credit_used_minor || ' but owes '
-                || COALESCE(o.due, 0)
+                || (COALESCE(o.due, 0) - COALESCE(p.paid, 0))
             FROM customer c LEFT JOIN (
                 SELECT customer_id, SUM(due) AS due FROM (
                     SELECT o.customer_id, p.authorized_minor AS due
@@ -262,7 +262,11 @@ const INVARIANTS: &[Invariant] = &[
                     WHERE o.payment_method = 'ACCOUNT'
                     UNION ALL SELECT customer_id, authorized_minor FROM archived_order
                     WHERE payment_method = 'ACCOUNT') each_one GROUP BY customer_id) o
-            ON o.customer_id = c.id WHERE c.credit_used_minor <> COALESCE(o.due, 0)",
+            ON o.customer_id = c.id LEFT JOIN (
+                SELECT customer_id, SUM(CASE WHEN paid_minor + credited_minor < total_minor
+                    THEN paid_minor + credited_minor ELSE total_minor END) AS paid
+                FROM invoice_standing GROUP BY customer_id) p ON p.customer_id = c.id
+            WHERE c.credit_used_minor <> COALESCE(o.due, 0) - COALESCE(p.paid, 0)",
     },
     Invariant {
         name: "I5",
@@ -363,6 +367,33 @@ const INVARIANTS: &[Invariant] = &[
                     ELSE -i.total_minor END
                 OR COALESCE(l.tax, 0) <> CASE i.kind WHEN 'INVOICE' THEN i.tax_minor
                     ELSE -i.tax_minor END",
+    },
+    Invariant {
+        name: "I5",
+        rule: "what was paid of an invoice on account is what was allocated to it and posted",
+        query: "SELECT i.name || ': paid ' || s.paid_minor || ' but allocated '
+                || COALESCE(a.paid, 0) || ' and posted ' || COALESCE(a.posted, 0)
+            FROM invoice_standing s JOIN invoice i ON i.id = s.invoice_id LEFT JOIN (
+                SELECT a.invoice_id, SUM(a.amount_minor) AS paid,
+                    SUM(COALESCE(l.posted, 0)) AS posted
+                FROM payment_allocation a LEFT JOIN (
+                    SELECT document_id, SUM(amount_minor) AS posted FROM ledger_entry
+                    WHERE document = 'PAYMENT' GROUP BY document_id) l ON l.document_id = a.id
+                GROUP BY a.invoice_id) a ON a.invoice_id = s.invoice_id
+            WHERE s.paid_minor <> COALESCE(a.paid, 0)
+                OR COALESCE(a.paid, 0) <> COALESCE(a.posted, 0)
+                OR s.customer_id IS NOT NULL AND (s.settled_at IS NULL)
+                    <> (s.total_minor - s.credited_minor - s.paid_minor <> 0)",
+    },
+    Invariant {
+        name: "I5",
+        rule: "a customer's payment is allocated in whole",
+        query: "SELECT p.reference || ': ' || p.amount_minor || ' but allocated '
+                || COALESCE(a.paid, 0)
+            FROM customer_payment p LEFT JOIN (
+                SELECT payment_id, SUM(amount_minor) AS paid FROM payment_allocation
+                GROUP BY payment_id) a ON a.payment_id = p.id
+            WHERE p.amount_minor <> COALESCE(a.paid, 0)",
     },
     Invariant {
         name: "I5",

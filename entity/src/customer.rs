@@ -30,7 +30,8 @@ pub struct Model {
     pub credit_limit_minor: Option<i64>,
     /// The currency of its account.
     pub credit_currency: Option<Currency>,
-    /// What its open orders on account come to, in minor units; changed only under its row lock.
+    /// What its orders on account come to, less what was paid or taken back of them, in minor units;
+    /// changed only under its row lock.
     pub credit_used_minor: i64,
     /// +1 with every change.
     pub version: i64,

@@ -138,6 +138,10 @@ ids! {
     WaveId,
     /// Identifies an invoice or a credit note.
     InvoiceId,
+    /// Identifies money that a customer has paid on account.
+    CustomerPaymentId,
+    /// Identifies what of such money pays an invoice.
+    PaymentAllocationId,
     /// Identifies a posting of the ledger.
     LedgerEntryId,
     /// Identifies who sells.

@@ -65,6 +65,8 @@ pub enum Document {
     Chargeback,
     /// A difference that was written off.
     WriteOff,
+    /// Money that a customer has paid for an invoice on account.
+    Payment,
 }
 
 /// A posting. It never changes.
@@ -76,7 +78,8 @@ pub struct Model {
     pub id: LedgerEntryId,
     /// What it is made for.
     pub document: Document,
-    /// Which: an invoice, an effect at a gateway, a line of a settlement, a dispute, a difference.
+    /// Which: an invoice, an effect at a gateway, a line of a settlement, a dispute, a difference, an
+    /// allocation of a payment.
     /// What has the same document was posted together.
     pub document_id: Uuid,
     /// The order; none = it is of no order that we know.

@@ -14,6 +14,9 @@ use crate::{ChannelId, WarehouseId};
 pub enum Measure {
     /// Orders that came in; the amount is their totals, in minor units.
     Received,
+    /// Orders that were called off, refused or never paid; the amount is their totals, in minor
+    /// units.
+    Cancelled,
     /// Units that were there when their order came.
     UnitsHeld,
     /// Units that were not.

@@ -23,6 +23,7 @@ mod edits;
 mod events;
 mod exports;
 mod fanout;
+mod finance;
 mod finding;
 mod fulfillment;
 mod gateways;

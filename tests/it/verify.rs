@@ -182,7 +182,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "I4",
-        rule: "a customer's used credit is what its live orders on account come to",
+        rule: "a customer's used credit is what its orders on account come to, less what was paid or taken back",
         forbidden_by: NONE,
         made: &["UPDATE customer SET credit_used_minor = credit_used_minor + 1 WHERE code = 'B-2001'"],
         repaired: &[
@@ -246,6 +246,23 @@ const FAULTS: &[Fault] = &[
         forbidden_by: &["ledger_entry.ledger_entry_is_kept_from_update"],
         made: &["UPDATE ledger_entry SET amount_minor = amount_minor + 1 WHERE credit = 'REVENUE'"],
         repaired: &["UPDATE ledger_entry SET amount_minor = amount_minor - 1 WHERE credit = 'REVENUE'"],
+    },
+    Fault {
+        name: "I5",
+        rule: "what was paid of an invoice on account is what was allocated to it and posted",
+        forbidden_by: NONE,
+        made: &["UPDATE invoice_standing SET paid_minor = 1"],
+        repaired: &["UPDATE invoice_standing SET paid_minor = 0"],
+    },
+    Fault {
+        name: "I5",
+        rule: "a customer's payment is allocated in whole",
+        forbidden_by: &["customer_payment.customer_payment_is_kept_from_delete"],
+        made: &["INSERT INTO customer_payment (id, customer_id, currency, amount_minor, reference,
+                received_at, recorded_at, recorded_by)
+            SELECT id, id, 'EUR', 1, 'lost', '2026-12-01T09:00:00+00:00',
+                '2026-12-01T09:00:00+00:00', 'nobody' FROM customer WHERE code = 'B-2001'"],
+        repaired: &["DELETE FROM customer_payment"],
     },
     Fault {
         name: "I5",

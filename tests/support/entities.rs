@@ -60,6 +60,7 @@ entities!(
     counter,
     customer,
     customer_group,
+    customer_payment,
     dispute,
     document,
     document_content,
@@ -98,6 +99,7 @@ entities!(
     package,
     package_line,
     payment,
+    payment_allocation,
     payment_transaction,
     pick_list,
     pick_task,
@@ -134,6 +136,7 @@ entities!(
     tracking_poll,
     variant,
     variant_code,
+    variant_cost,
     warehouse,
     wave,
 );

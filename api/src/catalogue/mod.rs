@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::pricing::PriceCandidate;
 
 pub mod channels;
+pub mod costs;
 pub mod customers;
 pub mod prices;
 pub mod products;

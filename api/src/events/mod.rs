@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use entity::order::Stage;
 use entity::shipment::TrackingStatus;
 use entity::{
-    ChannelId, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId, PackageId,
-    ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log, export,
-    ledger_entry, message, outbox, settlement_difference, stock_source,
+    ChannelId, Currency, EventId, FulfillmentOrderId, InvoiceId, LineId, MessageId, OrderId,
+    PackageId, ShipmentId, VariantId, WarehouseId, WaveId, bulk_operation, document, event_log,
+    export, ledger_entry, message, outbox, settlement_difference, stock_source,
 };
 use sea_orm::sea_query::InsertStatement;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryTrait, Set};
@@ -287,16 +287,26 @@ pub enum Event {
     OrderCancelled {
         /// Why.
         reason: String,
+        /// What it came to, in minor units.
+        #[serde(default)]
+        total: i64,
     },
     /// Refused by a person after a check failed.
     #[serde(rename = "order.rejected")]
     OrderRejected {
         /// Why.
         reason: String,
+        /// What it came to, in minor units.
+        #[serde(default)]
+        total: i64,
     },
     /// Never paid; its hold ran out.
     #[serde(rename = "order.expired")]
-    OrderExpired {},
+    OrderExpired {
+        /// What it came to, in minor units.
+        #[serde(default)]
+        total: i64,
+    },
     /// Everything was delivered, captured, invoiced and settled.
     #[serde(rename = "order.completed")]
     OrderCompleted {},
@@ -754,6 +764,34 @@ pub enum Event {
         corrects: InvoiceId,
         /// What it takes back, in minor units.
         total: i64,
+    },
+    /// A customer has paid an invoice on account, or a part of it.
+    #[serde(rename = "invoice.paid")]
+    InvoicePaid {
+        /// What people call the invoice.
+        number: String,
+        /// The invoice.
+        invoice_id: InvoiceId,
+        /// The payment.
+        payment_id: Uuid,
+        /// How much of it, in minor units.
+        amount: i64,
+        /// What is still owed of the invoice, in minor units.
+        left: i64,
+    },
+    /// What a unit of a variant costs the merchant was said.
+    #[serde(rename = "variant_cost.saved")]
+    VariantCostSaved {
+        /// The variant's SKU.
+        sku: String,
+        /// What it cost before, in minor units; none = it was not known.
+        before: Option<i64>,
+        /// The currency of that.
+        currency_before: Option<Currency>,
+        /// What it costs, in minor units; none = it is not known.
+        after: Option<i64>,
+        /// The currency of that.
+        currency_after: Option<Currency>,
     },
     /// Something of the catalogue, or a customer, was made or changed.
     #[serde(rename = "catalogue.changed")]

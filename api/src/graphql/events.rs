@@ -233,6 +233,10 @@ event_types! {
     InvoiceIssued = "invoice.issued" for OrdersRead,
     /// `credit_note.issued`: an invoice was corrected by a credit note.
     CreditNoteIssued = "credit_note.issued" for OrdersRead,
+    /// `invoice.paid`: a customer has paid an invoice on account, or a part of it.
+    InvoicePaid = "invoice.paid" for FinanceRead,
+    /// `variant_cost.saved`: what a unit of a variant costs the merchant was said.
+    VariantCostSaved = "variant_cost.saved" for FinanceRead,
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,

@@ -178,6 +178,13 @@ impl Invoice {
         Ok(self.money(credited))
     }
 
+    /// What of an invoice on account the customer has paid; never more than its total.
+    async fn paid(&self, ctx: &Context<'_>) -> Result<Money> {
+        let standing = load(ctx, StandingOf(self.0.id)).await?.unwrap_or_default();
+        let paid = standing.first().map_or(0, |row| row.paid_minor);
+        Ok(self.money(paid))
+    }
+
     /// Its lines, the delivery last.
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<InvoiceLine>> {
         let rows = load(ctx, InvoiceLinesOf(self.0.id)).await?;

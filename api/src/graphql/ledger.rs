@@ -62,6 +62,8 @@ pub enum LedgerDocument {
     Chargeback,
     /// A difference that was written off.
     WriteOff,
+    /// Money that a customer has paid for an invoice on account.
+    Payment,
 }
 
 /// A posting of the ledger.
@@ -77,7 +79,8 @@ impl LedgerEntry {
     }
 
     /// Which: the identifier inside that of an invoice, an effect at a gateway, a line of a
-    /// settlement, a dispute or a difference. What has the same was posted together.
+    /// settlement, a dispute, a difference, or an allocation of a payment. What has the same was
+    /// posted together.
     async fn document_id(&self) -> Uuid {
         self.0.document_id
     }

@@ -210,6 +210,7 @@ by_id! {
     carton by CartonId,
     channel by ChannelId,
     customer by CustomerId,
+    customer_payment by CustomerPaymentId,
     document by DocumentId,
     exception_rule by ExceptionRuleId,
     fulfillment_order by FulfillmentOrderId,
@@ -260,6 +261,9 @@ macro_rules! owner_of {
     (variant_code, $row:ident) => {
         Some($row.variant_id)
     };
+    (variant_cost, $row:ident) => {
+        Some($row.variant_id)
+    };
     (stock, $row:ident) => {
         Some($row.variant_id)
     };
@@ -301,6 +305,9 @@ macro_rules! owner_of {
     };
     (invoice_standing, $row:ident) => {
         Some($row.invoice_id)
+    };
+    (payment_allocation, $row:ident) => {
+        Some($row.payment_id)
     };
     (invoice_series, $row:ident) => {
         Some($row.legal_entity_id)
@@ -382,6 +389,8 @@ belonging! {
     InvoiceLinesOf(InvoiceId) => invoice_line by InvoiceId ordered Position,
     /// Where an invoice stands.
     StandingOf(InvoiceId) => invoice_standing by InvoiceId ordered InvoiceId,
+    /// What a payment on account pays.
+    AllocationsOf(CustomerPaymentId) => payment_allocation by PaymentId ordered InvoiceId,
     /// The series of a seller.
     SeriesOf(LegalEntityId) => invoice_series by LegalEntityId ordered Kind,
     /// The channels of a seller.
@@ -423,6 +432,8 @@ belonging! {
     VariantsOf(ProductId) => variant by ProductId ordered Sku,
     /// The codes of a variant.
     CodesOf(VariantId) => variant_code by VariantId ordered Code,
+    /// What a unit of a variant costs.
+    CostOf(VariantId) => variant_cost by VariantId ordered VariantId,
     /// The stock of a variant, by warehouse.
     StockOf(VariantId) => stock by VariantId ordered WarehouseId,
     /// The channels that sell a variant.

@@ -20,6 +20,7 @@ pub mod events;
 pub mod exports;
 pub mod feed;
 pub mod filters;
+pub mod finance;
 pub mod fulfillment;
 pub mod ids;
 pub mod imports;
@@ -92,6 +93,7 @@ pub struct TradeReads(
 pub struct BookReads(
     invoices::InvoiceQuery,
     ledger::LedgerQuery,
+    finance::FinanceQuery,
     settlements::SettlementQuery,
     audit::AuditQuery,
 );
@@ -116,9 +118,16 @@ pub struct Mutation(
     keys::KeyMutation,
     documents::DocumentMutation,
     exports::ExportMutation,
-    invoices::InvoiceMutation,
-    settlements::SettlementMutation,
+    BookWrites,
     messages::MessageMutation,
+);
+
+/// What is written into the books.
+#[derive(MergedObject, Default)]
+pub struct BookWrites(
+    invoices::InvoiceMutation,
+    finance::FinanceMutation,
+    settlements::SettlementMutation,
 );
 
 /// Everything that can be followed.

@@ -17,7 +17,8 @@ use super::scalars::{Decimal, Money, money};
 use super::{Allowed, app, principal};
 use crate::access::Scope;
 use crate::failure::{Failure, Problem};
-use crate::reports::operations::{self, Ask, Dimension, Histogram, Interval, Passage};
+use crate::reports::operations::{self, Ask, Dimension, Histogram, Passage};
+use crate::reports::periods::Interval;
 
 /// What `operationsReport` needs.
 #[derive(Clone, Debug, InputObject)]

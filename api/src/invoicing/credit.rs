@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::share::Amounts;
-use super::{amounts, of_order, unpriced, write};
+use super::{amounts, of_order, receipts, unpriced, write};
 use crate::checks::Checks;
 use crate::failure::{Code, Failure, Problem};
 use crate::pricing;
@@ -53,6 +53,7 @@ pub async fn correct(tx: &Tx, cmd: &Correct) -> Result<invoice::Model, Failure> 
             .at("input.id")
             .into());
     }
+    let debtor = receipts::lock_debtor(tx, &corrected).await?;
     let mut standing = invoice_standing::Entity::find_by_id(cmd.id);
     if tx.locks_rows() {
         standing = standing.lock_exclusive();
@@ -123,12 +124,19 @@ pub async fn correct(tx: &Tx, cmd: &Correct) -> Result<invoice::Model, Failure> 
         issued_at: tx.now,
         ..corrected
     };
+    if let Some(debtor) = debtor {
+        receipts::free_credit(tx, debtor, standing.frees(total)).await?;
+    }
     use invoice_standing::Column;
     tx.defer(
         invoice_standing::Entity::update_many()
             .col_expr(
                 Column::CreditedMinor,
                 Expr::col(Column::CreditedMinor).add(total),
+            )
+            .col_expr(
+                Column::SettledAt,
+                Expr::value(standing.settled(total, tx.now)),
             )
             .filter(Column::InvoiceId.eq(cmd.id))
             .into_query(),

@@ -11,6 +11,8 @@
 //! A channel in which nobody sells ([`sellers`]) issues none. What was captured there meanwhile is
 //! invoiced by the workers as soon as somebody does.
 //!
+//! What is on account is paid later ([`receipts`]), the oldest invoices first.
+//!
 //! # Lock order
 //! Behind all others: what an invoice stands at, then the series.
 
@@ -41,6 +43,7 @@ use crate::tx::Tx;
 
 pub mod credit;
 pub mod paper;
+pub mod receipts;
 pub mod sellers;
 pub mod share;
 mod tax;
@@ -183,6 +186,12 @@ async fn write(
         total_minor: row.total_minor,
         credited_minor: 0,
         printed: false,
+        customer_id: match (row.kind, row.payment) {
+            (Kind::Invoice, Payment::Account) => order.customer_id,
+            _ => None,
+        },
+        paid_minor: 0,
+        settled_at: None,
     };
     let rows = lines.into_iter().map(IntoActiveModel::into_active_model);
     tx.defer_rows(vec![row.clone().into_active_model()], |insert| insert);

@@ -126,7 +126,7 @@ pub struct End {
 /// Cancels an order that has not shipped yet and lets its stock go.
 pub async fn cancel(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed, Failure> {
     let reason = text("reason", &cmd.reason)?;
-    let event = Event::OrderCancelled { reason };
+    let event = |total| Event::OrderCancelled { reason, total };
     end(
         tx,
         reference,
@@ -141,7 +141,7 @@ pub async fn cancel(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed
 /// Refuses an order that failed a check.
 pub async fn reject(tx: &Tx, reference: &Reference, cmd: &End) -> Result<Changed, Failure> {
     let reason = text("reason", &cmd.reason)?;
-    let event = Event::OrderRejected { reason };
+    let event = |total| Event::OrderRejected { reason, total };
     end(
         tx,
         reference,
@@ -159,7 +159,7 @@ async fn end(
     cmd: &End,
     action: Action,
     code: Code,
-    event: Event,
+    event: impl FnOnce(i64) -> Event,
 ) -> Result<Changed, Failure> {
     let mut allocation = lock_with_stock(tx, reference, cmd.order_id).await?;
     if let Some(aggregate) = allocation.orders.get_mut(&cmd.order_id) {
@@ -175,12 +175,13 @@ async fn end(
     })
 }
 
-/// What every end of an order has in common. The status has moved already.
+/// What every end of an order has in common; the event says what the order came to. The status has
+/// moved already.
 async fn wind_up(
     tx: &Tx,
     allocation: &mut Allocation<'_>,
     id: OrderId,
-    event: Event,
+    event: impl FnOnce(i64) -> Event,
 ) -> Result<Vec<Effect>, Failure> {
     release(tx, allocation, id, reservation::Status::Released, None).await?;
     allocation.cancel_waiting(tx, id);
@@ -204,6 +205,7 @@ async fn wind_up(
     }
     aggregate.order.closed_at = Some(tx.now);
     let effects = give_back(tx, aggregate).await?;
+    let event = event(aggregate.order.total_minor);
     aggregate.record(tx, event);
     Ok(effects)
 }
@@ -1151,7 +1153,8 @@ pub async fn expire_holds(tx: &Tx, reference: &Reference, id: OrderId) -> Result
                 .transition(tx, Action::Expire, Code::OrderStateInvalid)
                 .is_ok()
         {
-            effects = wind_up(tx, &mut allocation, id, Event::OrderExpired {}).await?;
+            let event = |total| Event::OrderExpired { total };
+            effects = wind_up(tx, &mut allocation, id, event).await?;
         } else {
             aggregate.record(tx, Event::OrderStockReleased { quantity });
             allocation.serve_waiters(tx);

@@ -6,7 +6,11 @@
 
 pub mod audit;
 pub mod operations;
+pub mod periods;
 pub mod projection;
 pub mod readings;
+pub mod receivables;
+pub mod sales;
 pub mod spans;
 pub mod stages;
+pub mod stock;

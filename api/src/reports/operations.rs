@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, Days, Months, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::order::Stage;
 use entity::report_figure::Measure;
 use entity::shipment::TrackingStatus;
@@ -23,11 +23,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::periods::{self, Interval, QUARTER};
 use super::projection::{self, Batch};
 use super::spans;
-use crate::checks::Checks;
 use crate::events::Event;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::tx::Tx;
 
 /// The projection's name.
@@ -35,12 +35,6 @@ pub const NAME: &str = "report_figure";
 
 /// How many positions of the log one transaction takes at most.
 const BATCH: i64 = 1_000;
-
-/// The seconds of a quarter of an hour.
-const QUARTER: i64 = 900;
-
-/// How many periods a report has at most.
-pub const MOST_PERIODS: usize = 400;
 
 /// Whether a shipment left in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,7 +243,10 @@ impl World {
                 left.extend(row.order_id);
             }
             match event {
-                Some(Event::OrderReceived { .. }) => orders.extend(row.order_id),
+                Some(Event::OrderReceived { .. })
+                | Some(Event::OrderCancelled { .. })
+                | Some(Event::OrderRejected { .. })
+                | Some(Event::OrderExpired { .. }) => orders.extend(row.order_id),
                 Some(Event::OrderPicked {
                     fulfillment_order_id,
                     ..
@@ -373,6 +370,16 @@ impl World {
                     }
                 }
             }
+            Event::OrderCancelled { total, .. }
+            | Event::OrderRejected { total, .. }
+            | Event::OrderExpired { total } => {
+                let fact = Fact {
+                    amount: *total,
+                    currency: order.map(|order| order.currency),
+                    ..Fact::of(Measure::Cancelled)
+                };
+                sums.add(row, fact);
+            }
             Event::OrderExceptionOpened { code, .. }
             | Event::OrderExceptionReopened { code, .. } => {
                 let opened = Fact::of(Measure::ExceptionOpened);
@@ -495,20 +502,6 @@ impl World {
             _ => {}
         }
     }
-}
-
-/// How long a line of a report is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
-#[graphql(name = "ReportInterval")]
-pub enum Interval {
-    /// All days together.
-    Total,
-    /// Each day from midnight to midnight.
-    Day,
-    /// Each week from Monday on; the first and the last may be shorter.
-    Week,
-    /// Each month of the calendar; the first and the last may be shorter.
-    Month,
 }
 
 /// What the lines of a report are told apart by besides their time.
@@ -639,56 +632,11 @@ pub struct Report {
     pub lines: Vec<Line>,
 }
 
-/// The moments between the periods of a report: one more than there are periods.
-fn boundaries(ask: &Ask) -> Result<Vec<DateTime<Utc>>, Failure> {
-    let mut checks = Checks::new();
-    let sane = |day: NaiveDate| (1970..=2200).contains(&chrono::Datelike::year(&day));
-    checks.hold(
-        ask.from <= ask.to && sane(ask.from) && sane(ask.to),
-        Code::InvalidInput,
-        "input.to",
-        "a report ends on the day on which it begins, or later",
-    );
-    checks.done()?;
-    let end = ask.to + Days::new(1);
-    let mut days = vec![ask.from];
-    while let Some(last) = days.last().copied().filter(|last| *last < end) {
-        use chrono::Datelike;
-        let next = match ask.interval {
-            Interval::Total => end,
-            Interval::Day => last + Days::new(1),
-            Interval::Week => {
-                last + Days::new(7 - u64::from(last.weekday().num_days_from_monday()))
-            }
-            Interval::Month => last.with_day(1).unwrap_or(last) + Months::new(1),
-        };
-        days.push(std::cmp::min(next, end));
-        if days.len() > MOST_PERIODS + 1 {
-            break;
-        }
-    }
-    let mut checks = Checks::new();
-    checks.hold(
-        days.len() <= MOST_PERIODS + 1,
-        Code::TooMany,
-        "input.interval",
-        "a report has at most 400 periods",
-    );
-    checks.done()?;
-    let midnight = |day: NaiveDate| ask.time_zone.moment(day.and_time(NaiveTime::MIN));
-    Ok(days.into_iter().map(midnight).collect())
-}
-
 /// Reads a report. A period in which nothing happened has a line, unless lines are told apart by
 /// more than their time.
 pub async fn read(db: &impl ConnectionTrait, ask: &Ask) -> Result<Report, Failure> {
-    let bounds = boundaries(ask)?;
+    let periods = periods::of(ask.from, ask.to, ask.time_zone, ask.interval)?;
     let seq = projection::position(db, NAME).await?;
-    let periods: Vec<(DateTime<Utc>, DateTime<Utc>)> = bounds
-        .iter()
-        .copied()
-        .zip(bounds.iter().copied().skip(1))
-        .collect();
     let mut lines: BTreeMap<(usize, String), Line> = BTreeMap::new();
     if ask.by.is_none() {
         for (place, (start, end)) in periods.iter().enumerate() {
@@ -770,6 +718,8 @@ impl Figures {
                 self.received += events;
                 *self.ordered.entry(currency).or_default() += amount;
             }
+            // The sales report's.
+            Measure::Cancelled => {}
             Measure::UnitsHeld => self.units_held += amount,
             Measure::UnitsBackordered => self.units_backordered += amount,
             Measure::StageEntered => self.stages.entry(detail).or_default().came += events,
@@ -884,68 +834,4 @@ fn query(
         rows.join(", ")
     );
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ask(from: &str, to: &str, interval: Interval) -> Ask {
-        Ask {
-            from: from.parse().unwrap(),
-            to: to.parse().unwrap(),
-            time_zone: "Europe/Vienna".parse().unwrap(),
-            interval,
-            by: None,
-            channels: None,
-            warehouses: Vec::new(),
-            carriers: Vec::new(),
-        }
-    }
-
-    fn hours(ask: &Ask) -> Vec<i64> {
-        let bounds = boundaries(ask).unwrap();
-        let spans = bounds.iter().zip(&bounds[1..]);
-        spans
-            .map(|(start, end)| (*end - *start).num_hours())
-            .collect()
-    }
-
-    #[test]
-    fn p4b_days_are_as_long_as_they_are_where_they_are_lived() {
-        // Clocks were put back on 2026-10-25 and forward on 2026-03-29.
-        let autumn = ask("2026-10-24", "2026-10-26", Interval::Day);
-        assert_eq!(hours(&autumn), [24, 25, 24]);
-        let spring = ask("2026-03-29", "2026-03-29", Interval::Total);
-        assert_eq!(hours(&spring), [23]);
-    }
-
-    #[test]
-    fn p4b_weeks_and_months_are_those_of_the_calendar() {
-        let weeks = ask("2026-11-25", "2026-12-08", Interval::Week);
-        assert_eq!(hours(&weeks), [5 * 24, 7 * 24, 2 * 24]);
-        let months = ask("2026-01-31", "2026-03-01", Interval::Month);
-        assert_eq!(hours(&months), [24, 28 * 24, 24]);
-        assert!(boundaries(&ask("2026-01-02", "2026-01-01", Interval::Total)).is_err());
-        assert!(boundaries(&ask("2020-01-01", "2026-01-01", Interval::Day)).is_err());
-        assert!(boundaries(&ask("2020-01-01", "2026-01-01", Interval::Week)).is_ok());
-    }
-
-    #[test]
-    fn p4b_every_day_everywhere_begins_with_a_quarter_of_an_hour() {
-        for zone in [
-            "Asia/Kathmandu",
-            "Australia/Eucla",
-            "America/St_Johns",
-            "Pacific/Chatham",
-        ] {
-            let mut own = ask("2026-01-01", "2026-12-31", Interval::Day);
-            own.time_zone = zone.parse().unwrap();
-            let bounds = boundaries(&own).unwrap();
-            assert!(
-                bounds.iter().all(|at| at.timestamp() % QUARTER == 0),
-                "{zone}"
-            );
-        }
-    }
 }

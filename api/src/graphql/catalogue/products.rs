@@ -22,11 +22,14 @@ use crate::graphql::filters::{
     DateTimeFilter, IdFilter, StringFilter, condition, enum_filter, filter,
 };
 use crate::graphql::ids::{from_global, to_global};
-use crate::graphql::loaders::{CodesOf, ListingsOf, PricesOf, StockOf, VariantsOf, load, load_all};
+use crate::graphql::loaders::{
+    CodesOf, CostOf, ListingsOf, PricesOf, StockOf, VariantsOf, load, load_all,
+};
 use crate::graphql::orders::queries::SortDirection;
 use crate::graphql::pagination::{Rows, Sort, cost, page};
+use crate::graphql::scalars::{Money, money};
 use crate::graphql::stock::Stock;
-use crate::graphql::{Allowed, app};
+use crate::graphql::{Allowed, app, principal};
 
 /// Whether a variant is sold. Values may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -210,6 +213,19 @@ impl Variant {
     /// Height of a unit, in millimetres.
     async fn height_mm(&self) -> Option<i32> {
         self.0.height_mm
+    }
+
+    /// What a unit costs the merchant; null if nobody has said so, or without the scope FINANCE_READ.
+    async fn unit_cost(&self, ctx: &Context<'_>) -> Result<Option<Money>> {
+        if !principal(ctx)?.may(Scope::FinanceRead) {
+            return Ok(None);
+        }
+        let rows = load(ctx, CostOf(self.0.id)).await?.unwrap_or_default();
+        let cost = rows.first().and_then(|row| {
+            let amount = row.amount_minor?;
+            Some(money(amount, row.currency?))
+        });
+        Ok(cost)
     }
 
     /// The product that it is of.
