@@ -38,6 +38,7 @@ mod m20261123_000027_archive;
 mod m20261123_000028_settlements;
 mod m20261123_000029_exports;
 mod m20261123_000030_audit;
+mod m20261124_000032_erasure;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000028_settlements::Migration),
             Box::new(m20261123_000029_exports::Migration),
             Box::new(m20261123_000030_audit::Migration),
+            Box::new(m20261124_000032_erasure::Migration),
         ]
     }
 }

@@ -233,6 +233,8 @@ event_types! {
     InvoiceIssued = "invoice.issued" for OrdersRead,
     /// `credit_note.issued`: an invoice was corrected by a credit note.
     CreditNoteIssued = "credit_note.issued" for OrdersRead,
+    /// `customer.erased`: it was forgotten who a customer was.
+    CustomerErased = "customer.erased" for CustomersRead,
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,
