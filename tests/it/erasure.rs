@@ -12,9 +12,8 @@ use entity::shipment::TrackingStatus;
 use entity::{OrderId, archived_order, invoice, order};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement};
 use serde_json::{Value, json};
-use support::entities::entities;
 use support::merchant::{basket_with, codes};
-use support::{TestApp, both_backends};
+use support::{TestApp, both_backends, entities};
 
 use super::captures::{act, hear};
 use super::imports::import_csv;
