@@ -8,12 +8,13 @@ use api::erasure::TREATMENT;
 use api::graphql::ids::to_global;
 use api::integrity;
 use chrono::Duration;
+use entity::channel::FailedCheckPolicy;
 use entity::shipment::TrackingStatus;
 use entity::{OrderId, archived_order, invoice, order};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Set, Statement};
 use serde_json::{Value, json};
 use support::merchant::{basket_with, codes};
-use support::{TestApp, both_backends, entities};
+use support::{ExpectedTable, TestApp, both_backends, entities};
 
 use super::captures::{act, hear};
 use super::imports::import_csv;
@@ -70,13 +71,19 @@ qreference@mail.example,Qordername Berg,qcustomermail@mail.example,Qshipstreet 1
 MUG-BLUE,many,14.90,CARD,tok_approve
 ";
 
+/// The tables that a back end has: SQLite writes the log at once.
+fn tables(backend: DbBackend) -> impl Iterator<Item = ExpectedTable> {
+    let all = entities().into_iter();
+    all.filter(move |table| backend == DbBackend::Postgres || table.name != "outbox")
+}
+
 /// The tables in whose rows a word stands, as text or as bytes.
 async fn places(app: &App, word: &str) -> BTreeSet<String> {
     let db = &app.db.read;
     let backend = db.get_database_backend();
     let hex: String = word.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut found = BTreeSet::new();
-    for table in entities() {
+    for table in tables(backend) {
         let name = &table.name;
         let stands = match backend {
             DbBackend::Postgres => {
@@ -104,7 +111,7 @@ async fn figures(app: &App) -> BTreeMap<String, i64> {
     let db = &app.db.read;
     let backend = db.get_database_backend();
     let mut found = BTreeMap::new();
-    for table in entities() {
+    for table in tables(backend) {
         // What is dropped, and what grows by the erasure itself.
         if [
             "document_content",
@@ -233,6 +240,11 @@ async fn p4b_a_person_is_found_nowhere_afterwards_and_every_figure_stays(app: &T
     app.settle().await;
     let put_away = archived_order::Entity::find_by_id(first).one(&app.app.db.read);
     assert!(put_away.await.unwrap().is_some(), "it was not put away");
+
+    app.change_channel("web", |row| {
+        row.failed_check_policy = Set(FailedCheckPolicy::Review);
+    })
+    .await;
 
     // One as a guest under the same address, with a wrong address, stopped and called off.
     let guest = basket_with(json!({
