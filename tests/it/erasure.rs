@@ -235,7 +235,6 @@ async fn p4b_a_person_is_found_nowhere_afterwards_and_every_figure_stays(app: &T
     let corrected = app.gql(correct, json!({ "input": input })).await["invoiceCorrect"].take();
     assert_eq!(codes(&corrected), [""; 0], "{corrected:#}");
     app.settle().await;
-    export(app).await;
     app.clock.advance(Duration::days(30));
     app.settle().await;
     let put_away = archived_order::Entity::find_by_id(first).one(&app.app.db.read);
@@ -267,7 +266,7 @@ async fn p4b_a_person_is_found_nowhere_afterwards_and_every_figure_stays(app: &T
     .await;
     let (_, faults) = import_csv(app, REFUSED).await;
     assert_eq!(faults.len(), 1);
-    app.settle().await;
+    export(app).await;
 
     for word in PLANTED {
         let found = places(&app.app, word).await;
