@@ -32,6 +32,8 @@ pub enum Scope {
     CustomersRead,
     /// Make and change customers and their terms.
     CustomersManage,
+    /// Forget who a customer was.
+    CustomersErase,
     /// Read products, prices and channels.
     CatalogueRead,
     /// Make and change products, prices and channels.
@@ -75,6 +77,7 @@ pub fn scopes(role: Role) -> &'static [Scope] {
             PersonalDataRead,
             CustomersRead,
             CustomersManage,
+            CustomersErase,
             CatalogueRead,
             CatalogueManage,
             RulesRead,

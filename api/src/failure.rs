@@ -51,6 +51,8 @@ codes! {
     CreditExceedsInvoice,
     /// No ISO 4217 currency has this code.
     CurrencyUnknown,
+    /// Something of the customer is not over yet; see the details.
+    CustomerNotErasable,
     /// No such customer.
     CustomerNotFound,
     /// The difference is settled already.

@@ -28,6 +28,7 @@ pub mod orders;
 pub mod capture;
 pub mod fulfillment;
 pub mod settlement;
+pub mod erasure;
 pub mod reports;
 pub mod integrity;
 pub mod app;

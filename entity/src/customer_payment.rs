@@ -4,7 +4,8 @@ use sea_orm::entity::prelude::*;
 
 use crate::{Currency, CustomerId, CustomerPaymentId};
 
-/// Money that came from a customer for its invoices. It never changes.
+/// Money that came from a customer for its invoices. It never changes, but for what the payer wrote,
+/// which is taken out when the customer is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "customer_payment")]
 pub struct Model {

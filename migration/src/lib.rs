@@ -39,6 +39,7 @@ mod m20261123_000028_settlements;
 mod m20261123_000029_exports;
 mod m20261123_000030_audit;
 mod m20261124_000031_finance;
+mod m20261124_000032_erasure;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -77,6 +78,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000029_exports::Migration),
             Box::new(m20261123_000030_audit::Migration),
             Box::new(m20261124_000031_finance::Migration),
+            Box::new(m20261124_000032_erasure::Migration),
         ]
     }
 }

@@ -39,6 +39,7 @@ const SHELVES: &[(&str, &[&str])] = &[
             "settlement",
             "reports",
             "exports",
+            "erasure",
             "integrity",
         ],
     ),

@@ -407,7 +407,7 @@ async fn customer_row(app: &TestApp, code: &str) -> customer::Model {
 }
 
 /// Sells on account, and says what is owed for it.
-async fn owe(app: &TestApp, cup: &Stocked, units: i64, code: &str) -> invoice::Model {
+pub(crate) async fn owe(app: &TestApp, cup: &Stocked, units: i64, code: &str) -> invoice::Model {
     let account = json!({ "channel": "b2b", "customer": { "code": code },
         "payment": { "method": "ACCOUNT" } });
     sold(app, cup, units, account).await;
@@ -459,12 +459,12 @@ fn ages(owed: &Value) -> Vec<i64> {
     names.iter().map(|name| minor(&owed[*name])).collect()
 }
 
-async fn record(app: &TestApp, input: Value) -> Value {
+pub(crate) async fn record(app: &TestApp, input: Value) -> Value {
     let mut answer = app.gql(RECORD, json!({ "input": input })).await;
     answer["paymentRecord"].take()
 }
 
-fn euros(minor: i64) -> Value {
+pub(crate) fn euros(minor: i64) -> Value {
     json!({ "amount": format!("{}.{:02}", minor / 100, minor % 100), "currency": "EUR" })
 }
 

@@ -51,7 +51,8 @@ fn file(format: &str) -> OrderFile {
     }
 }
 
-async fn import_csv(app: &TestApp, text: &str) -> (Imported, Vec<OrderFault>) {
+/// Imports rows of CSV, and says which were refused.
+pub async fn import_csv(app: &TestApp, text: &str) -> (Imported, Vec<OrderFault>) {
     let mut faults = Vec::new();
     let imported = app
         .app

@@ -20,6 +20,7 @@ mod dependencies;
 mod documents;
 mod edit_laws;
 mod edits;
+mod erasure;
 mod events;
 mod exports;
 mod fanout;

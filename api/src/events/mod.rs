@@ -804,6 +804,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Changes::is_empty")]
         changes: Changes,
     },
+    /// It was forgotten who a customer was, or who ordered as a guest.
+    #[serde(rename = "customer.erased")]
+    CustomerErased {
+        /// Whether it was a guest: the event names nobody then.
+        guest: bool,
+        /// How many orders are nobody's now.
+        orders: usize,
+        /// Why, without what was known of the customer.
+        reason: String,
+    },
     /// A rule that makes exceptions was made or changed; this is what it is now.
     #[serde(rename = "exception_rule.saved")]
     ExceptionRuleSaved {

@@ -20,6 +20,7 @@ use crate::access::Scope;
 use crate::capture::address::{self as postal, PostalAddress, Reason, parse_country};
 use crate::capture::contact::{ContactError, Email, PersonName, Phone};
 use crate::catalogue::customers;
+use crate::erasure;
 use crate::failure::{Code, Problem};
 
 /// What the verification of an address found. Values may be added.
@@ -690,6 +691,56 @@ impl CustomerSetCreditInput {
     }
 }
 
+/// What `customerErase` needs: exactly one of `id` and `guestEmail`.
+#[derive(Clone, Debug, InputObject)]
+pub struct CustomerEraseInput {
+    /// Which customer (CUSTOMER_NOT_FOUND). What was ordered as a guest under its e-mail address is
+    /// erased with it, unless another customer has the same address.
+    pub id: Option<ID>,
+    /// The e-mail address of somebody who ordered as a guest only (CUSTOMER_NOT_FOUND).
+    pub guest_email: Option<String>,
+    /// Why, 1 to 300 characters. It stays in the log.
+    pub reason: String,
+}
+
+impl CustomerEraseInput {
+    fn command(self) -> Result<erasure::Erase, Problem> {
+        let who = match (self.id, self.guest_email) {
+            (Some(id), None) => erasure::Who::Customer(customer_id(&id)?),
+            (None, Some(email)) => erasure::Who::Guest(email.trim().to_owned()),
+            _ => {
+                let message = "either a customer or a guest's e-mail address is named";
+                return Err(Problem::new(Code::InvalidInput, message).at("input"));
+            }
+        };
+        Ok(erasure::Erase {
+            who,
+            reason: self.reason,
+        })
+    }
+}
+
+/// An erasure that was done.
+#[derive(SimpleObject)]
+pub struct Erasure {
+    /// The customer as it is now; null for a guest.
+    pub customer: Option<Customer>,
+    /// How many orders are nobody's now.
+    pub orders: i64,
+    /// How many exports are gone with it: they may have held the data.
+    pub exports: i64,
+}
+
+impl From<erasure::Erased> for Erasure {
+    fn from(done: erasure::Erased) -> Self {
+        Erasure {
+            customer: done.customer.map(Customer),
+            orders: done.orders as i64,
+            exports: done.exports as i64,
+        }
+    }
+}
+
 fn customer_id(id: &ID) -> Result<CustomerId, Problem> {
     from_global(id, "input.id")
         .map_err(|_| Problem::new(Code::CustomerNotFound, "no such customer").at("input.id"))
@@ -715,6 +766,11 @@ payloads! {
     CustomerSetCreditPayload {
         /// The customer after the change; null if it was refused.
         customer: Customer
+    }
+    /// What `customerErase` came to.
+    CustomerErasePayload {
+        /// What was done; null if it was refused.
+        erasure: Erasure
     }
 }
 
@@ -777,5 +833,19 @@ impl CustomerMutation {
         Ok(run(ctx, input.command(), customers::set_credit)
             .await?
             .into())
+    }
+
+    /// Forgets who a customer was: names, contacts, addresses and whatever was written about its
+    /// orders, in every table; numbers, dates and figures stay. Stored documents of its orders, and
+    /// all pick lists, manifests and exports, are dropped. It cannot be taken back. Refusals:
+    /// CUSTOMER_NOT_FOUND, CUSTOMER_NOT_ERASABLE (its details say what is not over yet),
+    /// INVALID_INPUT. Needs the scope CUSTOMERS_ERASE.
+    #[graphql(guard = "Allowed(Scope::CustomersErase)")]
+    async fn customer_erase(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who, and why.")] input: CustomerEraseInput,
+    ) -> Result<CustomerErasePayload> {
+        Ok(run(ctx, input.command(), erasure::erase).await?.into())
     }
 }

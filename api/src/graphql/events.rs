@@ -237,6 +237,8 @@ event_types! {
     InvoicePaid = "invoice.paid" for FinanceRead,
     /// `variant_cost.saved`: what a unit of a variant costs the merchant was said.
     VariantCostSaved = "variant_cost.saved" for FinanceRead,
+    /// `customer.erased`: it was forgotten who a customer was.
+    CustomerErased = "customer.erased" for CustomersRead,
     /// `catalogue.changed`: something of the catalogue, or a customer, was made or changed; the
     /// latter is only shown with the scope CUSTOMERS_READ.
     CatalogueChanged = "catalogue.changed" for CatalogueRead,
