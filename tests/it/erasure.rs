@@ -361,8 +361,7 @@ async fn p4b_who_owes_is_forgotten_when_it_has_paid_and_what_it_wrote_to_the_ban
     sell_in(app, &["b2b"]).await;
     let cup = app.stocked("CUP", 9, false).await;
     let invoice = owe(app, &cup, 1, "B-2001").await;
-    let shipment = invoice.shipment_id.expect("what was shipped is billed");
-    hear(app, shipment, TrackingStatus::Delivered, false).await;
+    hear(app, invoice.shipment_id, TrackingStatus::Delivered, false).await;
     app.settle().await;
     let customer = customer::Entity::find()
         .filter(customer::Column::Code.eq("B-2001"))
