@@ -974,8 +974,8 @@ fn said(event_type: &str, payload: &mut Json, words: &[String]) {
             payload[*field] = json!(ERASED);
         }
     }
-    if let ("order.tagged" | "order.untagged", Some(tags)) =
-        (event_type, payload["tags"].as_array_mut())
+    if matches!(event_type, "order.tagged" | "order.untagged")
+        && let Some(tags) = payload.get_mut("tags").and_then(Json::as_array_mut)
     {
         tags.iter_mut().for_each(|tag| *tag = json!(ERASED));
     }

@@ -146,7 +146,7 @@ fn written_to(server: &Aiosmtpd, sent: &[Left]) {
                 let subject = lines.find_map(|line| line.strip_prefix("Subject: "));
                 subject.is_some_and(|subject| {
                     let said = |own: &&str| subject.contains(*own);
-                    subjects.iter().any(|own| said(&own)) && subject.contains(number.as_str())
+                    subjects.iter().any(said) && subject.contains(number.as_str())
                 })
             };
             letters.iter().filter(of_it).count()
