@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::catalogue::channels::{
     DEFAULT_ARCHIVES_SECS, DEFAULT_COMPLETES_SECS, DEFAULT_PICKUP_SECS, DEFAULT_RETRY_SECS,
-    DEFAULT_ROUTING,
+    DEFAULT_RETURN_DAYS, DEFAULT_ROUTING,
 };
 use crate::catalogue::{changed, code_key};
 use crate::documents::Party;
@@ -387,6 +387,9 @@ fn channels(tx: &Tx, sites: &[Site]) -> Vec<ChannelId> {
             reauthorizes: Set(false),
             completes_after_secs: Set(DEFAULT_COMPLETES_SECS),
             archives_after_secs: Set(DEFAULT_ARCHIVES_SECS),
+            return_window_days: Set(DEFAULT_RETURN_DAYS),
+            restocking_fee: Set(Rate::default()),
+            refunds_delivery: Set(true),
         });
         for (priority, site) in (0..).zip(sites) {
             serving.push(channel_warehouse::ActiveModel {

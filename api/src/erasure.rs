@@ -11,8 +11,9 @@ use entity::{
     AddressId, CustomerId, DocumentId, OrderId, ShipmentId, address, archived_order, customer,
     customer_payment, dispute, document, document_content, event_log, export, export_part,
     fulfillment_order, hold, invoice, label, message, message_attempt, note, order,
-    order_exception, order_line, order_tag, outbox, package, payment_transaction, request_origin,
-    settlement_difference, shipment, tracking_event,
+    order_exception, order_line, order_tag, outbox, package, payment_transaction, refund,
+    request_origin, return_line, return_order, return_unit, settlement_difference, shipment,
+    tracking_event,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{
@@ -115,9 +116,14 @@ pub const TREATMENT: &[(&str, Treatment)] = {
         ("projection", Kept),
         ("promotion", Kept),
         ("promotion_use", Kept),
+        ("refund", Blanked),
+        ("refund_line", Kept),
         ("report_figure", Kept),
         ("request_origin", Dropped),
         ("reservation", Kept),
+        ("return_line", Blanked),
+        ("return_order", Blanked),
+        ("return_unit", Blanked),
         ("saved_view", Searched),
         ("scan", Kept),
         ("sequencer", Kept),
@@ -634,6 +640,25 @@ fn blank_transaction(row: &mut payment_transaction::Model) {
     row.instrument = None;
 }
 
+fn blank_return(row: &mut return_order::Model) {
+    mark(&mut row.note);
+    mark(&mut row.end_reason);
+}
+
+fn blank_return_line(row: &mut return_line::Model) {
+    mark(&mut row.note);
+}
+
+fn blank_return_unit(row: &mut return_unit::Model) {
+    mark(&mut row.note);
+    mark(&mut row.photo);
+}
+
+fn blank_refund(row: &mut refund::Model) {
+    mark(&mut row.reason);
+    mark(&mut row.override_reason);
+}
+
 /// What of an order that was put away says who somebody is.
 fn blank(snapshot: &mut Snapshot) {
     blank_order(&mut snapshot.order);
@@ -646,6 +671,10 @@ fn blank(snapshot: &mut Snapshot) {
     snapshot.labels.iter_mut().for_each(blank_label);
     snapshot.sightings.iter_mut().for_each(blank_sighting);
     snapshot.transactions.iter_mut().for_each(blank_transaction);
+    snapshot.returns.iter_mut().for_each(blank_return);
+    snapshot.return_lines.iter_mut().for_each(blank_return_line);
+    snapshot.return_units.iter_mut().for_each(blank_return_unit);
+    snapshot.refunds.iter_mut().for_each(blank_refund);
 }
 
 async fn rename_archived(tx: &Tx, row: &archived_order::Model) -> Result<(), DbErr> {
@@ -694,6 +723,10 @@ async fn orders(tx: &Tx, rows: &[order::Model]) -> Result<(), DbErr> {
         rewrite!(fulfillment_order, blank_work, OrderId in ids());
         rewrite!(label, blank_label, OrderId in ids());
         rewrite!(payment_transaction, blank_transaction, OrderId in ids());
+        rewrite!(return_order, blank_return, OrderId in ids());
+        rewrite!(return_line, blank_return_line, OrderId in ids());
+        rewrite!(return_unit, blank_return_unit, OrderId in ids());
+        rewrite!(refund, blank_refund, OrderId in ids());
         let shipments: Vec<ShipmentId> = shipment::Entity::find()
             .select_only()
             .column(shipment::Column::Id)
@@ -966,7 +999,10 @@ fn said(event_type: &str, payload: &mut Json, words: &[String]) {
         | "order.edited"
         | "order.rerouted"
         | "order.work_held"
-        | "order.dispute_opened" => &["reason"],
+        | "order.dispute_opened"
+        | "order.return_ended"
+        | "order.return_closed" => &["reason"],
+        "order.refund_requested" => &["overrideReason"],
         _ => &[],
     };
     for field in written {

@@ -105,6 +105,8 @@ codes! {
     NotFound,
     /// It is somebody else's, who alone may change it.
     NotOwner,
+    /// More units are to come back than have left and are not on a return; `details` has both.
+    NothingToReturn,
     /// The operation has ended already.
     OperationNotRunning,
     /// The order was put away; `orderReopen` opens it again.
@@ -153,6 +155,18 @@ codes! {
     PromotionRejected,
     /// The quantity is not between 1 and 1,000,000.
     QuantityInvalid,
+    /// What was captured is disputed at the customer's bank, or was taken back by it.
+    RefundDisputed,
+    /// More is to be given back than is left of what was captured; `details` has both.
+    RefundExceedsCaptured,
+    /// The gateway did not give money back that is owed; `details` has the amount and the reason.
+    RefundFailed,
+    /// What became of units of the return that came is not known yet; `details` has how many.
+    ReturnNotInspected,
+    /// The return is in a state that does not allow this; `details` has the state.
+    ReturnStateInvalid,
+    /// The time in which the goods could be returned is over; `details` has the day.
+    ReturnWindowClosed,
     /// The warehouse does not have the units, or does not serve the channel.
     RouteUnavailable,
     /// A rule could not be evaluated for the order; `details` has the reason.
@@ -269,8 +283,14 @@ impl Code {
                 | PickListTaken
                 | PickUnavailable
                 | PriceMismatch
+                | NothingToReturn
                 | PromotionLimitReached
                 | PromotionRejected
+                | RefundDisputed
+                | RefundExceedsCaptured
+                | ReturnNotInspected
+                | ReturnStateInvalid
+                | ReturnWindowClosed
                 | RouteUnavailable
                 | ScanNotPicked
                 | ScanNotWanted

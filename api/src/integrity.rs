@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// One way in which the data disagrees with itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which invariant: `I1` … `I11`.
+    /// Which invariant: `I1` … `I12`.
     pub invariant: &'static str,
     /// What it says.
     pub rule: &'static str,
@@ -677,6 +677,64 @@ const INVARIANTS: &[Invariant] = &[
                 UNION ALL SELECT stage_to, 0, 1 FROM event_log WHERE stage_to IS NOT NULL
                     AND seq <= (SELECT seq FROM projection WHERE name = 'report_figure')) each_one
             GROUP BY stage HAVING SUM(figures) <> SUM(moves)",
+    },
+    Invariant {
+        name: "I12",
+        rule: "a line's returned units are those that came back of it, and no more than have left",
+        query: "SELECT l.sku || ': returned ' || l.returned || ' of ' || l.shipped || ' but '
+                || COALESCE(u.units, 0)
+            FROM order_line l LEFT JOIN (
+                SELECT r.line_id, SUM(u.quantity) AS units
+                FROM return_unit u JOIN return_line r ON r.id = u.return_line_id
+                WHERE u.disposition <> 'MISSING' GROUP BY r.line_id) u ON u.line_id = l.id
+            WHERE l.returned <> COALESCE(u.units, 0) OR l.returned > l.shipped",
+    },
+    Invariant {
+        name: "I12",
+        rule: "what became of units that came back is in the stock ledger",
+        query: "SELECT u.sku || ': ' || u.quantity || ' ' || u.disposition || ' but moved '
+                || COALESCE(m.delta_on_hand, 0)
+            FROM return_unit u LEFT JOIN stock_movement m ON m.id = u.movement_id
+            WHERE u.disposition <> 'MISSING' AND u.variant_id IS NOT NULL
+            AND (m.id IS NULL OR m.variant_id <> u.variant_id
+                OR u.disposition = 'RESTOCKED'
+                    AND (m.kind <> 'RETURN' OR m.delta_on_hand <> u.quantity)
+                OR u.disposition = 'WRITTEN_OFF'
+                    AND (m.kind <> 'WRITE_OFF' OR m.delta_on_hand <> -u.quantity))",
+    },
+    Invariant {
+        name: "I12",
+        rule: "units are paid for when they have come back, or somebody said why before",
+        query: "SELECT o.number || ': ' || l.refunded || ' paid for but ' || COALESCE(u.units, 0)
+            FROM return_line l JOIN return_order o ON o.id = l.return_id
+            LEFT JOIN (SELECT return_line_id, SUM(quantity) AS units FROM return_unit
+                WHERE disposition <> 'MISSING' GROUP BY return_line_id) u
+            ON u.return_line_id = l.id
+            WHERE l.refunded > COALESCE(u.units, 0)
+            AND NOT EXISTS (SELECT 1 FROM refund r
+                WHERE r.return_id = l.return_id AND r.override_reason IS NOT NULL)",
+    },
+    Invariant {
+        name: "I12",
+        rule: "what goes back was decided, and what was decided goes back, or a person knows that it does not",
+        query: "SELECT o.number || ': decided ' || COALESCE(r.decided, 0) || ' but '
+                || (p.refunded_minor + p.refund_pending_minor)
+            FROM payment p JOIN \"order\" o ON o.id = p.order_id
+            LEFT JOIN (SELECT order_id, SUM(amount_minor) AS decided FROM refund
+                GROUP BY order_id) r ON r.order_id = o.id
+            WHERE p.refunded_minor + p.refund_pending_minor > COALESCE(r.decided, 0)
+            OR p.refunded_minor + p.refund_pending_minor < COALESCE(r.decided, 0)
+                AND NOT EXISTS (SELECT 1 FROM order_exception x
+                    WHERE x.order_id = o.id AND x.code = 'REFUND_FAILED')",
+    },
+    Invariant {
+        name: "I12",
+        rule: "a refund is what its lines come to",
+        query: "SELECT o.number || ': ' || r.amount_minor || ' but ' || COALESCE(l.amount, 0)
+            FROM refund r JOIN \"order\" o ON o.id = r.order_id
+            LEFT JOIN (SELECT refund_id, SUM(amount_minor) AS amount, SUM(fee_minor) AS fee
+                FROM refund_line GROUP BY refund_id) l ON l.refund_id = r.id
+            WHERE r.amount_minor <> COALESCE(l.amount, 0) OR r.fee_minor <> COALESCE(l.fee, 0)",
     },
 ];
 

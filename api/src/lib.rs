@@ -30,6 +30,7 @@ pub mod fulfillment;
 pub mod settlement;
 pub mod erasure;
 pub mod reports;
+pub mod returns;
 pub mod integrity;
 pub mod app;
 pub mod workers;

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChannelId, Currency, TimeZone};
+use crate::{ChannelId, Currency, Rate, TimeZone};
 
 /// Whether the prices of a channel contain the tax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
@@ -119,6 +119,13 @@ pub struct Model {
     pub completes_after_secs: i64,
     /// How long after its last change an order that is over is put away, in seconds.
     pub archives_after_secs: i64,
+    /// How many days after its delivery something may be returned; 0 = nothing may.
+    pub return_window_days: i64,
+    /// What is kept of a returned unit's price, as a factor, if it comes back for no fault of the
+    /// merchant's.
+    pub restocking_fee: Rate,
+    /// Whether what the delivery was charged goes back when everything does.
+    pub refunds_delivery: bool,
 }
 
 /// Joins are written where they are read.

@@ -76,6 +76,14 @@ ids! {
     MessageId,
     /// Identifies the wording of messages.
     MessageTemplateId,
+    /// Identifies a decision to give money back.
+    RefundId,
+    /// Identifies a return.
+    ReturnId,
+    /// Identifies a line of a return.
+    ReturnLineId,
+    /// Identifies units that came back.
+    ReturnUnitId,
     /// Identifies a movement of stock.
     MovementId,
     /// Identifies a note on an order.

@@ -39,6 +39,10 @@ pub enum Measure {
     Dispatched,
     /// Shipments that arrived; the bin is how long they were under way.
     Delivered,
+    /// Lines of returns that were asked for; the detail is the reason, the amount their units.
+    ReturnAsked,
+    /// What was found of returned units; the detail is what became of them, the amount how many.
+    ReturnFound,
 }
 
 /// One sum. What a measure does not know is nil or empty, so that the key is whole.

@@ -40,6 +40,7 @@ mod m20261123_000029_exports;
 mod m20261123_000030_audit;
 mod m20261124_000031_finance;
 mod m20261124_000032_erasure;
+mod m20261124_000033_returns;
 
 /// Every step, oldest first.
 pub struct Migrator;
@@ -79,6 +80,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000030_audit::Migration),
             Box::new(m20261124_000031_finance::Migration),
             Box::new(m20261124_000032_erasure::Migration),
+            Box::new(m20261124_000033_returns::Migration),
         ]
     }
 }

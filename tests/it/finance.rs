@@ -12,15 +12,11 @@ use entity::api_key::Role;
 use entity::invoice::Kind;
 use entity::ledger_entry::Account;
 use entity::{
-    CarrierRateId, Currency, InvoiceId, TimeZone, archived_order, carrier_rate, customer,
-    customer_payment, invoice, invoice_line, invoice_standing, ledger_entry, order,
-    payment_allocation, stock, stock_movement,
+    Currency, InvoiceId, TimeZone, archived_order, customer, customer_payment, invoice,
+    invoice_line, invoice_standing, ledger_entry, order, payment_allocation, stock, stock_movement,
 };
 use futures_util::future::join_all;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, Set,
-};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set};
 use serde_json::{Value, json};
 use support::merchant::{Stocked, basket_with, codes};
 use support::{TestApp, both_backends};
@@ -228,17 +224,7 @@ async fn p4b_sales_are_what_documents_say_and_days_add_up_to_the_month(app: &Tes
         app.other_channel(code, &cup, price, change).await;
     }
     sell_in(app, &["web", "us", "jp"]).await;
-    // Carriers are paid in each currency.
-    let db = &app.app.db.write;
-    for mut rate in carrier_rate::Entity::find().all(db).await.unwrap() {
-        for currency in [Currency::USD, Currency::JPY] {
-            rate.id = CarrierRateId(uuid::Uuid::now_v7());
-            rate.currency = currency;
-            let row = rate.clone().into_active_model();
-            row.insert(db).await.unwrap();
-        }
-    }
-    app.app.invalidate_reference();
+    app.pay_carriers_in(&[Currency::USD, Currency::JPY]).await;
     let abroad = |code: &str, charge: &str| json!({ "channel": code, "shippingCharge": charge });
     // Clocks went forward in Vienna on 2027-03-28 at one in the morning, UTC. The first of these is
     // on the day before, the last on the day after.

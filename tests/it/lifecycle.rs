@@ -527,7 +527,7 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 .unwrap()
                 .clone()
         };
-        assert_eq!(actions.len(), 13, "{actions:#?}");
+        assert_eq!(actions.len(), 16, "{actions:#?}");
         for action in actions {
             let order = in_state(app, state, &mug, &none).await;
             let id = &order["id"];
@@ -575,6 +575,23 @@ async fn a1_what_is_offered_is_what_can_be_done(app: &TestApp) {
                 "REAUTHORIZE" => {
                     let (name, input) = ("paymentReauthorize", json!({ "id": id }));
                     act(app, name, "PaymentReauthorizeInput", input).await
+                }
+                "RETURN" => {
+                    let document = "mutation R($input: ReturnRequestInput!) {
+                        returnRequest(input: $input) { userErrors { code } } }";
+                    let line = &order["lines"][0]["id"];
+                    let input = json!({ "orderId": id,
+                        "lines": [{ "lineId": line, "quantity": 1, "reason": "OTHER" }] });
+                    let mut data = app.gql(document, json!({ "input": input })).await;
+                    data["returnRequest"].take()
+                }
+                "REFUND" => {
+                    let input = json!({ "id": id, "amount": "1", "reason": "x" });
+                    act(app, "orderRefund", "OrderRefundInput", input).await
+                }
+                "RETRY_REFUND" => {
+                    let input = json!({ "id": id });
+                    act(app, "orderRetryRefund", "OrderRetryRefundInput", input).await
                 }
                 "EDIT" => {
                     let present = &order["version"];

@@ -39,6 +39,7 @@ mod payment_laws;
 mod postal_codes;
 mod races;
 mod reports;
+mod returns;
 mod rig;
 mod rules;
 mod scan_laws;

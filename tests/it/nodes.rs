@@ -88,6 +88,7 @@ const SCOPES: &[(Scope, &[&str])] = &[
             "OrderImport",
             "OrderLine",
             "Reservation",
+            "Return",
             "SavedView",
         ],
     ),
@@ -255,8 +256,17 @@ async fn bill(app: &TestApp, channel: &str) -> Value {
     invoices::sell_in(app, &["web", "b2b", "marketplace"]).await;
     let of = app.stocked(&format!("BILL-{channel}"), 2, false).await;
     let (order, _) = invoices::sold(app, &of, 1, json!({ "channel": channel })).await;
+    let take_in = "mutation Take($input: ReturnReceiveUnannouncedInput!) {
+        returnReceiveUnannounced(input: $input) { userErrors { code } } }";
+    let lines = "query Lines($order: ID!) { order(by: { id: $order }) { lines { id } } }";
+    let lines = app.gql(lines, json!({ "order": to_global(order) })).await;
+    let line = &lines["order"]["lines"][0]["id"];
+    let input = json!({ "orderId": to_global(order), "warehouseId": to_global(of.warehouse),
+        "lines": [{ "lineId": line, "quantity": 1, "reason": "OTHER" }] });
+    let taken = app.gql(take_in, json!({ "input": input })).await;
+    assert_eq!(taken["returnReceiveUnannounced"]["userErrors"], json!([]));
     let read = "query Read($order: ID!) { legalEntities { __typename id }
-        order(by: { id: $order }) { invoices { __typename id } } }";
+        order(by: { id: $order }) { invoices { __typename id } returns { __typename id } } }";
     app.gql(read, json!({ "order": to_global(order) })).await
 }
 

@@ -11,9 +11,9 @@ use api::{catalogue, demo, orders};
 use chrono::{DateTime, Utc};
 use entity::api_key::Role;
 use entity::{
-    ChannelId, PriceListId, ProductId, PromotionId, VariantId, WarehouseId, channel,
-    channel_warehouse, listing, price, price_list, product, promotion, stock, variant,
-    variant_code, warehouse,
+    CarrierRateId, ChannelId, Currency, PriceListId, ProductId, PromotionId, VariantId,
+    WarehouseId, carrier_rate, channel, channel_warehouse, listing, price, price_list, product,
+    promotion, stock, variant, variant_code, warehouse,
 };
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
 use serde_json::{Value, json};
@@ -239,6 +239,21 @@ impl TestApp {
         .await
         .expect("a price list");
         self.price(list, of.id, 1, unit_price_minor).await;
+        self.app.invalidate_reference();
+    }
+
+    /// Has carriers paid in other currencies, too, by as many minor units.
+    pub async fn pay_carriers_in(&self, currencies: &[Currency]) {
+        let db = &self.app.db.write;
+        let rates = carrier_rate::Entity::find().all(db).await;
+        for mut rate in rates.expect("rates of carriers") {
+            for currency in currencies {
+                rate.id = CarrierRateId(uuid::Uuid::now_v7());
+                rate.currency = *currency;
+                let row = rate.clone().into_active_model();
+                row.insert(db).await.expect("a rate");
+            }
+        }
         self.app.invalidate_reference();
     }
 

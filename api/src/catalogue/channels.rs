@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use entity::channel::{FailedCheckPolicy, RoundingMode, RoundingScope, TaxMode};
-use entity::{ChannelId, Currency, TimeZone, WarehouseId, channel, channel_warehouse, warehouse};
+use entity::{
+    ChannelId, Currency, Rate, TimeZone, WarehouseId, channel, channel_warehouse, warehouse,
+};
+use rust_decimal::Decimal;
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
@@ -36,6 +39,12 @@ pub const DEFAULT_ARCHIVES_SECS: i64 = 30 * 86_400;
 
 /// The longest that an order that is over stays where it is: ten years.
 const LONGEST_STAY_SECS: i64 = 3_650 * 86_400;
+
+/// How many days after its delivery something may be returned, unless a channel says otherwise.
+pub const DEFAULT_RETURN_DAYS: i64 = 30;
+
+/// The longest that something may be returned: ten years.
+const LONGEST_RETURN_DAYS: i64 = 3_650;
 
 /// The longest time between two tries of a capture.
 const LONGEST_RETRY_SECS: i64 = 7 * 86_400;
@@ -97,6 +106,9 @@ pub async fn create(tx: &Tx, cmd: Create) -> Result<channel::Model, Failure> {
         reauthorizes: false,
         completes_after_secs: DEFAULT_COMPLETES_SECS,
         archives_after_secs: DEFAULT_ARCHIVES_SECS,
+        return_window_days: DEFAULT_RETURN_DAYS,
+        restocking_fee: Rate::default(),
+        refunds_delivery: true,
     };
     check_policies(&mut checks, &row);
     check_warehouses(tx, &mut checks, &cmd.warehouses).await?;
@@ -157,6 +169,12 @@ pub struct Update {
     pub completes_after_secs: Option<i64>,
     /// How long after its last change an order that is over is put away, in seconds.
     pub archives_after_secs: Option<i64>,
+    /// How many days after its delivery something may be returned; 0 = nothing may.
+    pub return_window_days: Option<i64>,
+    /// What is kept of a returned unit's price, as a factor.
+    pub restocking_fee: Option<Rate>,
+    /// Whether what the delivery was charged goes back when everything does.
+    pub refunds_delivery: Option<bool>,
     /// What decides between warehouses, most important first: names of routing rules.
     pub routing: Option<Vec<String>>,
     /// Whether it takes orders.
@@ -193,6 +211,9 @@ pub async fn update(tx: &Tx, cmd: Update) -> Result<channel::Model, Failure> {
     row.reauthorizes = cmd.reauthorizes.unwrap_or(row.reauthorizes);
     row.completes_after_secs = cmd.completes_after_secs.unwrap_or(row.completes_after_secs);
     row.archives_after_secs = cmd.archives_after_secs.unwrap_or(row.archives_after_secs);
+    row.return_window_days = cmd.return_window_days.unwrap_or(row.return_window_days);
+    row.restocking_fee = cmd.restocking_fee.unwrap_or(row.restocking_fee);
+    row.refunds_delivery = cmd.refunds_delivery.unwrap_or(row.refunds_delivery);
     if let Some(routing) = cmd.routing {
         let distinct: BTreeSet<&String> = routing.iter().collect();
         let fits = !routing.is_empty() && distinct.len() == routing.len();
@@ -256,6 +277,18 @@ fn check_policies(checks: &mut Checks, row: &channel::Model) {
         row.archives_after_secs,
         0,
         LONGEST_STAY_SECS,
+    );
+    checks.count(
+        "input.returnWindowDays",
+        row.return_window_days,
+        0,
+        LONGEST_RETURN_DAYS,
+    );
+    checks.hold(
+        (Decimal::ZERO..=Decimal::ONE).contains(&row.restocking_fee.0),
+        Code::InvalidInput,
+        "input.restockingFee",
+        "the fee is a factor between 0 and 1",
     );
 }
 

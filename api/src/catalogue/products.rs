@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use entity::variant::Status;
 use entity::variant_code::Kind;
 use entity::{ChannelId, ProductId, VariantId, channel, listing, product, variant, variant_code};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use serde_json::{Value as Json, json};
 
 use super::{code_key, rows};
@@ -14,6 +14,9 @@ use crate::checks::{Checks, expect_version};
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory;
 use crate::tx::Tx;
+
+/// The longest text that a scanner may send as a barcode or as its own name, in characters.
+pub const LONGEST_BARCODE: usize = 128;
 
 /// The most codes that a variant has besides its SKU.
 const MOST_CODES: usize = 100;
@@ -295,6 +298,19 @@ pub async fn set_codes(tx: &Tx, cmd: SetCodes) -> Result<variant::Model, Failure
         .await?;
     write_codes(tx, &draft.codes).await?;
     touch(tx, draft.variant).await
+}
+
+/// What a SKU, an alias or a barcode stands for: the variant, and how many units a scan of it is
+/// worth.
+pub async fn identify(tx: &Tx, code: &str) -> Result<Option<(variant::Model, i64)>, DbErr> {
+    if code.chars().count() > LONGEST_BARCODE {
+        return Ok(None);
+    }
+    let found = variant_code::Entity::find_by_id(code_key(code))
+        .find_also_related(variant::Entity)
+        .one(tx.db())
+        .await?;
+    Ok(found.and_then(|(code, variant)| Some((variant?, code.units))))
 }
 
 /// What [`set_listings`] needs.

@@ -231,6 +231,86 @@ pub enum Event {
         /// How much, in minor units.
         amount: i64,
     },
+    /// Captured money is to be given back.
+    #[serde(rename = "order.refund_requested")]
+    OrderRefundRequested {
+        /// The decision.
+        refund_id: Uuid,
+        /// The return that it is for; none = nothing comes back for it.
+        return_id: Option<Uuid>,
+        /// How much, in minor units.
+        amount: i64,
+        /// What was kept for restocking, in minor units.
+        fee: i64,
+        /// Why it was paid before what became of the units was known.
+        override_reason: Option<String>,
+    },
+    /// Units are to come back.
+    #[serde(rename = "order.return_requested")]
+    OrderReturnRequested {
+        /// The return.
+        return_id: Uuid,
+        /// What people call it.
+        number: String,
+        /// Whether it was asked for before it came.
+        announced: bool,
+        /// What is to come: `[{sku, quantity, reason}]`.
+        lines: Json,
+    },
+    /// A return may come.
+    #[serde(rename = "order.return_approved")]
+    OrderReturnApproved {
+        /// The return.
+        return_id: Uuid,
+    },
+    /// A return ended without anything coming: declined, or called off.
+    #[serde(rename = "order.return_ended")]
+    OrderReturnEnded {
+        /// The return.
+        return_id: Uuid,
+        /// DECLINED or CANCELLED.
+        status: String,
+        /// Why.
+        reason: String,
+    },
+    /// A return is on its way.
+    #[serde(rename = "order.return_shipped")]
+    OrderReturnShipped {
+        /// The return.
+        return_id: Uuid,
+        /// Who brings it.
+        carrier: String,
+        /// The parcel.
+        tracking_number: String,
+    },
+    /// Units of a return came to the dock.
+    #[serde(rename = "order.return_received")]
+    OrderReturnReceived {
+        /// The return.
+        return_id: Uuid,
+        /// Where.
+        warehouse_id: WarehouseId,
+        /// How many units.
+        quantity: i64,
+        /// How many of the return's units have not come.
+        left: i64,
+    },
+    /// What became of units of a return is known.
+    #[serde(rename = "order.return_inspected")]
+    OrderReturnInspected {
+        /// The return.
+        return_id: Uuid,
+        /// What was found: `[{sku, quantity, condition, disposition}]`.
+        units: Json,
+    },
+    /// A return is settled.
+    #[serde(rename = "order.return_closed")]
+    OrderReturnClosed {
+        /// The return.
+        return_id: Uuid,
+        /// Why, if a person closed it.
+        reason: Option<String>,
+    },
     /// The gateway refused to give captured money back.
     #[serde(rename = "order.refund_declined")]
     OrderRefundDeclined {

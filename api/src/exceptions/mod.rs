@@ -88,6 +88,7 @@ impl Finding {
             Code::PaymentDeclined | Code::PaymentExpired | Code::PaymentInvalid => {
                 policy(High, true, "payments", &["RETRY_PAYMENT", "EDIT", "CANCEL"])
             }
+            Code::RefundFailed => policy(High, false, "payments", &["RETRY_REFUND", "OVERRIDE"]),
             Code::VoidDeclined => policy(High, true, "payments", &["RETRY_VOID", "OVERRIDE"]),
             Code::CaptureFailed => policy(
                 High,
@@ -174,13 +175,15 @@ pub enum Remedy {
     RetryCapture,
     /// Have what is due set aside afresh.
     Reauthorize,
+    /// Ask the gateway again to give money back.
+    RetryRefund,
     /// Call the order off.
     Cancel,
 }
 
 impl Remedy {
     /// Every remedy, with its name as it is stored and suggested.
-    const NAMES: [(Remedy, &'static str); 11] = [
+    const NAMES: [(Remedy, &'static str); 12] = [
         (Remedy::Override, "OVERRIDE"),
         (Remedy::AcceptAddress, "ACCEPT_ADDRESS"),
         (Remedy::Reprice, "REPRICE"),
@@ -191,6 +194,7 @@ impl Remedy {
         (Remedy::RetryVoid, "RETRY_VOID"),
         (Remedy::RetryCapture, "RETRY_CAPTURE"),
         (Remedy::Reauthorize, "REAUTHORIZE"),
+        (Remedy::RetryRefund, "RETRY_REFUND"),
         (Remedy::Cancel, "CANCEL"),
     ];
 

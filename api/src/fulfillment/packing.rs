@@ -20,6 +20,7 @@ use super::cartons::{self, Filled, Item};
 use super::picking::{owner, sku};
 use super::scans::{self, Place, Read, Scanned};
 use super::{expect, lock_order};
+use crate::catalogue::products;
 use crate::events::Event;
 use crate::failure::{Code, Failure, Problem};
 use crate::orders::aggregate::Aggregate;
@@ -392,7 +393,7 @@ pub async fn scan(tx: &Tx, cmd: &ScanPack) -> Result<Scanned, Failure> {
     let left = lacks(&package);
     let refuse =
         |variant, problem| scans::refuse(tx, at, &cmd.read, variant, Some(order), problem, left);
-    let Some((variant, each)) = scans::identify(tx, &cmd.read.code).await? else {
+    let Some((variant, each)) = products::identify(tx, &cmd.read.code).await? else {
         return Ok(refuse(None, scans::unknown()));
     };
     let worth = scans::worth(&cmd.read, each)?;

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::lists::{self, lock_list, save_list};
 use super::scans::{self, Place, Read, Scanned};
-use crate::catalogue::Reference;
+use crate::catalogue::{Reference, products};
 use crate::events::Event;
 use crate::failure::{Code, Failure, Problem};
 use crate::inventory::{self, Movement, Relocation, Shelf};
@@ -121,7 +121,7 @@ pub async fn scan(tx: &Tx, cmd: &ScanPick) -> Result<Scanned, Failure> {
         pick_list_id: Some(list.id),
         package_id: None,
     };
-    let Some((variant, each)) = scans::identify(tx, &cmd.read.code).await? else {
+    let Some((variant, each)) = products::identify(tx, &cmd.read.code).await? else {
         let left = left_on(tx, list.id).await?;
         return Ok(scans::refuse(
             tx,

@@ -2,19 +2,14 @@
 //! who, with what, when. A refusal is an answer fit for a scanner's screen, and is counted.
 
 use entity::scan::{self, Station};
-use entity::{
-    OrderId, PackageId, PickListId, ScanId, VariantId, WarehouseId, variant, variant_code,
-};
-use sea_orm::{DbErr, EntityTrait, Set};
+use entity::{OrderId, PackageId, PickListId, ScanId, VariantId, WarehouseId, variant};
+use sea_orm::Set;
 use serde_json::json;
 
-use crate::catalogue::code_key;
+use crate::catalogue::products::LONGEST_BARCODE;
 use crate::events::{Entry, Event};
 use crate::failure::{Code, Problem};
 use crate::tx::Tx;
-
-/// The longest text that a scanner may send as a barcode or as its own name, in characters.
-pub const LONGEST_CODE: usize = 128;
 
 /// The most units that one scan may stand for.
 pub const MOST_UNITS: i64 = 10_000;
@@ -58,18 +53,6 @@ pub struct Place {
     pub pick_list_id: Option<PickListId>,
     /// Into which package.
     pub package_id: Option<PackageId>,
-}
-
-/// What a barcode stands for: the variant, and how many units a scan of it is worth.
-pub async fn identify(tx: &Tx, code: &str) -> Result<Option<(variant::Model, i64)>, DbErr> {
-    if code.chars().count() > LONGEST_CODE {
-        return Ok(None);
-    }
-    let found = variant_code::Entity::find_by_id(code_key(code))
-        .find_also_related(variant::Entity)
-        .one(tx.db())
-        .await?;
-    Ok(found.and_then(|(code, variant)| Some((variant?, code.units))))
 }
 
 /// Nothing has this barcode.
@@ -155,7 +138,7 @@ fn write(
     variant: Option<VariantId>,
     order: Option<OrderId>,
 ) {
-    let short = |text: &str| -> String { text.chars().take(LONGEST_CODE).collect() };
+    let short = |text: &str| -> String { text.chars().take(LONGEST_BARCODE).collect() };
     let row = scan::ActiveModel {
         id: Set(id),
         station: Set(at.station),

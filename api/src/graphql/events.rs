@@ -103,6 +103,22 @@ event_types! {
     OrderCaptureFailed = "order.capture_failed" for OrdersRead,
     /// `order.payment_refunded`: captured money was given back.
     OrderPaymentRefunded = "order.payment_refunded" for OrdersRead,
+    /// `order.refund_requested`: captured money is to be given back.
+    OrderRefundRequested = "order.refund_requested" for OrdersRead,
+    /// `order.return_requested`: units are to come back.
+    OrderReturnRequested = "order.return_requested" for OrdersRead,
+    /// `order.return_approved`: a return may come.
+    OrderReturnApproved = "order.return_approved" for OrdersRead,
+    /// `order.return_ended`: a return was declined or called off.
+    OrderReturnEnded = "order.return_ended" for OrdersRead,
+    /// `order.return_shipped`: a return is on its way.
+    OrderReturnShipped = "order.return_shipped" for OrdersRead,
+    /// `order.return_received`: units of a return came to the dock.
+    OrderReturnReceived = "order.return_received" for OrdersRead,
+    /// `order.return_inspected`: what became of units of a return is known.
+    OrderReturnInspected = "order.return_inspected" for OrdersRead,
+    /// `order.return_closed`: a return is settled.
+    OrderReturnClosed = "order.return_closed" for OrdersRead,
     /// `order.refund_declined`: the gateway refused to give captured money back.
     OrderRefundDeclined = "order.refund_declined" for OrdersRead,
     /// `order.dispute_opened`: a customer takes captured money back through a bank.

@@ -66,6 +66,8 @@ nodes! {
     ProductId => "Product",
     PromotionId => "Promotion",
     ReservationId => "Reservation",
+    ReturnId => "Return",
+    ReturnLineId => "ReturnLine",
     SavedViewId => "SavedView",
     SettlementDifferenceId => "SettlementDifference",
     SettlementId => "Settlement",

@@ -234,6 +234,7 @@ by_id! {
     product by ProductId,
     promotion by PromotionId,
     reservation by ReservationId,
+    return_order by ReturnId,
     saved_view by SavedViewId,
     settlement by SettlementId,
     settlement_difference by SettlementDifferenceId,
@@ -254,6 +255,15 @@ by_id! {
 macro_rules! owner_of {
     (event_log, $row:ident) => {
         $row.order_id
+    };
+    (return_line, $row:ident) => {
+        Some($row.return_id)
+    };
+    (return_unit, $row:ident) => {
+        Some($row.return_id)
+    };
+    (refund_line, $row:ident) => {
+        Some($row.refund_id)
     };
     (variant, $row:ident) => {
         Some($row.product_id)
@@ -381,6 +391,16 @@ belonging! {
     ExceptionsOf(OrderId) => order_exception by OrderId ordered OpenedAt then Id,
     /// The notes on an order.
     NotesOf(OrderId) => note by OrderId ordered CreatedAt then Id,
+    /// The returns of an order.
+    ReturnsOf(OrderId) => return_order by OrderId ordered RequestedAt then Id,
+    /// The lines of a return.
+    ReturnLinesOf(ReturnId) => return_line by ReturnId ordered Position,
+    /// What was found of a return's units.
+    ReturnUnitsOf(ReturnId) => return_unit by ReturnId ordered InspectedAt then Id,
+    /// What was decided to be given back of an order's money.
+    RefundsOf(OrderId) => refund by OrderId ordered RequestedAt then Id,
+    /// What a refund is made of.
+    RefundLinesOf(RefundId) => refund_line by RefundId ordered Position,
     /// The messages about an order.
     MessagesOf(OrderId) => message by OrderId ordered CreatedAt then Id,
     /// The invoices and credit notes of an order.

@@ -38,6 +38,7 @@ pub mod pagination;
 mod progress;
 mod reader;
 pub mod reports;
+pub mod returns;
 pub mod rules;
 pub mod scalars;
 pub mod shelf;
@@ -74,6 +75,7 @@ pub struct OrderReads(
     orders::SavedViewQuery,
     orders::BulkQuery,
     orders::QueueQuery,
+    returns::ReturnQuery,
 );
 
 /// What is sold, to whom, from where, and how it gets there.
@@ -106,6 +108,7 @@ pub struct Mutation(
     orders::SavedViewMutation,
     orders::BulkMutation,
     orders::QueueMutation,
+    returns::ReturnMutation,
     catalogue::CatalogueMutation,
     carriers::CarrierMutation,
     labels::LabelMutation,

@@ -33,6 +33,7 @@ use super::orders::{
     PaymentTransaction, Reservation, order_of,
 };
 use super::principal;
+use super::returns::Return;
 use super::rules::ExceptionRule;
 use super::stock::{InboundSupply, StockMovement};
 use super::stock_sources::{StockDrift, StockSource};
@@ -136,6 +137,8 @@ nodes! {
     Product by ProductId with CatalogueRead => sees_product(ctx, row.id).await?.then(|| row.into());
     Promotion by PromotionId with CatalogueRead => sees(ctx, row.channel_id).then(|| row.into());
     Reservation by ReservationId with OrdersRead =>
+        order_of(ctx, row.order_id).await?.map(|_| row.into());
+    Return by ReturnId with OrdersRead =>
         order_of(ctx, row.order_id).await?.map(|_| row.into());
     SavedView by SavedViewId with OrdersRead =>
         crate::orders::views::sees(principal(ctx)?, &row).then(|| row.into());

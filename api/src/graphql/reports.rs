@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::Currency;
 use entity::order::Stage;
-use sea_orm::Iterable;
+use sea_orm::{ActiveEnum, Iterable};
 
 use super::catalogue::channels::{Channel, time_zone};
 use super::catalogue::seen_channels;
@@ -13,6 +13,7 @@ use super::errors::{UserError, outcome};
 use super::ids::from_globals;
 use super::loaders::load;
 use super::orders::enums::OrderStage;
+use super::returns::{ReturnDisposition, ReturnReason};
 use super::scalars::{Decimal, Money, money};
 use super::{Allowed, app, principal};
 use crate::access::Scope;
@@ -187,6 +188,30 @@ impl OperationsReportLine {
         self.figures().exceptions.iter().map(of).collect()
     }
 
+    /// How many units were asked to come back, or came without being announced, by reason.
+    async fn returns_by_reason(&self) -> Vec<ReturnedForReason> {
+        let of = |(reason, units): (&String, &i64)| {
+            let reason = entity::return_line::Reason::try_from_value(reason).ok()?;
+            Some(ReturnedForReason {
+                reason: reason.into(),
+                units: *units,
+            })
+        };
+        self.figures().returns_asked.iter().filter_map(of).collect()
+    }
+
+    /// How many units of returns were looked at, by what became of them.
+    async fn returns_by_disposition(&self) -> Vec<ReturnedTo> {
+        let of = |(disposition, units): (&String, &i64)| {
+            let to = entity::return_unit::Disposition::try_from_value(disposition).ok()?;
+            Some(ReturnedTo {
+                disposition: to.into(),
+                units: *units,
+            })
+        };
+        self.figures().returns_found.iter().filter_map(of).collect()
+    }
+
     /// How many units were scanned at their bin.
     async fn units_picked(&self) -> i64 {
         self.figures().units_picked
@@ -283,6 +308,24 @@ impl StagePassage {
     async fn left(&self) -> Spans {
         Spans(self.passage.went.clone())
     }
+}
+
+/// Units that come back for a reason.
+#[derive(SimpleObject)]
+pub struct ReturnedForReason {
+    /// Why.
+    reason: ReturnReason,
+    /// How many units.
+    units: i64,
+}
+
+/// Units that came back, or did not.
+#[derive(SimpleObject)]
+pub struct ReturnedTo {
+    /// What became of them.
+    disposition: ReturnDisposition,
+    /// How many units.
+    units: i64,
 }
 
 /// What became of exceptions of a code.

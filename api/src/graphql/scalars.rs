@@ -4,10 +4,12 @@ use async_graphql::{
     InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
 };
 
+use serde::Serialize;
+
 use crate::failure::{Code, Problem};
 
 /// An exact decimal number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Decimal(pub rust_decimal::Decimal);
 
 impl From<Decimal> for rust_decimal::Decimal {

@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::loaders::{
     BackordersOf, ExceptionsOf, FulfillmentLinesOf, HoldsOf, LinesOf, NotesOf, PackageLinesOf,
-    PackagesOf, PaymentsOf, ReservationsOf, ShipmentsOf, ShipmentsOfWork, TagsOf, TrackingOf,
-    TransactionsOf, WorkOf,
+    PackagesOf, PaymentsOf, RefundLinesOf, RefundsOf, ReservationsOf, ReturnLinesOf, ReturnUnitsOf,
+    ReturnsOf, ShipmentsOf, ShipmentsOfWork, TagsOf, TrackingOf, TransactionsOf, WorkOf,
 };
 use crate::failure::Problem;
 use crate::orders::archive::Archived;
@@ -103,7 +103,9 @@ impl Shelf {
             shipments,
             packages,
             payments,
-            transactions
+            transactions,
+            returns,
+            refunds
         );
         rows.put(LinesOf(id), all.lines.clone());
         rows.put(TagsOf(id), all.tags.clone());
@@ -116,6 +118,8 @@ impl Shelf {
         rows.put(ShipmentsOf(id), all.shipments.clone());
         rows.put(PaymentsOf(id), all.payments.clone());
         rows.put(TransactionsOf(id), all.transactions.clone());
+        rows.put(ReturnsOf(id), all.returns.clone());
+        rows.put(RefundsOf(id), all.refunds.clone());
         macro_rules! belonging {
             ($($owners:ident: $key:ident => $of:ident by $owner:ident;)*) => {
                 $(for owner in &all.$owners {
@@ -129,6 +133,9 @@ impl Shelf {
             work: ShipmentsOfWork => shipments by fulfillment_order_id;
             shipments: PackagesOf => packages by shipment_id;
             packages: PackageLinesOf => package_lines by package_id;
+            returns: ReturnLinesOf => return_lines by return_id;
+            returns: ReturnUnitsOf => return_units by return_id;
+            refunds: RefundLinesOf => refund_lines by refund_id;
         }
         for package in &all.packages {
             let own = all.sightings.iter();
@@ -162,6 +169,7 @@ pub fn row_of(key: &dyn Any) -> Option<Uuid> {
         PackageId,
         PaymentId,
         TransactionId,
+        ReturnId,
     );
     None
 }

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use entity::{
-    BackorderId, BinId, ChannelId, LineId, OrderId, ReservationId, VariantId, WarehouseId,
-    backorder, reservation, stock, stock_movement, variant,
+    BackorderId, BinId, ChannelId, LineId, MovementId, OrderId, ReservationId, VariantId,
+    WarehouseId, backorder, reservation, stock, stock_movement, variant,
 };
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
@@ -351,8 +351,9 @@ impl Shelf {
         );
     }
 
-    /// Records one movement and changes its stock row by it.
-    pub fn change(&mut self, tx: &Tx, movement: Movement) {
+    /// Records one movement and changes its stock row by it. Says which movement that is.
+    pub fn change(&mut self, tx: &Tx, movement: Movement) -> MovementId {
+        let id: MovementId = tx.id();
         let key = (movement.variant_id, movement.warehouse_id);
         let row = self.rows.entry(key).or_insert_with(|| stock::Model {
             variant_id: movement.variant_id,
@@ -370,7 +371,7 @@ impl Shelf {
             row.updated_at = tx.now;
         }
         self.movements.push(stock_movement::ActiveModel {
-            id: Set(tx.id()),
+            id: Set(id),
             variant_id: Set(movement.variant_id),
             warehouse_id: Set(movement.warehouse_id),
             bin_id: Set(movement.bin_id),
@@ -384,6 +385,7 @@ impl Shelf {
             operation_key: Set(movement.operation_key),
             occurred_at: Set(tx.now),
         });
+        id
     }
 
     /// Writes everything back, with one event for each stock row that changed.

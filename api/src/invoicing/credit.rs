@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use entity::invoice::Kind;
 use entity::{InvoiceId, channel, invoice, invoice_line, invoice_standing, order};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use serde::Serialize;
 use serde_json::json;
 
@@ -37,6 +37,39 @@ pub enum Part {
     Lines(Vec<(i32, i64)>),
     /// An amount with tax, in minor units, spread over what is left; no units come back.
     Amount(i64),
+    /// Exactly this of lines, by their places.
+    Exact {
+        /// What of each line.
+        lines: Vec<(i32, Amounts)>,
+        /// What the total is rounded by, in minor units.
+        rounding_minor: i64,
+    },
+}
+
+/// Issues several credit notes of one order, with what they change locked in one order.
+pub async fn correct_all(tx: &Tx, all: &[Correct]) -> Result<(), Failure> {
+    let ids: BTreeSet<InvoiceId> = all.iter().map(|cmd| cmd.id).collect();
+    let invoices = invoice::Entity::find()
+        .filter(invoice::Column::Id.is_in(ids.iter().copied()))
+        .all(tx.db())
+        .await?;
+    for corrected in &invoices {
+        receipts::lock_debtor(tx, corrected).await?;
+    }
+    if tx.locks_rows() {
+        invoice_standing::Entity::find()
+            .filter(invoice_standing::Column::InvoiceId.is_in(ids))
+            .order_by_asc(invoice_standing::Column::InvoiceId)
+            .lock_exclusive()
+            .all(tx.db())
+            .await?;
+    }
+    for cmd in all {
+        correct(tx, cmd).await?;
+        // No statement writes a customer twice.
+        tx.flush().await?;
+    }
+    Ok(())
 }
 
 /// Issues a credit note.
@@ -92,8 +125,12 @@ pub async fn correct(tx: &Tx, cmd: &Correct) -> Result<invoice::Model, Failure> 
     let parts = parts(&left, of_total, &cmd.part)?;
     let gross: i64 = parts.iter().map(Amounts::gross).sum();
     let all: i64 = left.iter().map(|left| left.rest().gross()).sum();
-    // The last one takes what the total was rounded by.
-    let rounding_minor = if gross == all { of_total - gross } else { 0 };
+    let rounding_minor = match &cmd.part {
+        Part::Exact { rounding_minor, .. } => *rounding_minor,
+        // The last one takes what the total was rounded by.
+        _ if gross == all => of_total - gross,
+        _ => 0,
+    };
     let total = gross + rounding_minor;
     if !(1..=of_total).contains(&total) {
         let message = "no more can be taken back than is left of the invoice";
@@ -161,6 +198,13 @@ fn parts(left: &[Left], of_total: i64, part: &Part) -> Result<Vec<Amounts>, Fail
     let all: i64 = left.iter().map(|left| left.rest().gross()).sum();
     match part {
         Part::Whole => Ok(left.iter().map(Left::rest).collect()),
+        Part::Exact { lines, .. } => {
+            let of = |left: &Left| {
+                let own = lines.iter().find(|(place, _)| *place == left.line.position);
+                own.map(|(_, part)| *part).unwrap_or_default()
+            };
+            Ok(left.iter().map(of).collect())
+        }
         Part::Amount(amount) => {
             let rests = left.iter().map(|left| left.rest());
             let weights: Vec<i64> = rests.clone().map(|rest| rest.gross()).collect();

@@ -428,7 +428,7 @@ fn delivery_title(language: &str) -> &'static str {
 }
 
 /// What a line has charged.
-fn amounts(line: &invoice_line::Model) -> Amounts {
+pub fn amounts(line: &invoice_line::Model) -> Amounts {
     Amounts {
         quantity: line.quantity,
         discount: line.discount_minor,

@@ -1,11 +1,12 @@
 //! Amounts of invoices and of what is taken back of them, to the minor unit: pure functions.
 
 use entity::{Currency, LineId, Rate};
+use serde::Serialize;
 
 use crate::pricing::{self, PricingError};
 
 /// Amounts of one line, in minor units; `gross = net + tax`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Amounts {
     /// Units.
     pub quantity: i64,

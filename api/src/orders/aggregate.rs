@@ -373,6 +373,7 @@ impl Aggregate {
                 .col_expr(Column::Version, Expr::value(order.version))
                 .col_expr(Column::Unrouted, Expr::value(order.unrouted))
                 .col_expr(Column::SettlesAt, Expr::value(order.settles_at))
+                .col_expr(Column::ReturnStatus, Expr::value(order.return_status))
                 .filter(Column::Id.eq(order.id))
                 .into_query(),
         );
@@ -406,6 +407,7 @@ impl Aggregate {
                     .col_expr(Column::Packed, Expr::value(line.packed))
                     .col_expr(Column::Shipped, Expr::value(line.shipped))
                     .col_expr(Column::Cancelled, Expr::value(line.cancelled))
+                    .col_expr(Column::Returned, Expr::value(line.returned))
                     .filter(Column::Id.eq(line.id))
                     .into_query(),
             );

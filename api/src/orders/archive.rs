@@ -53,7 +53,8 @@ macro_rules! snapshot {
         pub struct Snapshot {
             /// The order.
             pub order: order::Model,
-            $($(#[$doc])* pub $rows: Vec<entity::$entity::Model>,)*
+            // What came to be part of snapshots later is not in those of before.
+            $($(#[$doc])* #[serde(default)] pub $rows: Vec<entity::$entity::Model>,)*
         }
 
         impl Snapshot {
@@ -66,12 +67,13 @@ macro_rules! snapshot {
                     order,
                     $($rows: {
                         use entity::$entity::{Column, Entity};
-                        Entity::find()
+                        let rows = Entity::find()
                             .filter(Column::$column.is_in(owners.$owner.iter().copied()))
                             .order_by_asc(Column::$order)
                             $(.order_by_asc(Column::$then))?
-                            .all(db)
-                            .await?
+                            .all(db);
+                        // On the heap: side by side they would be more than a stack has.
+                        Box::pin(rows).await?
                     },)*
                 })
             }
@@ -79,10 +81,10 @@ macro_rules! snapshot {
             /// Writes the rows back, those first that others refer to.
             async fn restore(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
                 put_back::<order::Entity, order::ActiveModel>(db, vec![self.order]).await?;
-                $(put_back::<entity::$entity::Entity, entity::$entity::ActiveModel>(
+                $(Box::pin(put_back::<entity::$entity::Entity, entity::$entity::ActiveModel>(
                     db,
                     self.$rows,
-                )
+                ))
                 .await?;)*
                 Ok(())
             }
@@ -149,6 +151,16 @@ snapshot! {
     transactions: payment_transaction by OrderId of order ordered CreatedAt then Id,
     /// What its shipments owed.
     charges: charge by OrderId of order ordered Position,
+    /// Its returns.
+    returns: return_order by OrderId of order ordered RequestedAt then Id,
+    /// Their lines.
+    return_lines: return_line by OrderId of order ordered ReturnId then Position,
+    /// What was found of their units.
+    return_units: return_unit by OrderId of order ordered InspectedAt then Id,
+    /// What was decided to be given back of its money.
+    refunds: refund by OrderId of order ordered RequestedAt then Id,
+    /// What that is made of.
+    refund_lines: refund_line by OrderId of order ordered RefundId then Position,
 }
 
 async fn put_back<E, A>(db: &impl ConnectionTrait, rows: Vec<E::Model>) -> Result<(), DbErr>
@@ -188,7 +200,11 @@ impl Snapshot {
             shipments,
             packages,
             payments,
-            transactions
+            transactions,
+            returns,
+            return_lines,
+            return_units,
+            refunds
         );
         for package in &self.packages {
             let mut shipments = self.shipments.iter();

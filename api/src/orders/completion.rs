@@ -10,7 +10,7 @@ use entity::order::Status;
 use entity::shipment::TrackingStatus;
 use entity::{
     OrderId, charge, fulfillment_order, invoice, invoice_standing, label, legal_entity_channel,
-    message, order, shipment,
+    message, order, return_order, shipment,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
@@ -187,10 +187,20 @@ async fn is_paid(tx: &Tx, aggregate: &Aggregate) -> Result<bool, Failure> {
 }
 
 /// Whether something about an order is not done with: something waits for a person, the gateway or
-/// a carrier is asked, a charge waits for its next try, a message is owed, an invoice is not printed.
+/// a carrier is asked, a charge waits for its next try, a message is owed, an invoice is not printed, something comes
+/// back.
 async fn is_open(tx: &Tx, aggregate: &Aggregate) -> Result<bool, Failure> {
     let id = aggregate.order.id;
     if !aggregate.exceptions.is_empty() || !payments::open_effects(tx.db(), id).await?.is_empty() {
+        return Ok(true);
+    }
+    use return_order::Status::{Cancelled, Closed, Declined};
+    let returns = return_order::Entity::find()
+        .filter(return_order::Column::OrderId.eq(id))
+        .filter(return_order::Column::Status.is_not_in([Cancelled, Closed, Declined]))
+        .count(tx.db())
+        .await?;
+    if returns > 0 {
         return Ok(true);
     }
     let printed = invoice::Entity::find()

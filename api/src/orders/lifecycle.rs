@@ -31,6 +31,12 @@ pub enum Action {
     RetryCapture,
     /// What is due is set aside afresh.
     Reauthorize,
+    /// Units that have left are to come back.
+    Return,
+    /// Captured money is given back though nothing comes back for it.
+    Refund,
+    /// The gateway is asked again for money that it did not give back.
+    RetryRefund,
     /// Somebody writes a note.
     AddNote,
     /// Somebody puts a tag on it or takes one off.
@@ -41,7 +47,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of a life.
-    pub const ALL: [Action; 16] = [
+    pub const ALL: [Action; 19] = [
         Action::Confirm,
         Action::Hold,
         Action::ReleaseHold,
@@ -52,6 +58,9 @@ impl Action {
         Action::RetryVoid,
         Action::RetryCapture,
         Action::Reauthorize,
+        Action::Return,
+        Action::Refund,
+        Action::RetryRefund,
         Action::AddNote,
         Action::Tag,
         Action::Cancel,
@@ -89,13 +98,15 @@ pub fn next(from: Status, action: Action) -> Result<Status, IllegalTransition> {
         // So does one that something stops again, until the warehouse has it.
         (Received | Confirmed, ReopenException) => Received,
         (Confirmed, Complete) => Completed,
+        // What has left comes back also when all is over.
+        (Confirmed | Completed, Return | Refund) => from,
         // The money of an order that has ended may not be back yet.
-        (_, AddNote | Tag | ResolveException | RetryVoid) => from,
+        (_, AddNote | Tag | ResolveException | RetryVoid | RetryRefund) => from,
         _ => return Err(IllegalTransition { from, action }),
     })
 }
 
-/// Whether nothing more can happen to an order but notes and tags, and to its money.
+/// Whether nothing more can happen to an order but notes and tags, returns, and to its money.
 pub fn is_terminal(status: Status) -> bool {
     matches!(
         status,
@@ -136,10 +147,13 @@ mod tests {
 
     #[test]
     fn a_terminal_order_takes_notes_and_tags_and_what_settles_its_money() {
-        use Action::{AddNote, ResolveException, RetryVoid, Tag};
+        use Action::*;
         for status in Status::iter().filter(|status| is_terminal(*status)) {
             for action in Action::ALL {
-                let taken = matches!(action, AddNote | Tag | ResolveException | RetryVoid);
+                let taken = matches!(
+                    action,
+                    AddNote | Tag | ResolveException | RetryVoid | RetryRefund
+                ) || status == Status::Completed && matches!(action, Return | Refund);
                 assert_eq!(next(status, action).is_ok(), taken, "{action:?}");
             }
         }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use entity::order::{PaymentMethod, PaymentStatus, Stage, Status};
+use entity::order::{FulfillmentStatus, PaymentMethod, PaymentStatus, Stage, Status};
 use entity::order_exception::Status as ExceptionStatus;
 use entity::payment_transaction::{Kind, State};
 use entity::{
@@ -39,6 +39,7 @@ pub mod disputes;
 pub mod feeds;
 pub mod lifecycle;
 pub mod queue;
+pub mod refunds;
 pub mod remedies;
 pub mod revise;
 pub mod search;
@@ -90,7 +91,8 @@ pub fn text(field: &str, text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-async fn lock_one(tx: &Tx, id: OrderId) -> Result<Aggregate, Failure> {
+/// Locks an order; refused if it is not there, or was put away.
+pub async fn lock_one(tx: &Tx, id: OrderId) -> Result<Aggregate, Failure> {
     match aggregate::lock(tx, [id]).await?.remove(&id) {
         Some(aggregate) => Ok(aggregate),
         None => Err(archive::absent(tx.db(), id).await?.into()),
@@ -697,6 +699,7 @@ pub async fn settle_payment(
                     effect.amount.minor,
                 );
             }
+            refunds::came(tx, &mut aggregate).await?;
         }
         (Settled::Declined, kind) => {
             let Answer::Declined { code } = answer else {
@@ -706,14 +709,7 @@ pub async fn settle_payment(
                 Kind::Authorization => {}
                 Kind::Void => voids::declined(tx, &mut aggregate, effect, code),
                 Kind::Capture => captures::declined(tx, &mut aggregate, effect, code).await?,
-                Kind::Refund => aggregate.record(
-                    tx,
-                    Event::OrderRefundDeclined {
-                        transaction_id: effect.id.0,
-                        amount: effect.amount.minor,
-                        reason: code.clone(),
-                    },
-                ),
+                Kind::Refund => refunds::declined(tx, &mut aggregate, effect, code),
             }
             if kind != Kind::Authorization {
                 aggregate.save(tx);
@@ -745,6 +741,9 @@ pub async fn settle_payment(
         }
         (Settled::NotExecuted, Kind::Capture) => {
             captures::declined(tx, &mut aggregate, effect, "not_executed").await?;
+        }
+        (Settled::NotExecuted, Kind::Refund) => {
+            refunds::declined(tx, &mut aggregate, effect, "not_executed");
         }
         (Settled::NotExecuted, kind) => {
             aggregate.order.payment_status = PaymentStatus::Pending;
@@ -1393,6 +1392,29 @@ impl Around<'_> {
                         payment.captured_minor + payment.capture_pending_minor >= order.total_minor
                     });
                     all.then_some(captures::NOTHING_LEFT)
+                }
+            }
+            Action::Return => {
+                // A hold stands before what has left; what was captured has left.
+                let captured = |payment: &payment::Model| payment.captured_minor > 0;
+                let left = match order.fulfillment_status {
+                    FulfillmentStatus::Fulfilled | FulfillmentStatus::PartiallyFulfilled => true,
+                    _ => self.payment.is_some_and(captured),
+                };
+                (!left).then_some("nothing of it has left")
+            }
+            Action::Refund => {
+                let left = self.payment.is_some_and(|payment| {
+                    payment.captured_minor > payment.refunded_minor + payment.refund_pending_minor
+                });
+                (!left).then_some(refunds::NOTHING_LEFT)
+            }
+            Action::RetryRefund => {
+                if self.has_open(Code::RefundFailed) {
+                    let asked = self.in_flight(Kind::Refund);
+                    asked.then_some(refunds::ASKED_ALREADY)
+                } else {
+                    Some(refunds::NONE_FAILED)
                 }
             }
             Action::RetryVoid => {

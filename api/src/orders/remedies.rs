@@ -46,6 +46,7 @@ fn closed(
         Remedy::RetryVoid => Action::RetryVoid,
         Remedy::RetryCapture => Action::RetryCapture,
         Remedy::Reauthorize => Action::Reauthorize,
+        Remedy::RetryRefund => Action::RetryRefund,
         Remedy::Cancel => Action::Cancel,
     };
     if let Err(illegal) = lifecycle::next(order.status, action) {
@@ -83,9 +84,11 @@ fn closed(
                 (!kept && !others && !available).then_some("nothing would be left of the order")
             }
         }
-        Remedy::RetryPayment | Remedy::RetryVoid | Remedy::RetryCapture | Remedy::Reauthorize => {
-            grounds.around.closed(order, action)
-        }
+        Remedy::RetryPayment
+        | Remedy::RetryVoid
+        | Remedy::RetryCapture
+        | Remedy::Reauthorize
+        | Remedy::RetryRefund => grounds.around.closed(order, action),
         Remedy::Edit | Remedy::Cancel => None,
     };
     reason.map(str::to_owned)

@@ -349,8 +349,9 @@ pub async fn serve(tx: &Tx, reference: &Reference, variant: VariantId) -> Result
     Ok(served)
 }
 
-/// The bin to book into, as it is now.
-async fn find_bin(
+/// The bin to book into, as it is now: the one that is asked for, the one with the most of it, or
+/// the one where goods come in.
+pub async fn find_bin(
     tx: &Tx,
     variant: VariantId,
     warehouse: WarehouseId,

@@ -12,7 +12,7 @@ use entity::{
     payment_transaction,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use crate::tx::Tx;
 
@@ -199,6 +199,51 @@ pub async fn refund(
     Ok(Some(draw(
         tx, payment, kind, amount, captured, source, shipment,
     )))
+}
+
+/// Counts so much of a capture as given back where no gateway is asked: on account, or settled
+/// elsewhere. None if not that much is left of it.
+pub async fn refund_settled(
+    tx: &Tx,
+    payment: &mut payment::Model,
+    captured: &payment_transaction::Model,
+    amount: i64,
+) -> Result<Option<TransactionId>, DbErr> {
+    tx.flush().await?;
+    let gone = authorizations::drawn(tx, payment.id, captured.id).await?;
+    if amount <= 0 || amount > captured.amount_minor - gone {
+        return Ok(None);
+    }
+    payment.refunded_minor += amount;
+    write(tx, payment);
+    let kind = payment_transaction::Kind::Refund;
+    let (source, shipment) = (Some(captured.id), captured.shipment_id);
+    Ok(Some(by_word(tx, payment, kind, amount, source, shipment)))
+}
+
+/// The captures of a payment that succeeded, oldest first, each with what is left of it to give
+/// back, in minor units.
+pub async fn refundable(
+    tx: &Tx,
+    payment: &payment::Model,
+) -> Result<Vec<(payment_transaction::Model, i64)>, DbErr> {
+    tx.flush().await?;
+    use payment_transaction::{Column, Entity, Kind, State};
+    let captures = Entity::find()
+        .filter(Column::PaymentId.eq(payment.id))
+        .filter(Column::Kind.eq(Kind::Capture))
+        .filter(Column::State.eq(State::Succeeded))
+        .order_by_asc(Column::CreatedAt)
+        .order_by_asc(Column::Id)
+        .all(tx.db())
+        .await?;
+    let mut all = Vec::with_capacity(captures.len());
+    for capture in captures {
+        let gone = authorizations::drawn(tx, payment.id, capture.id).await?;
+        let left = capture.amount_minor - gone;
+        all.push((capture, left));
+    }
+    Ok(all)
 }
 
 /// Intends an effect that draws on an earlier one.

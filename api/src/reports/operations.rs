@@ -21,6 +21,7 @@ use sea_orm::{
     ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
     QueryOrder, Set, Statement, Value,
 };
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::periods::{self, Interval, QUARTER};
@@ -407,6 +408,12 @@ impl World {
                     },
                 );
             }
+            Event::OrderReturnRequested { lines, .. } => {
+                returned(row, sums, Measure::ReturnAsked, lines, "reason");
+            }
+            Event::OrderReturnInspected { units, .. } => {
+                returned(row, sums, Measure::ReturnFound, units, "disposition");
+            }
             Event::OrderPicked {
                 fulfillment_order_id,
                 units,
@@ -554,6 +561,18 @@ pub struct Line {
     pub figures: Figures,
 }
 
+/// Counts units of a return by what is said of them.
+fn returned(row: &event_log::Model, sums: &mut Sums, measure: Measure, all: &Json, by: &str) {
+    for one in all.as_array().into_iter().flatten() {
+        let fact = Fact {
+            detail: one[by].as_str().unwrap_or_default().to_owned(),
+            amount: one["quantity"].as_i64().unwrap_or_default(),
+            ..Fact::of(measure)
+        };
+        sums.add(row, fact);
+    }
+}
+
 /// Sums over a period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -587,6 +606,10 @@ pub struct Figures {
     pub units_shipped: i64,
     /// Shipments that arrived, by how long they were under way.
     pub delivered: Histogram,
+    /// Units that were asked to come back, by reason.
+    pub returns_asked: BTreeMap<String, i64>,
+    /// Units of returns of which it is known what became, by that.
+    pub returns_found: BTreeMap<String, i64>,
 }
 
 /// What came, and what went after how long.
@@ -749,6 +772,8 @@ impl Figures {
                 }
             }
             Measure::Delivered => *self.delivered.0.entry(bin).or_default() += events,
+            Measure::ReturnAsked => *self.returns_asked.entry(detail).or_default() += amount,
+            Measure::ReturnFound => *self.returns_found.entry(detail).or_default() += amount,
         }
     }
 

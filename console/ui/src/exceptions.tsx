@@ -38,6 +38,7 @@ const SPLIT = graphql(`mutation SplitOff($id: ID!, $key: String) { exceptionSpli
 const VOID = graphql(`mutation RetryVoid($id: ID!, $key: String) { orderRetryVoid(input: { id: $id, idempotencyKey: $key }) { order { id } userErrors { code message } } }`)
 const CAPTURE = graphql(`mutation Capture($id: ID!, $key: String) { paymentCapture(input: { id: $id, idempotencyKey: $key }) { order { id } userErrors { code message } } }`)
 const REAUTHORIZE = graphql(`mutation Reauthorize($id: ID!, $key: String) { paymentReauthorize(input: { id: $id, idempotencyKey: $key }) { order { id } userErrors { code message } } }`)
+const REFUND = graphql(`mutation RetryRefund($id: ID!, $key: String) { orderRetryRefund(input: { id: $id, idempotencyKey: $key }) { order { id } userErrors { code message } } }`)
 const CANCEL = graphql(`mutation CancelFor($id: ID!, $text: String!, $key: String) { orderCancel(input: { id: $id, reason: $text, idempotencyKey: $key }) { order { id } userErrors { code message } } }`)
 
 interface Payload {
@@ -55,6 +56,7 @@ const LABELS: Record<string, string> = {
   RETRY_VOID: 'Ask to void again',
   RETRY_CAPTURE: 'Capture again',
   REAUTHORIZE: 'Authorise again',
+  RETRY_REFUND: 'Give back again',
   CANCEL: 'Cancel the order',
 }
 
@@ -185,6 +187,8 @@ export function Exceptions() {
         return void run(row, say, async (key) => (await ask(CAPTURE, { id: order, key })).paymentCapture, false)
       case 'REAUTHORIZE':
         return void run(row, say, async (key) => (await ask(REAUTHORIZE, { id: order, key })).paymentReauthorize, false)
+      case 'RETRY_REFUND':
+        return void run(row, say, async (key) => (await ask(REFUND, { id: order, key })).orderRetryRefund, false)
     }
   }
   const take = () => it && void run(it, 'It is yours', async (key) => (await ask(TAKE, { id: it.id, key })).exceptionTake, false)

@@ -50,6 +50,7 @@ const NOTE = graphql(`mutation Note($id: ID!, $text: String!, $key: String) { or
 const TAG = graphql(`mutation Tag($id: ID!, $tags: [String!]!, $key: String) { orderAddTags(input: { id: $id, tags: $tags, idempotencyKey: $key }) { userErrors { code message } } }`)
 const CAPTURE = graphql(`mutation CaptureOrder($id: ID!, $key: String) { paymentCapture(input: { id: $id, idempotencyKey: $key }) { userErrors { code message } } }`)
 const REAUTHORIZE = graphql(`mutation ReauthorizeOrder($id: ID!, $key: String) { paymentReauthorize(input: { id: $id, idempotencyKey: $key }) { userErrors { code message } } }`)
+const REFUND = graphql(`mutation RetryRefundOrder($id: ID!, $key: String) { orderRetryRefund(input: { id: $id, idempotencyKey: $key }) { userErrors { code message } } }`)
 
 type Shown = NonNullable<ResultOf<typeof ORDER>['order']>
 interface Payload { userErrors: { code: string; message: string }[] }
@@ -59,6 +60,7 @@ const CAN: Record<string, { label: string; field?: string; detail?: string }> = 
   HOLD: { label: 'Hold', field: 'Why?', detail: 'It stays where it is until somebody releases it.' },
   RETRY_CAPTURE: { label: 'Capture again' },
   REAUTHORIZE: { label: 'Authorise again' },
+  RETRY_REFUND: { label: 'Give back again' },
   TAG: { label: 'Tag', field: 'Tags, with commas between' },
   ADD_NOTE: { label: 'Note', field: 'Note' },
   CANCEL: { label: 'Cancel', field: 'Why?', detail: 'It ends, what it holds goes back, and the card is let go. This cannot be undone.' },
@@ -158,6 +160,7 @@ export function Order({ number }: { number: string }) {
       case 'ADD_NOTE': return run('Noted', action, async (key) => (await ask(NOTE, { id: order.id, text, key })).orderAddNote)
       case 'TAG': return run('Tagged', action, async (key) => (await ask(TAG, { id: order.id, tags: text.split(',').map((tag) => tag.trim()).filter(Boolean), key })).orderAddTags)
       case 'RETRY_CAPTURE': return run('The provider was asked', action, async (key) => (await ask(CAPTURE, { id: order.id, key })).paymentCapture)
+      case 'RETRY_REFUND': return run('The provider was asked', action, async (key) => (await ask(REFUND, { id: order.id, key })).orderRetryRefund)
       case 'REAUTHORIZE': return run('The provider was asked', action, async (key) => (await ask(REAUTHORIZE, { id: order.id, key })).paymentReauthorize)
     }
   }

@@ -165,6 +165,22 @@ impl Channel {
         self.0.archives_after_secs
     }
 
+    /// How many days after its delivery something may be returned; 0 = nothing may.
+    async fn return_window_days(&self) -> i64 {
+        self.0.return_window_days
+    }
+
+    /// What is kept of a returned unit's price for restocking, as a factor: 0.1 is 10 %. Nothing is
+    /// kept of what comes back by the merchant's fault.
+    async fn restocking_fee(&self) -> Decimal {
+        Decimal(self.0.restocking_fee.0)
+    }
+
+    /// Whether what the delivery was charged goes back when everything of an order does.
+    async fn refunds_delivery(&self) -> bool {
+        self.0.refunds_delivery
+    }
+
     /// What decides between warehouses when an order is routed, most important first.
     async fn routing(&self) -> Vec<RoutingRule> {
         Rule::listed(&self.0.routing)
@@ -366,6 +382,12 @@ pub struct ChannelUpdateInput {
     /// How long after its last change an order that is over is put away, in seconds: 0 to
     /// 315,360,000.
     pub archives_after_secs: Option<i64>,
+    /// How many days after its delivery something may be returned: 0 to 3,650; 0 = nothing may.
+    pub return_window_days: Option<i64>,
+    /// What is kept of a returned unit's price for restocking, as a factor: 0 to 1.
+    pub restocking_fee: Option<Decimal>,
+    /// Whether what the delivery was charged goes back when everything of an order does.
+    pub refunds_delivery: Option<bool>,
     /// What decides between warehouses, most important first: one or more different rules.
     #[graphql(validator(max_items = 10))]
     pub routing: Option<Vec<RoutingRule>>,
@@ -411,6 +433,9 @@ impl ChannelUpdateInput {
             reauthorizes: self.reauthorizes,
             completes_after_secs: self.completes_after_secs,
             archives_after_secs: self.archives_after_secs,
+            return_window_days: self.return_window_days,
+            restocking_fee: self.restocking_fee.map(|fee| entity::Rate(fee.0)),
+            refunds_delivery: self.refunds_delivery,
             active: self.active,
             warehouses: self
                 .warehouse_ids

@@ -14,11 +14,12 @@ use super::ids::to_global;
 use super::invoices::Invoice;
 use super::loaders::{
     BackordersOf, DisputesOf, ExceptionsOf, HoldsOf, InvoicesOf, LinesOf, MessagesOf, NotesOf,
-    PaymentsOf, ReservationsOf, ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf, TransactionsOf,
-    WorkOf, load, load_all,
+    PaymentsOf, RefundsOf, ReservationsOf, ReturnsOf, ShipmentsOf, SplitOffsOf, TagsOf, TimelineOf,
+    TransactionsOf, WorkOf, load, load_all,
 };
 use super::messages::Message;
 use super::principal;
+use super::returns::{Refund, Return};
 use super::scalars::{CurrencyCode, Decimal, Money, money};
 use super::shelf::archived_at;
 use crate::access::Scope;
@@ -428,6 +429,25 @@ impl Order {
         Ok(Some(rows.into_iter().map(Invoice::from).collect()))
     }
 
+    /// What comes or came back of it, oldest first.
+    async fn returns(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Return>> {
+        let rows = load(ctx, ReturnsOf(self.0.id)).await?.unwrap_or_default();
+        Ok(rows.into_iter().map(Return).collect())
+    }
+
+    /// What was decided to be given back of its money, oldest first; null without the scope
+    /// PAYMENTS_READ.
+    async fn refunds(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vec<Refund>>> {
+        if !principal(ctx)?.may(Scope::PaymentsRead) {
+            return Ok(None);
+        }
+        let rows = load(ctx, RefundsOf(self.0.id)).await?.unwrap_or_default();
+        let rows = rows.into_iter();
+        Ok(Some(
+            rows.map(|row| Refund::new(row, self.0.currency)).collect(),
+        ))
+    }
+
     /// The messages about it that people are owed or were sent, oldest first.
     async fn messages(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Message>> {
         let rows = load(ctx, MessagesOf(self.0.id)).await?.unwrap_or_default();
@@ -587,6 +607,11 @@ impl OrderLine {
     /// Units called off.
     async fn cancelled(&self) -> i64 {
         self.row.cancelled
+    }
+
+    /// Units that came back.
+    async fn returned(&self) -> i64 {
+        self.row.returned
     }
 
     /// What a unit is charged at: the submitted price if there is one, else ours.
@@ -1151,6 +1176,12 @@ pub enum OrderAction {
     RetryCapture,
     /// `paymentReauthorize`.
     Reauthorize,
+    /// `returnRequest`.
+    Return,
+    /// `orderRefund`.
+    Refund,
+    /// `orderRetryRefund`.
+    RetryRefund,
     /// `orderAddNote`.
     AddNote,
     /// `orderAddTags` and `orderRemoveTags`.

@@ -22,7 +22,7 @@ use crate::graphql::errors::{UserError, fault, outcome};
 use crate::graphql::ids::{from_global, to_global};
 use crate::graphql::loaders::load;
 use crate::graphql::once::{mark_replayed, once};
-use crate::graphql::scalars::Decimal;
+use crate::graphql::scalars::{Decimal, minor};
 use crate::graphql::shelf::{changeable, shelf};
 use crate::graphql::{Allowed, actor, app, principal};
 use crate::http::IdempotencyKey;
@@ -257,6 +257,36 @@ pub struct OrderHoldInput {
     /// Why: 1 to 4,000 characters.
     pub reason: String,
     /// The version that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Gives an amount back.
+#[derive(Serialize, InputObject)]
+pub struct OrderRefundInput {
+    /// The order.
+    pub id: ID,
+    /// The version of it that you decided on; STALE_VERSION if it has moved on.
+    pub expected_version: Option<i64>,
+    /// How much, in the order's currency.
+    pub amount: Decimal,
+    /// Why: 1 to 4,000 characters; it stands on the credit note.
+    pub reason: String,
+    /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
+    /// hours. 1 to 255 visible ASCII characters.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Asks again for what the gateway did not give back.
+#[derive(Serialize, InputObject)]
+pub struct OrderRetryRefundInput {
+    /// The order.
+    pub id: ID,
+    /// The version of it that you decided on; STALE_VERSION if it has moved on.
     pub expected_version: Option<i64>,
     /// Makes a repetition have the effect of one; or give the header `Idempotency-Key`. Kept 72
     /// hours. 1 to 255 visible ASCII characters.
@@ -755,6 +785,76 @@ impl OrderMutation {
                     expected_version: input.expected_version,
                 };
                 orders::captures::retry(&tx, &cmd).await
+            },
+        )
+        .await
+    }
+
+    /// Gives an amount back though nothing comes back for it, by a credit note, to the captures that
+    /// it came from, the oldest first. Errors: AMOUNT_INVALID, INVALID_INPUT, NOT_FOUND,
+    /// ORDER_STATE_INVALID, REFUND_DISPUTED, REFUND_EXCEEDS_CAPTURED, STALE_VERSION. Needs the scope
+    /// ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_refund(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How much of which order, and why.")] input: OrderRefundInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        let of = match from_global::<OrderId>(&input.id, "input.id") {
+            Ok(id) => super::order_of(ctx, id).await?,
+            Err(_) => None,
+        };
+        let Some(of) = of else {
+            return Ok(refused(Problem::not_found("Order").at("input.id")));
+        };
+        let amount_minor = match minor(input.amount, of.currency, "input.amount") {
+            Ok(minor) => minor,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        command(
+            ctx,
+            "orderRefund",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::refunds::Refund {
+                    order_id,
+                    expected_version: input.expected_version,
+                    amount_minor,
+                    reason: input.reason.clone(),
+                };
+                orders::refunds::refund(&tx, &cmd).await
+            },
+        )
+        .await
+    }
+
+    /// Asks the gateway again for money that it did not give back (REFUND_FAILED). Errors:
+    /// IN_PROGRESS, NOT_FOUND, ORDER_STATE_INVALID, REFUND_DISPUTED, STALE_VERSION. Needs the scope
+    /// ORDERS_MANAGE.
+    #[graphql(guard = "Allowed(Scope::OrdersManage)")]
+    async fn order_retry_refund(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which order.")] input: OrderRetryRefundInput,
+    ) -> async_graphql::Result<OrderPayload> {
+        let input = &input;
+        let key = input.idempotency_key.as_deref();
+        command(
+            ctx,
+            "orderRetryRefund",
+            input,
+            &input.id,
+            key,
+            move |tx, order_id| async move {
+                let cmd = orders::refunds::Retry {
+                    order_id,
+                    expected_version: input.expected_version,
+                };
+                orders::refunds::retry(&tx, &cmd).await
             },
         )
         .await

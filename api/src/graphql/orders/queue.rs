@@ -54,6 +54,8 @@ pub enum ExceptionAction {
     RetryCapture,
     /// `paymentReauthorize`.
     Reauthorize,
+    /// `orderRetryRefund`.
+    RetryRefund,
     /// `orderCancel`.
     Cancel,
 }
