@@ -408,6 +408,18 @@ async fn p4a_an_archived_order_is_changed_only_after_it_was_opened_again(app: &T
 }
 
 /// Every row of every table that an order has rows in, but what being put away changes of them.
+/// Puts an order away now.
+pub async fn put_away(app: &TestApp, id: OrderId) {
+    app.app
+        .write(&Actor::worker("archive"), move |tx| async move {
+            let mut all = aggregate::lock(&tx, [id]).await?;
+            archive::put_away(&tx, all.remove(&id).unwrap()).await
+        })
+        .await
+        .unwrap();
+    app.settle().await;
+}
+
 async fn rows(app: &TestApp, id: OrderId) -> archive::Snapshot {
     let locked = app
         .app

@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 
 use api::graphql::ids::to_global;
-use api::orders::{aggregate, archive};
-use api::tx::Actor;
 use chrono::Duration;
 use entity::api_key::Role;
 use entity::payment_transaction::{Kind, State};
@@ -20,6 +18,7 @@ use support::dice::Dice;
 use support::merchant::{Stocked, basket_with, codes};
 use support::{TestApp, both_backends};
 
+use crate::archive::put_away;
 use crate::captures::{
     act, card, effects, events, hear, leave, open, packed, part, payment_of, scanned, seen,
 };
@@ -737,25 +736,15 @@ async fn q3_of_an_order_that_was_put_away_something_is_returned(app: &TestApp) {
     let cup = app.stocked("CUP", 9, false).await;
     let (id, shipment) = sold(app, &cup, 2, json!({})).await;
     hear(app, shipment, TrackingStatus::Delivered, false).await;
-    let put_away = async || {
-        app.app
-            .write(&Actor::worker("archive"), move |tx| async move {
-                let mut all = aggregate::lock(&tx, [id]).await?;
-                archive::put_away(&tx, all.remove(&id).unwrap()).await
-            })
-            .await
-            .unwrap();
-        app.settle().await;
-    };
     app.settle().await;
-    put_away().await;
+    put_away(app, id).await;
     let back = approved(app, id, 1, "OTHER").await;
     let back = received(app, &cup, &back, 1).await;
     let back = inspected(app, &back, json!([found(&back, 1, "NEW", "RESTOCKED")])).await;
     done(app, "returnRefund", json!({ "id": back["id"] })).await;
     app.settle().await;
     // It is put away with its return, and still found by it.
-    put_away().await;
+    put_away(app, id).await;
     assert_eq!(
         return_order::Entity::find()
             .all(&app.app.db.read)

@@ -27,6 +27,7 @@ both_backends!(
     j4_any_order_and_split_of_the_lines_gives_the_same_books_and_differences,
     j4_a_file_that_was_cut_off_is_finished_and_bad_lines_lose_nothing_else,
     j4_what_stripe_gives_needs_no_mapping,
+    j4_what_was_put_away_is_settled_and_what_a_bank_takes_back_of_it_opens_it_again,
 );
 
 const HEADER: &str = "id,about,what,gross,fee,currency,on,payout";
@@ -531,4 +532,62 @@ async fn j4_what_stripe_gives_needs_no_mapping(app: &TestApp) {
     assert_eq!(balance(app, Account::Fees, Currency::EUR).await, 30);
     assert_eq!(balance(app, Account::CashInTransit, Currency::EUR).await, 0);
     assert_eq!(open(app, order).await, [""; 0]);
+}
+
+async fn j4_what_was_put_away_is_settled_and_what_a_bank_takes_back_of_it_opens_it_again(
+    app: &TestApp,
+) {
+    app.open_shop().await;
+    let cup = app.stocked("CUP", 9, false).await;
+    let (good, good_name, amount) = captured(app, &cup).await;
+    let (wrong, wrong_name, _) = captured(app, &cup).await;
+    let (disputed, disputed_name, _) = captured(app, &cup).await;
+    app.settle().await;
+    for id in [good, wrong, disputed] {
+        crate::archive::put_away(app, id).await;
+    }
+    let gross = decimal(amount);
+    let more = decimal(amount + 7);
+    let lines = [
+        format!("l1,{good_name},charge,{gross},0,EUR,2026-12-20,po_1"),
+        format!("l2,{wrong_name},charge,{more},0,EUR,2026-12-20,po_1"),
+        format!("l3,{disputed_name},charge,{gross},0,EUR,2026-12-20,po_1"),
+    ];
+    let done = import(app, "plain", Some(mapping()), &file(&lines)).await;
+    assert_eq!(codes(&done), [""; 0], "{done:#}");
+    let db = &app.app.db.read;
+    let found = differences(db).await;
+    let kinds: Vec<_> = found.iter().map(|one| (one.0.as_str(), one.1)).collect();
+    assert_eq!(kinds, [("WRONG_AMOUNT", Some(wrong))], "{found:?}");
+    let known = settlement_line::Entity::find().all(db).await.unwrap();
+    let of: BTreeSet<_> = known.iter().filter_map(|line| line.order_id).collect();
+    assert_eq!(of, BTreeSet::from([good, wrong, disputed]));
+    let hot = entity::order::Entity::find().count(db).await.unwrap();
+    assert_eq!(hot, 0, "a file opens nothing");
+    assert_eq!(
+        balance(app, Account::CashInTransit, Currency::EUR).await,
+        -7
+    );
+
+    let said = &api::payments::gateway::Dispute {
+        reference: "dispute_1".to_owned(),
+        of: disputed_name,
+        amount: entity::Money::new(amount, Currency::EUR),
+        reason: "fraudulent".to_owned(),
+        state: entity::dispute::State::Open,
+    };
+    let record = async || {
+        app.app
+            .write(&by(), move |tx| async move {
+                api::orders::disputes::record(&tx, "sandbox", said).await
+            })
+            .await
+            .unwrap()
+    };
+    assert!(record().await);
+    assert!(!record().await, "told twice, heard once");
+    app.settle().await;
+    assert_eq!(open(app, disputed).await, ["CHARGEBACK"]);
+    assert_eq!(entity::order::Entity::find().count(db).await.unwrap(), 1);
+    crate::fulfillment::assert_clean(app).await;
 }

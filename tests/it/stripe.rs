@@ -5,17 +5,16 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration as Wait;
 
-use api::payments;
-use api::tx::Actor;
 use entity::payment_transaction::{Kind, State};
 use entity::shipment::TrackingStatus;
-use entity::{OrderId, payment, payment_transaction};
+use entity::{OrderId, payment_transaction};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
+use support::merchant::codes;
 use support::{Backend, Place, Setup, TestApp};
 
 use crate::captures::{
-    card, effects, leave, open, packed, part, payment_of, placed, scanned, seen,
+    act, card, effects, leave, open, packed, part, payment_of, placed, scanned, seen,
 };
 
 pub const SECRET: &str = "whsec_what_stripe_and_we_know";
@@ -194,32 +193,15 @@ async fn journey(app: &TestApp, stripe: &Localstripe) {
     assert_eq!(received, total);
 
     // A part of a capture goes back.
-    let captured = rows(app, id, Kind::Capture).await.remove(0);
-    let own = payment::Entity::find().filter(payment::Column::OrderId.eq(id));
-    let own = own.one(&app.app.db.read).await.unwrap().unwrap();
-    let (own, captured) = (&own, &captured);
-    let refund = app
-        .app
-        .write(&Actor::worker("test"), move |tx| async move {
-            Ok(payments::refund(&tx, &mut own.clone(), captured, 100).await?)
-        })
-        .await
-        .unwrap()
-        .expect("a refund");
-    assert_eq!(payment_of(app, id).await.refund_pending_minor, 100);
-    app.app.ask_gateways(vec![refund]).await.unwrap();
+    let refund = |amount: &str| json!({ "amount": amount, "reason": "it came late" });
+    let given = act(app, "orderRefund", id, refund("1.00")).await;
+    assert_eq!(codes(&given), [""; 0]);
     let after = payment_of(app, id).await;
     assert_eq!((after.refund_pending_minor, after.refunded_minor), (0, 100));
     assert_eq!(seen(app, id).await["paymentStatus"], "PARTIALLY_REFUNDED");
-    let too_much = app
-        .app
-        .write(&Actor::worker("test"), move |tx| async move {
-            let all = captured.amount_minor;
-            Ok(payments::refund(&tx, &mut own.clone(), captured, all).await?)
-        })
-        .await
-        .unwrap();
-    assert!(too_much.is_none(), "more than is left of the capture");
+    let all = format!("{}.{:02}", total / 100, total % 100);
+    let too_much = act(app, "orderRefund", id, refund(&all)).await;
+    assert_eq!(codes(&too_much), ["REFUND_EXCEEDS_CAPTURED"]);
 
     // What is called off is cancelled there.
     let id = placed(app, &cup, 1, card(&good)).await;

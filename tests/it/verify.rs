@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use api::app::SettlementFile;
-use api::orders::{aggregate, archive};
 use api::payments::gateway::Dispute;
 use api::tx::Actor;
 use api::{integrity, orders};
@@ -628,14 +627,7 @@ async fn trade(app: &TestApp) {
         .one(&app.app.db.read)
         .await;
     let id = row.unwrap().unwrap().id;
-    app.app
-        .write(&Actor::worker("archive"), move |tx| async move {
-            let mut all = aggregate::lock(&tx, [id]).await?;
-            archive::put_away(&tx, all.remove(&id).unwrap()).await
-        })
-        .await
-        .unwrap();
-    app.settle().await;
+    crate::archive::put_away(app, id).await;
     settled_and_disputed(app).await;
 }
 

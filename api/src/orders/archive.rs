@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use entity::{
-    ChannelId, FulfillmentOrderId, OrderId, PackageId, ShipmentId, archived_order, archived_part,
-    event_log, invoice, order, outbox, projection,
+    ChannelId, FulfillmentOrderId, OrderId, PackageId, ShipmentId, TransactionId, archived_order,
+    archived_part, event_log, invoice, order, outbox, payment, payment_transaction, projection,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
@@ -206,6 +206,11 @@ impl Snapshot {
             return_units,
             refunds
         );
+        for (row, payment) in self.effects() {
+            if let Some(reference) = &row.gateway_reference {
+                all.insert(effect(&payment.gateway, reference));
+            }
+        }
         for package in &self.packages {
             let mut shipments = self.shipments.iter();
             let of = shipments.find(|shipment| shipment.id == package.shipment_id);
@@ -215,6 +220,20 @@ impl Snapshot {
             }
         }
         all
+    }
+
+    /// The captures and refunds that a gateway made, each with its payment.
+    fn effects(&self) -> impl Iterator<Item = (&payment_transaction::Model, &payment::Model)> {
+        use payment_transaction::{Kind, State};
+        self.transactions
+            .iter()
+            .filter(|row| row.state == State::Succeeded)
+            .filter(|row| matches!(row.kind, Kind::Capture | Kind::Refund))
+            .filter_map(|row| {
+                let mut payments = self.payments.iter();
+                let of = payments.find(|payment| payment.id == row.payment_id);
+                of.map(|payment| (row, payment))
+            })
     }
 
     /// How it is written, and the hash of that.
@@ -240,6 +259,11 @@ fn part(id: Uuid) -> String {
 /// The part of an order that is a parcel.
 pub fn parcel(carrier: &str, number: &str) -> String {
     format!("{carrier} {number}")
+}
+
+/// The part of an order that is a capture or a refund, by the gateway's name for it.
+fn effect(gateway: &str, reference: &str) -> String {
+    format!("{gateway}: {reference}")
 }
 
 /// An order that was put away, with its rows.
@@ -306,6 +330,33 @@ pub async fn with_rows(
         .iter()
         .filter_map(|id| Some((*id, found.remove(&part(*id))?)))
         .collect())
+}
+
+/// The captures and refunds of orders that were put away that a gateway calls by one of these names,
+/// or that have one of these identifiers, each with its order.
+pub async fn effects(
+    db: &impl ConnectionTrait,
+    gateway: &str,
+    names: impl IntoIterator<Item = &str>,
+    ids: &BTreeSet<TransactionId>,
+) -> Result<Vec<(payment_transaction::Model, order::Model)>, DbErr> {
+    let names: BTreeSet<&str> = names.into_iter().collect();
+    let parts = names.iter().map(|name| effect(gateway, name));
+    let parts = parts.chain(ids.iter().map(|id| part(id.0)));
+    let orders = with_parts(db, parts).await?.into_values();
+    let orders: BTreeMap<OrderId, Arc<Archived>> =
+        orders.map(|archived| (archived.row.id, archived)).collect();
+    let mut found = Vec::new();
+    for archived in orders.values() {
+        for (row, payment) in archived.snapshot.effects() {
+            let reference = row.gateway_reference.as_deref();
+            let is_named = reference.is_some_and(|reference| names.contains(reference));
+            if payment.gateway == gateway && (is_named || ids.contains(&row.id)) {
+                found.push((row.clone(), archived.snapshot.order.clone()));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The refusal of an order that is not there: it may have been put away.

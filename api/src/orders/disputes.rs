@@ -1,11 +1,14 @@
 //! Money that customers take back through their banks: what was captured is gone until the dispute
 //! is won. Ended orders have this, too.
 
+use std::collections::BTreeSet;
+
 use entity::dispute::State;
 use entity::ledger_entry::{Account, Document};
+use entity::payment_transaction::Kind;
 use serde_json::json;
 
-use super::{lock_one, open_exception, settle_found};
+use super::{archive, lock_one, open_exception, settle_found};
 use crate::events::Event;
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure};
@@ -17,7 +20,17 @@ use crate::tx::Tx;
 /// Records what a gateway says of a dispute, each change of it once; says whether it was news. One
 /// over a capture that we do not know is left to the settlement, which will say so.
 pub async fn record(tx: &Tx, gateway: &str, said: &Dispute) -> Result<bool, Failure> {
-    let Some(capture) = disputes::captured(tx.db(), gateway, &said.of).await? else {
+    let mut capture = disputes::captured(tx.db(), gateway, &said.of).await?;
+    if capture.is_none() {
+        // Months later it may have been put away; a person sees to it, and finds it open.
+        let (name, none) = (said.of.as_str(), BTreeSet::new());
+        for (row, order) in archive::effects(tx.db(), gateway, [name], &none).await? {
+            let reason = "the customer takes money back".to_owned();
+            archive::take_out(tx, order.id, reason).await?;
+            capture = (row.kind == Kind::Capture).then_some(row);
+        }
+    }
+    let Some(capture) = capture else {
         tracing::warn!(
             gateway,
             dispute = said.reference,

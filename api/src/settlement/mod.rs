@@ -19,8 +19,9 @@ use entity::settlement_difference::{Kind, State};
 use entity::settlement_line::Kind as LineKind;
 use entity::{
     ChannelId, DisputeId, Money, OrderId, Rate, SettlementDifferenceId, SettlementId,
-    SettlementLineId, TransactionId, dispute, gateway_terms, order, payment, payment_transaction,
-    settlement, settlement_difference, settlement_error, settlement_format, settlement_line,
+    SettlementLineId, TransactionId, archived_order, dispute, gateway_terms, order, payment,
+    payment_transaction, settlement, settlement_difference, settlement_error, settlement_format,
+    settlement_line,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Query};
 use sea_orm::{
@@ -33,8 +34,8 @@ use crate::events::{Entry, Event};
 use crate::exceptions::Finding;
 use crate::failure::{Code, Failure, Problem};
 use crate::ledger::{self, Posting};
-use crate::orders;
 use crate::orders::aggregate::{self, Aggregate};
+use crate::orders::{self, archive};
 use crate::tx::Tx;
 
 pub mod judge;
@@ -283,7 +284,7 @@ struct Known {
 impl Known {
     async fn read(tx: &Tx, gateway: &str, names: &BTreeSet<&str>) -> Result<Known, DbErr> {
         let own = names.iter().filter_map(|name| name.parse().ok());
-        let own: Vec<TransactionId> = own.map(TransactionId).collect();
+        let own: BTreeSet<TransactionId> = own.map(TransactionId).collect();
         let names = || names.iter().copied();
         let payments = Query::select()
             .column(payment::Column::Id)
@@ -298,7 +299,7 @@ impl Known {
             .filter(
                 Condition::any()
                     .add(Column::GatewayReference.is_in(names()))
-                    .add(Column::Id.is_in(own)),
+                    .add(Column::Id.is_in(own.iter().copied())),
             )
             .order_by_asc(Column::Id)
             .all(tx.db())
@@ -312,21 +313,35 @@ impl Known {
         let orders: BTreeSet<OrderId> = orders
             .chain(disputes.iter().map(|row| row.order_id))
             .collect();
-        let channels: BTreeMap<OrderId, ChannelId> = order::Entity::find()
+        let mut channels: BTreeMap<OrderId, ChannelId> = order::Entity::find()
             .select_only()
             .columns([order::Column::Id, order::Column::ChannelId])
-            .filter(order::Column::Id.is_in(orders))
+            .filter(order::Column::Id.is_in(orders.iter().copied()))
             .into_tuple::<(OrderId, ChannelId)>()
             .all(tx.db())
             .await?
             .into_iter()
             .collect();
+        // What was put away is settled late, or taken back later.
+        let put_away = archived_order::Entity::find()
+            .select_only()
+            .columns([
+                archived_order::Column::Id,
+                archived_order::Column::ChannelId,
+            ])
+            .filter(archived_order::Column::Id.is_in(orders))
+            .into_tuple::<(OrderId, ChannelId)>()
+            .all(tx.db())
+            .await?;
+        channels.extend(put_away);
+        let archived = archive::effects(tx.db(), gateway, names(), &own).await?;
+        let archived = archived.into_iter().map(|(row, of)| (row, of.channel_id));
         let with = |order: OrderId| channels.get(&order).copied();
+        let effects = effects
+            .into_iter()
+            .filter_map(|row| with(row.order_id).map(|channel| (row, channel)));
         Ok(Known {
-            effects: effects
-                .into_iter()
-                .filter_map(|row| with(row.order_id).map(|channel| (row, channel)))
-                .collect(),
+            effects: effects.chain(archived).collect(),
             disputes: disputes
                 .into_iter()
                 .filter_map(|row| with(row.order_id).map(|channel| (row, channel)))
@@ -621,7 +636,7 @@ pub async fn find_missing(tx: &Tx, run: &settlement::Model) -> Result<usize, Fai
         .await?;
     let ids: BTreeSet<TransactionId> = missing.iter().map(|row| row.id).collect();
     let mut verdicts = Verdicts::new(run);
-    for (id, amount, order) in amounts_of(tx, &ids).await? {
+    for (id, amount, order) in amounts_of(tx, &run.gateway, &ids).await? {
         let subject = Subject {
             transaction: Some(id),
             order: Some(order),
@@ -718,6 +733,7 @@ pub async fn end(
 /// Our captures and refunds with what they should bring, and whose they are.
 async fn amounts_of(
     tx: &Tx,
+    gateway: &str,
     ids: &BTreeSet<TransactionId>,
 ) -> Result<Vec<(TransactionId, Money, (OrderId, ChannelId))>, DbErr> {
     let rows = payment_transaction::Entity::find()
@@ -728,16 +744,24 @@ async fn amounts_of(
         .filter(order::Column::Id.is_in(rows.iter().map(|row| row.order_id)))
         .all(tx.db())
         .await?;
-    let amount = |row: &payment_transaction::Model| {
-        let order = orders.iter().find(|order| order.id == row.order_id)?;
+    let amount = |row: &payment_transaction::Model, order: &order::Model| {
         let minor = match row.kind {
             EffectKind::Refund => -row.amount_minor,
             _ => row.amount_minor,
         };
         let money = Money::new(minor, order.currency);
-        Some((row.id, money, (order.id, order.channel_id)))
+        (row.id, money, (order.id, order.channel_id))
     };
-    Ok(rows.iter().filter_map(amount).collect())
+    let hot = rows.iter().filter_map(|row| {
+        let order = orders.iter().find(|order| order.id == row.order_id)?;
+        Some(amount(row, order))
+    });
+    let mut all: Vec<_> = hot.collect();
+    if all.len() < ids.len() {
+        let archived = archive::effects(tx.db(), gateway, [], ids).await?;
+        all.extend(archived.iter().map(|(row, order)| amount(row, order)));
+    }
+    Ok(all)
 }
 
 /// What a verdict is about.
@@ -792,7 +816,7 @@ impl<'a> Verdicts<'a> {
         let of = |is_own: &dyn Fn(&settlement_line::Model) -> bool| -> Vec<_> {
             all.iter().filter(|line| is_own(line)).cloned().collect()
         };
-        for (id, amount, order) in amounts_of(tx, &effects).await? {
+        for (id, amount, order) in amounts_of(tx, &self.run.gateway, &effects).await? {
             let lines = of(&|line| line.transaction_id == Some(id));
             let differs = judge::of_transaction(amount, &lines, Fees::of(terms));
             let about = Subject {
