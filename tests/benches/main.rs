@@ -254,8 +254,11 @@ impl Server {
         );
         let mut child = command("serve").stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines.next().unwrap().unwrap();
-        let key = lines.next().unwrap().unwrap();
+        let mut said = |what: &str| {
+            let mut lines = lines.by_ref().map(|line| line.unwrap());
+            lines.find(|line| line.starts_with(what)).unwrap()
+        };
+        let (address, key) = (said("GraphQL API"), said("Administrator key"));
         Server {
             child,
             address: address.rsplit(' ').next().unwrap().to_owned(),

@@ -11,6 +11,7 @@ use api::tx::{Actor, Tx};
 use entity::ledger_entry::{Account, Document};
 use entity::payment_transaction::{Kind as EffectKind, State as EffectState};
 use entity::settlement_difference::State;
+use entity::shipment::TrackingStatus;
 use entity::{
     Currency, OrderId, ledger_entry, payment_transaction, settlement_difference, settlement_line,
 };
@@ -20,7 +21,7 @@ use support::dice::Dice;
 use support::merchant::codes;
 use support::{TestApp, both_backends};
 
-use crate::captures::{card, leave, open, packed, placed, scanned};
+use crate::captures::{card, hear, leave, open, packed, placed, scanned};
 
 both_backends!(
     j4_ten_differences_in_a_file_are_exactly_those_that_are_said,
@@ -544,6 +545,14 @@ async fn j4_what_was_put_away_is_settled_and_what_a_bank_takes_back_of_it_opens_
     let (disputed, disputed_name, _) = captured(app, &cup).await;
     app.settle().await;
     for id in [good, wrong, disputed] {
+        let sent = entity::shipment::Entity::find()
+            .filter(entity::shipment::Column::OrderId.eq(id))
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
+        hear(app, sent.id, TrackingStatus::Delivered, false).await;
+        app.settle().await;
         crate::archive::put_away(app, id).await;
     }
     let gross = decimal(amount);
