@@ -567,7 +567,7 @@ async fn j4_what_was_put_away_is_settled_and_what_a_bank_takes_back_of_it_opens_
     let db = &app.app.db.read;
     let found = differences(db).await;
     let kinds: Vec<_> = found.iter().map(|one| (one.0.as_str(), one.1)).collect();
-    assert_eq!(kinds, [("WRONG_AMOUNT", Some(wrong))], "{found:?}");
+    assert_eq!(kinds, [("WrongAmount", Some(wrong))], "{found:?}");
     let known = settlement_line::Entity::find().all(db).await.unwrap();
     let of: BTreeSet<_> = known.iter().filter_map(|line| line.order_id).collect();
     assert_eq!(of, BTreeSet::from([good, wrong, disputed]));
